@@ -1,0 +1,186 @@
+//! The laws over a whole configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
+
+use crate::{
+    definition::{Draft, MasterDefinition, Problem, problem::arrange, suggest},
+    model::{Place, WorkerName},
+};
+
+/// A configuration that obeys all laws, and its warnings.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub definition: MasterDefinition,
+    /// What somebody should look at, in the order of the lines.
+    pub warnings: Vec<Problem>,
+}
+
+/// Holds a draft to the laws.
+///
+/// # Errors
+/// All problems at once, errors and warnings, in the order of their lines, if one of them is an error.
+pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
+    let Draft { settings, workers, builders, schedulers, listeners, mut problems, place } = draft;
+    // A list that lost a member to another problem would let each mention of that member look wrong as well.
+    let whole = problems.iter().all(|problem| !problem.is_error());
+
+    let workers = by_name(workers, "worker", |w| (w.name.clone(), w.place.clone()), &mut problems);
+    let builders = by_name(builders, "builder", |b| (b.name.clone(), b.place.clone()), &mut problems);
+    let schedulers = by_name(schedulers, "scheduler", |s| (s.name.clone(), s.place.clone()), &mut problems);
+    let listeners = listeners.into_iter().map(|listener| (listener.protocol, Arc::new(listener))).collect();
+
+    for builder in builders.values() {
+        for worker in builder.worker_names.iter().filter(|name| !workers.contains_key(*name)) {
+            // With a broken worker in the list, a name that cannot be found may be that one's.
+            if whole || suggest::nearest(worker.as_str(), workers.keys().map(WorkerName::as_str)).is_some() {
+                let text =
+                    format!("builder {:?}: no worker is named {:?}", builder.name.as_str(), worker.as_str());
+                let hint = absent(worker.as_str(), workers.keys().map(WorkerName::as_str));
+                problems.push(Problem::error(builder.place.clone(), text).hint(hint));
+            }
+        }
+    }
+    for scheduler in schedulers.values() {
+        for builder in scheduler.builder_names.iter().filter(|name| !builders.contains_key(*name)) {
+            if whole || suggest::nearest(builder.as_str(), builders.keys().map(AsRef::as_ref)).is_some() {
+                let text = format!(
+                    "scheduler {:?}: no builder is named {:?}",
+                    scheduler.name.as_str(),
+                    builder.as_str()
+                );
+                let hint = absent(builder.as_str(), builders.keys().map(AsRef::as_ref));
+                problems.push(Problem::error(scheduler.place.clone(), text).hint(hint));
+            }
+        }
+    }
+    shared_folders(&builders, &mut problems);
+    local_folders(&workers, &mut problems);
+    if workers.is_empty() && whole {
+        problems.push(Problem::error(place, "no worker is defined").hint("set `c.workers`".to_owned()));
+    }
+    idle_parts(&workers, &builders, &schedulers, &mut problems);
+
+    let failed = problems.iter().any(Problem::is_error);
+    let problems = arrange(problems);
+    if failed {
+        return Err(problems);
+    }
+    let definition =
+        MasterDefinition { settings: Some(Arc::new(settings)), workers, builders, schedulers, listeners };
+    Ok(Checked { definition, warnings: problems })
+}
+
+fn by_name<K: Ord + AsRef<str>, T>(
+    list: Vec<T>,
+    noun: &'static str,
+    key: impl Fn(&T) -> (K, Place),
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<K, Arc<T>> {
+    let mut map: BTreeMap<K, Arc<T>> = BTreeMap::new();
+    for item in list {
+        let (name, place) = key(&item);
+        match map.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Arc::new(item));
+            }
+            Entry::Occupied(first) => {
+                let (name, first) = key(first.get());
+                let text = format!("{noun} {:?} is defined twice, first at {first}", name.as_ref());
+                problems.push(Problem::error(place, text));
+            }
+        }
+    }
+    map
+}
+
+/// The hint for a name that is not defined: the nearest one, else a few of those that are.
+fn absent<'a>(given: &str, defined: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    suggest::did_you_mean(given, defined.clone()).or_else(|| {
+        const SHOWN: usize = 5;
+        let few: Vec<&str> = defined.clone().take(SHOWN).collect();
+        let more = defined.count().saturating_sub(SHOWN);
+        match (few.is_empty(), more) {
+            (true, _) => Some("none is defined".into()),
+            (false, 0) => Some(format!("defined: {}", few.join(", "))),
+            (false, more) => Some(format!("defined: {} and {more} more", few.join(", "))),
+        }
+    })
+}
+
+/// Two builders in one folder of one worker would build over each other.
+fn shared_folders(
+    builders: &BTreeMap<crate::model::BuilderName, Arc<super::BuilderDefinition>>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut owners: BTreeMap<(&str, &WorkerName), &super::BuilderDefinition> = BTreeMap::new();
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    for builder in builders.values() {
+        for worker in &builder.worker_names {
+            match owners.entry((&builder.worker_build_dir, worker)) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(builder);
+                }
+                Entry::Occupied(first) if told.insert(builder.name.as_str()) => {
+                    let text = format!(
+                        "builder {:?}: shares the folder {:?} on worker {:?} with builder {:?}",
+                        builder.name.as_str(),
+                        builder.worker_build_dir,
+                        worker.as_str(),
+                        first.get().name.as_str(),
+                    );
+                    let hint = "give one of them a `workerbuilddir` of its own".to_owned();
+                    problems.push(Problem::error(builder.place.clone(), text).hint(hint));
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+}
+
+/// Two local workers in one folder would build over each other.
+fn local_folders(workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>, problems: &mut Vec<Problem>) {
+    let mut owners: BTreeMap<&std::path::Path, &WorkerName> = BTreeMap::new();
+    for worker in workers.values() {
+        let super::WorkerKind::Local { workdir } = &worker.kind else { continue };
+        if let Some(first) = owners.insert(workdir, &worker.name) {
+            let text = format!(
+                "worker {:?}: shares the folder {:?} with worker {:?}",
+                worker.name.as_str(),
+                workdir.display().to_string(),
+                first.as_str()
+            );
+            let hint = "give one of them a `workdir` of its own".to_owned();
+            problems.push(Problem::error(worker.place.clone(), text).hint(hint));
+        }
+    }
+}
+
+fn idle_parts(
+    workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>,
+    builders: &BTreeMap<crate::model::BuilderName, Arc<super::BuilderDefinition>>,
+    schedulers: &BTreeMap<crate::model::SchedulerName, Arc<super::SchedulerDefinition>>,
+    problems: &mut Vec<Problem>,
+) {
+    let used: BTreeSet<&WorkerName> = builders.values().flat_map(|b| &b.worker_names).collect();
+    if !builders.is_empty() {
+        for worker in workers.values().filter(|worker| !used.contains(&worker.name)) {
+            let text = format!("worker {:?}: no builder uses it", worker.name.as_str());
+            problems.push(Problem::warning(worker.place.clone(), "worker without a builder", text));
+        }
+    }
+    let asked: BTreeSet<_> = schedulers.values().flat_map(|s| &s.builder_names).collect();
+    for builder in builders.values() {
+        if !asked.contains(&builder.name) {
+            let text = format!("builder {:?}: no scheduler asks for its builds", builder.name.as_str());
+            problems.push(Problem::warning(builder.place.clone(), "builder without a scheduler", text));
+        }
+        if builder.steps.is_empty() {
+            let text = format!("builder {:?}: its factory has no steps", builder.name.as_str());
+            problems.push(Problem::warning(builder.place.clone(), "builder without steps", text));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The whole of a configuration: as read ([`Draft`]), and as checked ([`MasterDefinition`]).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    definition::{
+        BuilderDefinition, DatabaseDefinition, ListenerDefinition, SchedulerDefinition, WorkerDefinition,
+        listener::{self, Protocol},
+        options,
+        plan::{Cost, FieldChange, Planned, changes},
+        problem::Problem,
+        record::{Record, Value},
+    },
+    model::{BuilderName, Place, SchedulerName, WorkerName},
+};
+
+/// A configuration as it was read: lists as they were written, duplicates and all, and what was wrong so far.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The options of `c` itself.
+    pub settings: Settings,
+    /// `c.workers`.
+    pub workers: Vec<WorkerDefinition>,
+    /// `c.builders`.
+    pub builders: Vec<BuilderDefinition>,
+    /// `c.schedulers`.
+    pub schedulers: Vec<SchedulerDefinition>,
+    /// `c.protocols`.
+    pub listeners: Vec<ListenerDefinition>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// The configuration's main file, as place of what has no other.
+    pub place: Place,
+}
+
+/// What concerns the master as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the installation is called.
+    pub title: String,
+    /// Where people find more about the project.
+    pub title_url: String,
+    /// Where the web interface is reached from outside.
+    pub buildbot_url: String,
+    /// Where the master keeps what it must not forget.
+    pub database: DatabaseDefinition,
+}
+
+/// A configuration that obeys all laws. Parts are shared, so that a copy of the whole costs little.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterDefinition {
+    /// What concerns the master as a whole; absent only from [`MasterDefinition::nothing`].
+    pub settings: Option<Arc<Settings>>,
+    /// Workers by name.
+    pub workers: BTreeMap<WorkerName, Arc<WorkerDefinition>>,
+    /// Builders by name; each names at least one worker, and only workers that are defined.
+    pub builders: BTreeMap<BuilderName, Arc<BuilderDefinition>>,
+    /// Schedulers by name; each names at least one builder, and only builders that are defined.
+    pub schedulers: BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
+    /// Ports by protocol, no port twice.
+    pub listeners: BTreeMap<Protocol, Arc<ListenerDefinition>>,
+}
+
+impl MasterDefinition {
+    /// Before the start and after the end: no worker, no builder, nothing.
+    pub const fn nothing() -> Self {
+        Self {
+            settings: None,
+            workers: BTreeMap::new(),
+            builders: BTreeMap::new(),
+            schedulers: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+        }
+    }
+
+    /// One line: how many there are of each.
+    pub fn summary(&self) -> String {
+        let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
+        [
+            count(self.workers.len(), "worker"),
+            count(self.builders.len(), "builder"),
+            count(self.schedulers.len(), "scheduler"),
+        ]
+        .join(", ")
+    }
+}
+
+impl Draft {
+    /// A draft from the record of `c`; `problems` are those that reading it found.
+    pub fn from_record(record: &Record, mut problems: Vec<Problem>) -> Self {
+        let objects = |name: &str| match record.get(name) {
+            Some(Value::Objects(objects)) => objects,
+            _ => Vec::new(),
+        };
+        Self {
+            settings: Settings::from_record(record, &mut problems),
+            workers: objects("workers")
+                .iter()
+                .filter_map(|worker| WorkerDefinition::from_record(worker, &mut problems))
+                .collect(),
+            builders: objects("builders")
+                .iter()
+                .filter_map(|builder| BuilderDefinition::from_record(builder, &mut problems))
+                .collect(),
+            schedulers: objects("schedulers")
+                .iter()
+                .filter_map(|scheduler| SchedulerDefinition::from_record(scheduler, &mut problems))
+                .collect(),
+            listeners: listeners(record, &mut problems),
+            problems,
+            place: record.place.clone(),
+        }
+    }
+}
+
+impl Settings {
+    fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Self {
+        let nested = match record.get("db") {
+            Some(Value::Record(db)) => db.secret("db_url").map(|url| (url, db.place.clone())),
+            _ => None,
+        };
+        // Buildbot takes both `c['db_url']` and `c['db'] = {'db_url': …}`.
+        let flat = record.secret("db_url").map(|url| (url, record.place.clone()));
+        if nested.is_some() && flat.is_some() {
+            problems.push(Problem::error(
+                record.place.clone(),
+                "`c.db` and `c.db_url` are both given; keep one of them",
+            ));
+        }
+        let database =
+            nested.or(flat).and_then(|(url, place)| match DatabaseDefinition::parse(url.expose()) {
+                Ok(database) => Some(database),
+                Err(error) => {
+                    problems.push(Problem::error(place, format!("`db_url`: {error}")));
+                    None
+                }
+            });
+        Self {
+            title: record.text("title").unwrap_or_default(),
+            title_url: record.text("titleURL").unwrap_or_default(),
+            buildbot_url: record.text("buildbotURL").unwrap_or_default(),
+            database: database.unwrap_or_else(|| DatabaseDefinition::Sqlite {
+                path: options::DEFAULT_DATABASE_FILE.into(),
+            }),
+        }
+    }
+}
+
+fn listeners(record: &Record, problems: &mut Vec<Problem>) -> Vec<ListenerDefinition> {
+    let Some(Value::Record(protocols)) = record.get("protocols") else { return Vec::new() };
+    let Some(Value::Record(pb)) = protocols.get("pb") else { return Vec::new() };
+    let Some(port) = pb.text("port") else { return Vec::new() };
+    match listener::parse_port(&port) {
+        Ok(address) => vec![ListenerDefinition { protocol: Protocol::Pb, address, place: pb.place.clone() }],
+        Err(error) => {
+            problems.push(Problem::error(pb.place.clone(), format!("`c.protocols.pb.port`: {error}")));
+            Vec::new()
+        }
+    }
+}
+
+impl Planned for Settings {
+    const NOUN: &'static str = "setting";
+
+    fn name(&self) -> &'static str {
+        "c"
+    }
+
+    fn changes(&self, new: &Self) -> Vec<FieldChange> {
+        let mut out = changes!(self, new;
+            "title" title InPlace,
+            "titleURL" title_url InPlace,
+            "buildbotURL" buildbot_url InPlace,
+        );
+        if self.database != new.database {
+            let (old, new) = (self.database.shown(), new.database.shown());
+            // Two URLs may differ in nothing but the password, which is not shown.
+            out.push(if old == new {
+                FieldChange::hidden("db", Cost::Replace)
+            } else {
+                FieldChange::new("db", &old, &new, Cost::Replace)
+            });
+        }
+        out
+    }
+}

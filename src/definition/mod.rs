@@ -1,0 +1,40 @@
+//! What the operator wrote, as values that compare.
+//!
+//! The way of a value: `config` reads the Lua file into a [`Draft`], [`check()`] holds it to the laws and makes a
+//! [`MasterDefinition`], and [`ReconfigPlan::between`] tells the way from one definition to the next.
+//!
+//! # Laws
+//! - Plain data: no handle, no socket, no interpreter. Two loads of one text are equal.
+//! - [`Place`](crate::model::Place) stands outside equality.
+//! - Each option is told once, in [`options`]; reader, hints, `docs/config.md` and the editor stubs follow from it.
+//!
+//! # Not here
+//! Lua (`config`), and carrying a plan out (`master`).
+
+pub mod builder;
+pub mod check;
+pub mod database;
+pub mod document;
+pub mod listener;
+pub mod master;
+pub mod options;
+pub mod plan;
+pub mod problem;
+pub mod record;
+pub mod render;
+pub mod scheduler;
+pub mod step;
+pub mod suggest;
+pub mod worker;
+
+pub use builder::BuilderDefinition;
+pub use check::check;
+pub use database::DatabaseDefinition;
+pub use listener::ListenerDefinition;
+pub use master::{Draft, MasterDefinition};
+pub use plan::{Cost, ReconfigPlan};
+pub use problem::{Problem, Severity};
+pub use render::{RenderError, Renderable, Text};
+pub use scheduler::{SchedulerDefinition, SchedulerKind};
+pub use step::{Command, EnvironmentValue, ShellCommand, StepDefinition, StepKind};
+pub use worker::{WorkerDefinition, WorkerKind};

@@ -1,0 +1,278 @@
+//! The way from one configuration to another, as data.
+//!
+//! A start is the plan from nothing, a reload the plan from what runs. The plan is pure: it tells what each change
+//! costs from the two values alone; `master` carries it out.
+//!
+//! # Laws
+//! - `between(a, b).apply(a) == b`.
+//! - `between(a, a)` is empty.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::definition::{
+    BuilderDefinition, ListenerDefinition, MasterDefinition, SchedulerDefinition, WorkerDefinition,
+    master::Settings,
+};
+
+/// What becoming another costs, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// Read at the next use; nothing is disturbed.
+    InPlace,
+    /// Once nothing of the old runs.
+    WhenIdle,
+    /// The link is cut and made again.
+    Reattach,
+    /// The old one ends and a new one begins.
+    Replace,
+}
+
+/// One option that changed, as people read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The option, as the operator writes it.
+    pub option: &'static str,
+    /// From what; `…` if secret.
+    pub old: String,
+    /// To what; `…` if secret.
+    pub new: String,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// What happens to one named part.
+#[derive(Clone, Debug)]
+pub enum Transition<T> {
+    /// It is new.
+    Add(Arc<T>),
+    /// It goes.
+    Remove(Arc<T>),
+    /// It becomes another.
+    Change {
+        /// What it was.
+        old: Arc<T>,
+        /// What it will be.
+        new: Arc<T>,
+        /// In which options, at least one.
+        fields: Vec<FieldChange>,
+    },
+}
+
+/// The way from one configuration to another.
+#[derive(Clone, Debug, Default)]
+pub struct ReconfigPlan {
+    /// What concerns the master as a whole.
+    pub settings: Vec<Transition<Settings>>,
+    /// Ports.
+    pub listeners: Vec<Transition<ListenerDefinition>>,
+    /// Workers.
+    pub workers: Vec<Transition<WorkerDefinition>>,
+    /// Builders.
+    pub builders: Vec<Transition<BuilderDefinition>>,
+    /// Schedulers.
+    pub schedulers: Vec<Transition<SchedulerDefinition>>,
+}
+
+/// A change that a running master cannot make.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`c.{option}` cannot change while the master runs ({old} -> {new}); restart it")]
+pub struct Refusal {
+    /// The option.
+    pub option: &'static str,
+    /// From what.
+    pub old: String,
+    /// To what.
+    pub new: String,
+}
+
+/// A part that a plan may add, remove or change.
+pub trait Planned: PartialEq + Sized {
+    /// What people call it.
+    const NOUN: &'static str;
+    /// What it is called.
+    fn name(&self) -> &str;
+    /// The options in which `new` differs, and what each costs. Empty if and only if they are equal.
+    fn changes(&self, new: &Self) -> Vec<FieldChange>;
+}
+
+/// Compares two values option by option: `"option" field Cost`.
+macro_rules! changes {
+    ($old:expr, $new:expr; $($option:literal $field:ident $cost:ident,)*) => {{
+        let mut out: Vec<$crate::definition::plan::FieldChange> = Vec::new();
+        $(out.extend($crate::definition::plan::FieldChange::between(
+            $option, &$old.$field, &$new.$field, $crate::definition::plan::Cost::$cost,
+        ));)*
+        out
+    }};
+}
+pub(crate) use changes;
+
+impl FieldChange {
+    /// A change with both sides shown.
+    pub fn new(option: &'static str, old: &impl fmt::Display, new: &impl fmt::Display, cost: Cost) -> Self {
+        Self { option, old: old.to_string(), new: new.to_string(), cost }
+    }
+
+    /// A change of a secret.
+    pub fn hidden(option: &'static str, cost: Cost) -> Self {
+        Self { option, old: "…".into(), new: "…".into(), cost }
+    }
+
+    /// The change between two values, if they differ.
+    pub fn between<T: PartialEq + fmt::Debug>(
+        option: &'static str,
+        old: &T,
+        new: &T,
+        cost: Cost,
+    ) -> Option<Self> {
+        (old != new).then(|| Self { option, old: shown(old), new: shown(new), cost })
+    }
+}
+
+/// A value for people: Rust's own form without the wrappers of `Option`.
+fn shown(value: &impl fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    match text.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) {
+        Some(inner) => inner.to_owned(),
+        None => text,
+    }
+}
+
+impl ReconfigPlan {
+    /// The way from `old` to `new`.
+    pub fn between(old: &MasterDefinition, new: &MasterDefinition) -> Self {
+        let settings = |definition: &MasterDefinition| -> BTreeMap<(), Arc<Settings>> {
+            definition.settings.iter().map(|settings| ((), Arc::clone(settings))).collect()
+        };
+        Self {
+            settings: transitions(&settings(old), &settings(new)),
+            listeners: transitions(&old.listeners, &new.listeners),
+            workers: transitions(&old.workers, &new.workers),
+            builders: transitions(&old.builders, &new.builders),
+            schedulers: transitions(&old.schedulers, &new.schedulers),
+        }
+    }
+
+    /// What `old` becomes by this plan.
+    #[must_use]
+    pub fn apply(&self, old: &MasterDefinition) -> MasterDefinition {
+        let mut next = old.clone();
+        for transition in &self.settings {
+            next.settings = match transition {
+                Transition::Add(new) | Transition::Change { new, .. } => Some(Arc::clone(new)),
+                Transition::Remove(_) => None,
+            };
+        }
+        apply_all(&self.listeners, &mut next.listeners, |listener| listener.protocol);
+        apply_all(&self.workers, &mut next.workers, |worker| worker.name.clone());
+        apply_all(&self.builders, &mut next.builders, |builder| builder.name.clone());
+        apply_all(&self.schedulers, &mut next.schedulers, |scheduler| scheduler.name.clone());
+        next
+    }
+
+    /// Whether there is nothing to do.
+    pub const fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+            && self.listeners.is_empty()
+            && self.workers.is_empty()
+            && self.builders.is_empty()
+            && self.schedulers.is_empty()
+    }
+
+    /// What a running master cannot do: the plan is refused whole.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        let changes = self.settings.iter().filter_map(|transition| match transition {
+            Transition::Change { fields, .. } => Some(fields),
+            Transition::Add(_) | Transition::Remove(_) => None,
+        });
+        changes
+            .flatten()
+            .filter(|field| field.cost == Cost::Replace)
+            .map(|field| Refusal { option: field.option, old: field.old.clone(), new: field.new.clone() })
+            .collect()
+    }
+
+    /// One line an item, as `reconfig --dry-run` and the log show it.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        describe(&self.settings, &mut lines);
+        describe(&self.listeners, &mut lines);
+        describe(&self.workers, &mut lines);
+        describe(&self.builders, &mut lines);
+        describe(&self.schedulers, &mut lines);
+        lines
+    }
+}
+
+impl<T: Planned> Transition<T> {
+    /// What the change costs, as the gravest of its options; nothing is disturbed by what is new.
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Add(_) => Cost::InPlace,
+            Self::Remove(_) => Cost::WhenIdle,
+            Self::Change { fields, .. } => {
+                fields.iter().map(|field| field.cost).max().unwrap_or(Cost::InPlace)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InPlace => "in place",
+            Self::WhenIdle => "when idle",
+            Self::Reattach => "cuts the link once",
+            Self::Replace => "replaces it",
+        })
+    }
+}
+
+fn transitions<K: Ord, T: Planned>(
+    old: &BTreeMap<K, Arc<T>>,
+    new: &BTreeMap<K, Arc<T>>,
+) -> Vec<Transition<T>> {
+    let mut out = Vec::new();
+    for (name, was) in old {
+        match new.get(name) {
+            None => out.push(Transition::Remove(Arc::clone(was))),
+            Some(is) if is != was => out.push(Transition::Change {
+                old: Arc::clone(was),
+                new: Arc::clone(is),
+                fields: was.changes(is),
+            }),
+            Some(_) => {}
+        }
+    }
+    out.extend(
+        new.iter().filter(|(name, _)| !old.contains_key(name)).map(|(_, is)| Transition::Add(Arc::clone(is))),
+    );
+    out
+}
+
+fn apply_all<K: Ord, T>(transitions: &[Transition<T>], map: &mut BTreeMap<K, Arc<T>>, key: impl Fn(&T) -> K) {
+    for transition in transitions {
+        match transition {
+            Transition::Add(new) | Transition::Change { new, .. } => {
+                map.insert(key(new), Arc::clone(new));
+            }
+            Transition::Remove(old) => {
+                map.remove(&key(old));
+            }
+        }
+    }
+}
+
+fn describe<T: Planned>(transitions: &[Transition<T>], lines: &mut Vec<String>) {
+    for transition in transitions {
+        match transition {
+            Transition::Add(new) => lines.push(format!("+ {} {:?}", T::NOUN, new.name())),
+            Transition::Remove(old) => lines.push(format!("- {} {:?}", T::NOUN, old.name())),
+            Transition::Change { old, fields, .. } => {
+                for FieldChange { option, old: was, new: is, cost } in fields {
+                    lines.push(format!("~ {} {:?}: {option} {was} -> {is} ({cost})", T::NOUN, old.name()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+
+use crate::model::Place;
+
+/// Whether a problem keeps the configuration from being used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can, but somebody should look.
+    Warning,
+}
+
+/// One thing that is wrong, in one line: place, deed, hint.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Whether it is fatal.
+    pub severity: Severity,
+    /// Where; absent only for what concerns no line (a file that cannot be read has its name as place).
+    pub place: Option<Place>,
+    /// What is wrong, beginning with the object: ``worker "arm64-3": unknown option `max_build` ``.
+    pub text: String,
+    /// What to do, if that can be told: ``did you mean `max_builds`?``
+    pub hint: Option<String>,
+    /// Warnings of one kind fold after five; errors never do.
+    pub kind: &'static str,
+}
+
+impl Problem {
+    /// Something fatal.
+    pub fn error(place: impl Into<Option<Place>>, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, place: place.into(), text: text.into(), hint: None, kind: "" }
+    }
+
+    /// Something to look at; `kind` groups those that fold into one line.
+    pub fn warning(place: impl Into<Option<Place>>, kind: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, place: place.into(), text: text.into(), hint: None, kind }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Whether it keeps the configuration from being used.
+    pub const fn is_error(&self) -> bool {
+        matches!(self.severity, Severity::Error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if !self.is_error() {
+            f.write_str("warning: ")?;
+        }
+        f.write_str(&self.text)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, ", {hint}"))
+    }
+}
+
+/// Puts problems in the order of their places, each once, and folds warnings of one kind after five.
+pub fn arrange(mut problems: Vec<Problem>) -> Vec<Problem> {
+    const SHOWN: usize = 5;
+    let key = |p: &Problem| p.place.as_ref().map(|place| (place.file.to_string(), place.line));
+    problems.sort_by(|a, b| key(a).cmp(&key(b)));
+    problems.dedup_by(|a, b| key(a) == key(b) && a.text == b.text);
+    let mut seen: std::collections::BTreeMap<&'static str, usize> = std::collections::BTreeMap::new();
+    problems.retain(|p| {
+        let count = seen.entry(p.kind).or_default();
+        *count += usize::from(!p.is_error());
+        p.is_error() || *count <= SHOWN
+    });
+    for (kind, count) in seen {
+        if let Some(more) = count.checked_sub(SHOWN).filter(|more| *more > 0) {
+            problems.push(Problem::warning(None, kind, format!("{kind}: {more} more of this kind")));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_come_in_the_order_of_their_lines_and_warnings_fold_after_five() {
+        let mut problems =
+            vec![Problem::error(Place::new("f", 9), "late"), Problem::error(Place::new("f", 1), "early")];
+        problems
+            .extend((0..8).map(|i| Problem::warning(Place::new("f", 20 + i), "unlisted", format!("w{i}"))));
+        let lines: Vec<String> = arrange(problems).iter().map(ToString::to_string).collect();
+        assert_eq!(lines[0], "f:1: early");
+        assert_eq!(lines[1], "f:9: late");
+        assert_eq!(lines.len(), 2 + 5 + 1);
+        assert_eq!(lines[7], "warning: unlisted: 3 more of this kind");
+    }
+}

@@ -1,0 +1,191 @@
+//! The options of one constructor call, read and checked for type: what stands between the Lua table and a definition.
+//!
+//! `config` fills a [`Record`] by the [table of options](super::options); the definitions take their fields from it.
+//! So no definition has heard of Lua, and no reader knows what a worker is.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    definition::{
+        options::{Constructor, Default, OptionSpec},
+        render::{Renderable, Text},
+        step::EnvironmentValue,
+    },
+    model::{Place, PropertyValue, Secret},
+};
+
+/// The value of one option, of the type that the table of options demands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None`, or `false` where a number or text was possible.
+    None,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number within the bounds of its option.
+    Integer(i64),
+    /// A number of seconds.
+    Seconds(Duration),
+    /// A text, or what becomes one with a build's properties.
+    Text(Text),
+    /// A text that is not shown.
+    Secret(Secret),
+    /// A list of texts.
+    Texts(Vec<Text>),
+    /// Names and values, as JSON can hold them.
+    Properties(BTreeMap<String, PropertyValue>),
+    /// Environment variables.
+    Environment(BTreeMap<String, EnvironmentValue>),
+    /// Exit codes and the words for their outcomes.
+    Outcomes(BTreeMap<i32, String>),
+    /// A table with options of its own.
+    Record(Box<Record>),
+    /// What a constructor made: its record.
+    Object(Box<Record>),
+    /// A list of what constructors made.
+    Objects(Vec<Record>),
+}
+
+/// One constructor call: which, where, and its options.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Which constructor.
+    pub constructor: &'static Constructor,
+    /// Where it was called.
+    pub place: Place,
+    /// The options that were given, by name.
+    pub values: BTreeMap<&'static str, Value>,
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.constructor.name == other.constructor.name && self.values == other.values
+    }
+}
+
+/// A getter met an option that the table does not have, or of another kind: the reader and the definition disagree,
+/// which no configuration can cause.
+const LAW: &str = "the reader gives each option of the table the type that the table says";
+
+impl Record {
+    /// An empty call, to be filled.
+    pub const fn new(constructor: &'static Constructor, place: Place) -> Self {
+        Self { constructor, place, values: BTreeMap::new() }
+    }
+
+    /// Whether the operator wrote this option (be it `None`).
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// A text, unrendered; its default if it was not given.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.get(name)? {
+            Value::Text(Text::Plain(text)) => Some(text),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A text that may be rendered.
+    pub fn renderable(&self, name: &str) -> Option<Text> {
+        match self.get(name)? {
+            Value::Text(text) => Some(text),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A text that is not shown.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        match self.get(name)? {
+            Value::Secret(secret) => Some(secret),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A truth value. Every such option has a default.
+    pub fn flag(&self, name: &str) -> bool {
+        match self.get(name) {
+            Some(Value::Bool(flag)) => flag,
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A whole number.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Value::Integer(number) => Some(number),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A span of time.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        match self.get(name)? {
+            Value::Seconds(duration) => Some(duration),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A list of texts, unrendered.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.renderables(name)
+            .into_iter()
+            .map(|text| match text {
+                Text::Plain(text) => text,
+                Text::Rendered(other) => unreachable!("{LAW}: {name} holds {other:?}"),
+            })
+            .collect()
+    }
+
+    /// A list of texts that may be rendered.
+    pub fn renderables(&self, name: &str) -> Vec<Text> {
+        match self.get(name) {
+            None => Vec::new(),
+            Some(Value::Texts(texts)) => texts,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Names and values.
+    pub fn properties(&self, name: &str) -> BTreeMap<String, PropertyValue> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::Properties(properties)) => properties,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Environment variables.
+    pub fn environment(&self, name: &str) -> BTreeMap<String, EnvironmentValue> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::Environment(variables)) => variables,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// The raw value: what was given, else the default of the table, else nothing.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let spec = self.constructor.option(name).unwrap_or_else(|| unreachable!("{LAW}: no option {name}"));
+        match self.values.get(spec.name) {
+            Some(Value::None) => None,
+            Some(value) => Some(value.clone()),
+            None => default(spec),
+        }
+    }
+}
+
+fn default(spec: &OptionSpec) -> Option<Value> {
+    match spec.default {
+        Default::Required | Default::None | Default::Empty | Default::Derived(_) => None,
+        Default::Bool(flag) => Some(Value::Bool(flag)),
+        Default::Integer(number) => Some(Value::Integer(number)),
+        Default::Seconds(seconds) => Some(Value::Seconds(Duration::from_secs(seconds))),
+        Default::Text(text) => Some(Value::Text(Text::Plain(text.to_owned()))),
+    }
+}
+
+impl From<Renderable> for Value {
+    fn from(renderable: Renderable) -> Self {
+        Self::Text(Text::Rendered(renderable))
+    }
+}

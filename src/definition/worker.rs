@@ -1,0 +1,139 @@
+//! A worker, as the operator defined it.
+
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use crate::{
+    definition::{
+        plan::{Cost, FieldChange, Planned, changes},
+        problem::Problem,
+        record::Record,
+    },
+    model::{Place, PropertyValue, Secret, WorkerName},
+};
+
+/// A worker and its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerDefinition {
+    /// Its name, unique in the master.
+    pub name: WorkerName,
+    /// How it is reached.
+    pub kind: WorkerKind,
+    /// How many builds it may run at once; no limit if absent.
+    pub max_builds: Option<NonZeroU32>,
+    /// Set on each of its builds, over all others.
+    pub properties: BTreeMap<String, PropertyValue>,
+    /// Set on each of its builds where nothing else did.
+    pub default_properties: BTreeMap<String, PropertyValue>,
+    /// How often an idle link is asked for a sign of life; never if absent.
+    pub keepalive_interval: Option<Duration>,
+    /// How long it may be away before it counts as missing; never if absent.
+    pub missing_timeout: Option<Duration>,
+    /// Who is told when it is missing.
+    pub notify_on_missing: Vec<String>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// How a worker is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerKind {
+    /// A program that connects to the master and proves itself with a password.
+    Remote {
+        /// What it must know.
+        password: Secret,
+    },
+    /// Inside the master's process.
+    Local {
+        /// Its folder: below `DIR/workers`, unless absolute.
+        workdir: PathBuf,
+    },
+}
+
+impl WorkerDefinition {
+    /// A worker from its record; what is wrong goes to `problems`.
+    pub fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+        let given = record.text("name")?;
+        let name = match WorkerName::new(&given) {
+            Ok(name) => name,
+            Err(error) => {
+                problems.push(Problem::error(record.place.clone(), format!("worker {given:?}: {error}")));
+                return None;
+            }
+        };
+        let kind = if record.constructor.name == "LocalWorker" {
+            let workdir = record.text("workdir").unwrap_or_else(|| given.clone());
+            if PathBuf::from(&workdir).components().any(|part| part == std::path::Component::ParentDir) {
+                let text = format!(
+                    "worker {given:?}: `workdir` must not climb out of the workers' folder with `..`"
+                );
+                problems.push(Problem::error(record.place.clone(), text));
+                return None;
+            }
+            WorkerKind::Local { workdir: workdir.into() }
+        } else {
+            let password = record.secret("password")?;
+            if password.expose().is_empty() {
+                let text = format!("worker {given:?}: the password is empty, so nobody could log in");
+                problems.push(Problem::error(record.place.clone(), text));
+                return None;
+            }
+            WorkerKind::Remote { password }
+        };
+        Some(Self {
+            name,
+            kind,
+            // Buildbot takes 0 for "no limit" as well.
+            max_builds: record
+                .integer("max_builds")
+                .and_then(|n| u32::try_from(n).ok())
+                .and_then(NonZeroU32::new),
+            properties: record.properties("properties"),
+            default_properties: record.properties("defaultProperties"),
+            keepalive_interval: record.duration("keepalive_interval").filter(|interval| !interval.is_zero()),
+            missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
+            notify_on_missing: record.texts("notify_on_missing"),
+            place: record.place.clone(),
+        })
+    }
+
+    /// Whether it runs inside the master's process.
+    pub const fn is_local(&self) -> bool {
+        matches!(self.kind, WorkerKind::Local { .. })
+    }
+}
+
+impl Planned for WorkerDefinition {
+    const NOUN: &'static str = "worker";
+
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn changes(&self, new: &Self) -> Vec<FieldChange> {
+        let mut out = changes!(self, new;
+            "max_builds" max_builds InPlace,
+            "properties" properties InPlace,
+            "defaultProperties" default_properties InPlace,
+            "keepalive_interval" keepalive_interval InPlace,
+            "missing_timeout" missing_timeout InPlace,
+            "notify_on_missing" notify_on_missing InPlace,
+        );
+        match (&self.kind, &new.kind) {
+            // The next login needs the new password; a live link was proved with the old one and stays.
+            (WorkerKind::Remote { password: old }, WorkerKind::Remote { password: new }) if old != new => {
+                out.push(FieldChange::hidden("password", Cost::InPlace));
+            }
+            (WorkerKind::Local { workdir: old }, WorkerKind::Local { workdir: new }) if old != new => {
+                out.push(FieldChange::new("workdir", &old.display(), &new.display(), Cost::Reattach));
+            }
+            (WorkerKind::Remote { .. }, WorkerKind::Local { .. }) => {
+                out.push(FieldChange::new("class", &"Worker", &"LocalWorker", Cost::Replace));
+            }
+            (WorkerKind::Local { .. }, WorkerKind::Remote { .. }) => {
+                out.push(FieldChange::new("class", &"LocalWorker", &"Worker", Cost::Replace));
+            }
+            _ => {}
+        }
+        out
+    }
+}

@@ -1,0 +1,5 @@
+//! Lunabot: a continuous-integration master in the manner of Buildbot, configured in Lua.
+
+pub mod definition;
+pub mod model;
+pub mod protocol;

@@ -1,0 +1,33 @@
+//! Words that all rooms share: plain values, no behaviour that waits.
+//!
+//! # Laws
+//! - Nothing here opens a file, a socket or a clock; an instant comes in as an argument.
+//! - What is written here is what the database, the wire and the HTTP API carry, so each value has one text form.
+//!
+//! # Not here
+//! What the operator wrote (`definition`), and how anything is done.
+
+mod event;
+mod ids;
+mod log_stream;
+mod names;
+mod outcome;
+mod place;
+mod properties;
+mod secret;
+mod worker_info;
+
+pub use event::{Event, EventKind};
+pub use ids::{
+    BuildId, BuildRequestId, BuilderId, BuildsetId, EventId, LogId, MasterId, SchedulerId, StepId, WorkerId,
+};
+pub use log_stream::LogStream;
+pub use names::{BuilderName, NameError, SchedulerName, WorkerName};
+pub use outcome::Outcome;
+pub use place::Place;
+pub use properties::{Properties, Property, PropertyValue};
+pub use secret::Secret;
+pub use worker_info::WorkerInfo;
+
+/// An instant, as the database and the API keep it.
+pub type Timestamp = jiff::Timestamp;

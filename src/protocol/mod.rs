@@ -1,0 +1,14 @@
+//! What master and worker say to each other, and the forms it takes on the wire.
+//!
+//! # Laws
+//! - No socket is opened and no clock is read here: bytes and instants come in as arguments.
+//! - [`message`] is what the rest of the program knows; each wire is one way to carry it.
+//!
+//! # Not here
+//! Sockets and logins (`worker`), and what a worker does with a message (`bot`).
+
+pub mod link;
+pub mod message;
+
+pub use link::Link;
+pub use message::{CommandId, FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand};
