@@ -1,0 +1,26 @@
+//! From a request to a build to its outcome.
+//!
+//! The queue is in the store: [`queue`] looks what waits, [`claim`] says what may run where, and [`run`] is the task
+//! of one build, which takes its steps in order.
+//!
+//! # Laws
+//! - A request has one build at a time; who claims it in the store has it.
+//! - A build that began has an end: by its steps, by a stop, by the loss of its worker, or at the next start.
+//! - A running build keeps the definition that it began with.
+//!
+//! # Not here
+//! Who asks for builds (`scheduler`), who is connected (`worker`).
+
+pub mod claim;
+pub mod control;
+pub mod progress;
+pub mod properties;
+pub mod queue;
+pub mod run;
+pub mod step;
+
+pub use control::{BuildControl, Running, StopKind, Stopped};
+pub use queue::{Builds, BuildsHandle};
+
+/// How often a request may lose its build through no fault of its own before it is given up.
+pub const MOST_ATTEMPTS: u32 = 3;

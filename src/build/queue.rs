@@ -1,0 +1,420 @@
+//! The task that gives requests to workers.
+//!
+//! The queue itself is in the store. This task holds the first few requests of each builder that has some, asks
+//! [`claim`](super::claim) what may start, and starts it; the build's own task claims the request in the store.
+//!
+//! # Laws
+//! - Memory is bounded by the number of builders, whatever the length of the queue.
+//! - Nothing is polled: a new request, a worker that came, a build that ended and a new configuration wake it, and
+//!   the clock for requests that wait after a loss.
+//!
+//! # Not here
+//! The decision (`claim`), the build (`run`).
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{self, Instant},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, error, warn};
+
+use crate::{
+    build::{
+        claim::{self, Candidate, Head},
+        control::{BuildControl, Running, StopKind},
+        run::{self, Assignment},
+    },
+    definition::MasterDefinition,
+    model::{BuildRequestId, BuilderName, Event, EventKind, Timestamp, WorkerName},
+    mq::{EventFilter, Mq, NextError, Subscription},
+    store::{QueuedRequest, Store},
+    worker::RegistryHandle,
+};
+
+/// Requests of one builder that are looked at together: as many may start before the store is asked again.
+const WINDOW: u32 = 32;
+
+/// How long the queue waits before it asks a store that failed again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Ends of builds waiting to be heard: each build tells once, so this holds a burst.
+const ENDED_DEPTH: usize = 256;
+
+/// What others hold of the builds.
+#[derive(Clone)]
+pub struct BuildsHandle {
+    /// The builds that run.
+    pub running: Running,
+    tracker: TaskTracker,
+    stop: watch::Sender<Option<StopMode>>,
+    heard: watch::Receiver<bool>,
+}
+
+/// How the builds are stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum StopMode {
+    /// No new ones; those that run go on.
+    Drain,
+    /// No new ones; those that run go back to the queue.
+    Requeue,
+}
+
+impl BuildsHandle {
+    /// Starts no more builds, and returns when the last one has ended by itself.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, still no more builds are started.
+    pub async fn drain(&self) {
+        self.stop.send_replace(Some(StopMode::Drain));
+        self.ended().await;
+    }
+
+    /// Starts no more builds, interrupts those that run, gives their requests back to the queue, and returns when the
+    /// last one has ended, but after `within` at the latest; true if all have.
+    pub async fn stop(&self, within: Duration) -> bool {
+        self.stop.send_replace(Some(StopMode::Requeue));
+        time::timeout(within, self.ended()).await.is_ok()
+    }
+
+    /// Once the queue has heard that it is to stop, no build can begin any more: then the running ones are all.
+    async fn ended(&self) {
+        let mut heard = self.heard.clone();
+        if heard.wait_for(|heard| *heard).await.is_err() {
+            debug!("the queue ended first");
+        }
+        self.tracker.wait().await;
+    }
+
+    /// How many builds run.
+    pub fn count(&self) -> usize {
+        self.tracker.len()
+    }
+}
+
+/// Gives requests to workers: runs in its own task.
+pub struct Builds {
+    store: Store,
+    registry: RegistryHandle,
+    definition: watch::Receiver<Arc<MasterDefinition>>,
+    events: Subscription,
+    pending: BTreeMap<BuilderName, Pending>,
+    busy: Busy,
+    ended: mpsc::Receiver<BuildRequestId>,
+    tell_ended: mpsc::Sender<BuildRequestId>,
+    running: Running,
+    tracker: TaskTracker,
+    stop: watch::Receiver<Option<StopMode>>,
+    heard: watch::Sender<bool>,
+    cancelled: CancellationToken,
+}
+
+/// The first requests of a builder.
+#[derive(Debug, Default)]
+struct Pending {
+    window: VecDeque<QueuedRequest>,
+    /// The store may hold others than those in the window.
+    stale: bool,
+}
+
+/// Who runs what.
+#[derive(Debug, Default)]
+struct Busy {
+    builds: HashMap<BuildRequestId, (BuilderName, WorkerName, BuildControl)>,
+    workers: HashMap<WorkerName, usize>,
+    pairs: HashSet<(BuilderName, WorkerName)>,
+    last_used: HashMap<WorkerName, u64>,
+    clock: u64,
+}
+
+impl Builds {
+    /// A queue that looks at the store when it runs, and until `cancelled` is.
+    pub fn new(
+        store: Store,
+        registry: RegistryHandle,
+        definition: watch::Receiver<Arc<MasterDefinition>>,
+        mq: &Mq,
+        cancelled: CancellationToken,
+    ) -> (Self, BuildsHandle) {
+        let (tell_ended, ended) = mpsc::channel(ENDED_DEPTH);
+        let (stop, stop_watch) = watch::channel(None);
+        let (tell_heard, heard) = watch::channel(false);
+        let tracker = TaskTracker::new();
+        // Closed from the start: whoever waits for it waits until it is empty.
+        tracker.close();
+        let handle = BuildsHandle { running: Running::default(), tracker: tracker.clone(), stop, heard };
+        let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
+        let events = mq.subscribe(EventFilter::kinds(wanted));
+        let builds = Self {
+            store,
+            registry,
+            definition,
+            events,
+            pending: BTreeMap::new(),
+            busy: Busy::default(),
+            ended,
+            tell_ended,
+            running: handle.running.clone(),
+            tracker,
+            stop: stop_watch,
+            heard: tell_heard,
+            cancelled,
+        };
+        (builds, handle)
+    }
+
+    /// Gives requests to workers until it is stopped.
+    pub async fn run(mut self) {
+        let mut workers = self.registry.changes();
+        self.mark_all_stale();
+        loop {
+            let wake_at = self.dispatch().await;
+            tokio::select! {
+                // Each arm is cancel-safe: what it has not returned is still there at the next turn.
+                () = self.cancelled.cancelled() => return,
+                received = self.events.next() => match received {
+                    Ok(event) => self.heard(&event),
+                    Err(NextError::Lagged { .. }) => self.mark_all_stale(),
+                    Err(NextError::Closed) => return,
+                },
+                ended = self.ended.recv() => if let Some(request) = ended {
+                    self.busy.release(request);
+                },
+                changed = self.definition.changed() => match changed {
+                    Ok(()) => self.mark_all_stale(),
+                    Err(_) => return,
+                },
+                changed = workers.changed() => if changed.is_err() {
+                    return;
+                },
+                changed = self.stop.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if *self.stop.borrow_and_update() == Some(StopMode::Requeue) {
+                        self.interrupt_all();
+                    }
+                    self.heard.send_replace(true);
+                },
+                () = time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    self.mark_all_stale();
+                },
+            }
+            // What has gathered meanwhile costs one look at the queue, not one each.
+            while let Ok(request) = self.ended.try_recv() {
+                self.busy.release(request);
+            }
+        }
+    }
+
+    fn heard(&mut self, event: &Event) {
+        match event.body.get("builder").and_then(serde_json::Value::as_str) {
+            Some(name) => match self.pending.get_mut(name) {
+                Some(pending) => pending.stale = true,
+                None => debug!(builder = name, "a request for a builder that is not defined waits"),
+            },
+            None => self.mark_all_stale(),
+        }
+    }
+
+    fn mark_all_stale(&mut self) {
+        let definition = Arc::clone(&self.definition.borrow_and_update());
+        self.pending.retain(|name, _| definition.builders.contains_key(name));
+        self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));
+        for name in definition.builders.keys() {
+            self.pending.entry(name.clone()).or_default().stale = true;
+        }
+    }
+
+    fn interrupt_all(&self) {
+        for (_, _, control) in self.busy.builds.values() {
+            control.stop(StopKind::Requeue, "the master is stopping");
+        }
+    }
+
+    /// Starts all that can start; says when to look again by the clock.
+    async fn dispatch(&mut self) -> Option<Instant> {
+        if self.stop.borrow().is_some() {
+            return None;
+        }
+        let definition = Arc::clone(&self.definition.borrow());
+        let mut wake: Option<Duration> = None;
+        loop {
+            let mut heads = Vec::new();
+            let mut refill = Vec::new();
+            for (name, pending) in &self.pending {
+                if !pending.stale && pending.window.is_empty() {
+                    continue;
+                }
+                let Some(builder) = definition.builders.get(name) else { continue };
+                let candidates = self.candidates(&definition, name, &builder.worker_names);
+                if candidates.is_empty() {
+                    continue;
+                }
+                if pending.stale {
+                    refill.push(name.clone());
+                } else if let Some(first) = pending.window.front() {
+                    let (priority, submitted_at) = (first.priority, first.submitted_at);
+                    heads.push(Head { builder: name, priority, submitted_at, candidates });
+                }
+            }
+            // With a builder whose requests are not known, the order of the others is not known either.
+            if !refill.is_empty() {
+                drop(heads);
+                for name in refill {
+                    match self.refill(&name).await {
+                        Ok(next) => wake = earlier(wake, next),
+                        Err(()) => return Some(Instant::now() + AFTER_FAILURE),
+                    }
+                }
+                continue;
+            }
+            let Some((head, candidate)) = claim::choose(&heads) else { break };
+            let (builder, worker) = (heads[head].builder.clone(), heads[head].candidates[candidate].worker.clone());
+            self.start(&definition, &builder, &worker);
+        }
+        wake.map(|delay| Instant::now() + delay)
+    }
+
+    /// The connected workers of a builder that have room for it.
+    fn candidates<'a>(
+        &self,
+        definition: &'a MasterDefinition,
+        builder: &BuilderName,
+        names: &'a [WorkerName],
+    ) -> Vec<Candidate<'a>> {
+        let connected = names.iter().filter_map(|name| {
+            let worker = definition.workers.get(name)?;
+            let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+            let running = self.busy.workers.get(name).copied().unwrap_or(0);
+            let runs_this_builder =
+                running > 0 && self.busy.pairs.contains(&(builder.clone(), name.clone()));
+            if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
+                return None;
+            }
+            self.registry.connection(name.as_str())?;
+            let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
+            Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
+        });
+        connected.collect()
+    }
+
+    /// Reads a builder's first requests; says how long until the next of those that wait after a loss.
+    async fn refill(&mut self, name: &BuilderName) -> Result<Option<Duration>, ()> {
+        let now = Timestamp::now();
+        let requests = match self.store.queued_requests(name, None, WINDOW).await {
+            Ok(requests) => requests,
+            Err(failure) => {
+                error!(builder = %name, error = &failure as &dyn std::error::Error, "cannot read the queue");
+                return Err(());
+            }
+        };
+        // Those that start just now may not be claimed in the store yet.
+        let full = requests.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+        let mut later = None;
+        let mut window = VecDeque::new();
+        for request in requests {
+            match request.not_before.filter(|at| *at > now) {
+                Some(at) => later = earlier(later, Duration::try_from(at - now).ok()),
+                None if self.busy.builds.contains_key(&request.id) => {}
+                None => window.push_back(request),
+            }
+        }
+        if let Some(pending) = self.pending.get_mut(name) {
+            // An empty window of a full page: all of them start just now, and each will wake this task when it ends.
+            pending.stale = false;
+            pending.window = window;
+            if full && pending.window.is_empty() {
+                later = earlier(later, Some(Duration::from_secs(1)));
+            }
+        }
+        Ok(later)
+    }
+
+    fn start(&mut self, definition: &MasterDefinition, builder: &BuilderName, worker: &WorkerName) {
+        let Some(pending) = self.pending.get_mut(builder) else { return };
+        let Some(request) = pending.window.pop_front() else { return };
+        // The window was one page; what lies behind it is looked up when it is used up.
+        pending.stale |= pending.window.is_empty();
+        let (Some(builder), Some(worker)) = (definition.builders.get(builder), definition.workers.get(worker)) else {
+            return;
+        };
+        let Some(connection) = self.registry.connection(worker.name.as_str()) else {
+            warn!(worker = %worker.name, "went away while a build was given to it");
+            pending.stale = true;
+            return;
+        };
+        let control = BuildControl::new();
+        let id = request.id;
+        self.busy.take(id, &builder.name, &worker.name, control.clone());
+        let assignment = Assignment {
+            request,
+            builder: Arc::clone(builder),
+            worker: Arc::clone(worker),
+            connection,
+            control,
+        };
+        let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
+        self.tracker.spawn(async move {
+            run::run(assignment, store, running).await;
+            // The queue is gone only when the master stops.
+            if ended.send(id).await.is_err() {
+                debug!(request = %id, "ended after the queue");
+            }
+        });
+    }
+}
+
+fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl Busy {
+    fn take(&mut self, id: BuildRequestId, builder: &BuilderName, worker: &WorkerName, control: BuildControl) {
+        self.builds.insert(id, (builder.clone(), worker.clone(), control));
+        *self.workers.entry(worker.clone()).or_default() += 1;
+        self.pairs.insert((builder.clone(), worker.clone()));
+    }
+
+    fn release(&mut self, id: BuildRequestId) {
+        let Some((builder, worker, _)) = self.builds.remove(&id) else { return };
+        self.clock += 1;
+        if let Some(count) = self.workers.get_mut(&worker) {
+            *count -= 1;
+            if *count == 0 {
+                self.workers.remove(&worker);
+            }
+        }
+        self.last_used.insert(worker.clone(), self.clock);
+        self.pairs.remove(&(builder, worker));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_free_again_once_each_of_its_builds_has_ended() {
+        let (builder, other) = (BuilderName::new("a").unwrap(), BuilderName::new("b").unwrap());
+        let worker = WorkerName::new("w").unwrap();
+        let mut busy = Busy::default();
+        busy.take(BuildRequestId(1), &builder, &worker, BuildControl::new());
+        busy.take(BuildRequestId(2), &other, &worker, BuildControl::new());
+        assert_eq!(busy.workers[&worker], 2);
+        busy.release(BuildRequestId(1));
+        busy.release(BuildRequestId(1));
+        assert_eq!(busy.workers[&worker], 1);
+        assert!(!busy.pairs.contains(&(builder, worker.clone())));
+        busy.release(BuildRequestId(2));
+        assert!(busy.workers.is_empty() && busy.pairs.is_empty() && busy.builds.is_empty());
+    }
+}

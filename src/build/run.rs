@@ -1,0 +1,172 @@
+//! The task of one build: it claims the request, takes the steps in order, and writes down how it ended.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{error, info};
+
+use crate::{
+    build::{
+        MOST_ATTEMPTS,
+        control::{BuildControl, Running, StopKind},
+        progress::Progress,
+        properties,
+        step::{self, StepContext, StepEnd, WorkerLeft},
+    },
+    definition::{BuilderDefinition, StepDefinition, StepKind, WorkerDefinition},
+    model::{BuildId, Outcome, Properties, Timestamp},
+    store::{BeginError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
+    worker::ConnectionHandle,
+};
+
+/// How long a request waits after its first loss; twice as long after each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+
+/// All that a build needs.
+pub(super) struct Assignment {
+    /// What was asked for.
+    pub request: QueuedRequest,
+    /// By which steps, as they were when it began.
+    pub builder: Arc<BuilderDefinition>,
+    /// On which worker, as it was then.
+    pub worker: Arc<WorkerDefinition>,
+    /// Its link.
+    pub connection: ConnectionHandle,
+    /// What stops it.
+    pub control: BuildControl,
+}
+
+/// Runs a build to its end. Failures of the store are logged: the next start of the master resolves what they left.
+pub(super) async fn run(assignment: Assignment, store: Store, running: Running) {
+    let request = assignment.request.id;
+    let builder = assignment.builder.name.clone();
+    if let Err(failure) = Build { assignment, store }.run(&running).await {
+        let failure = &failure as &dyn std::error::Error;
+        error!(%builder, %request, error = failure, "a build could not be written down");
+    }
+}
+
+struct Build {
+    assignment: Assignment,
+    store: Store,
+}
+
+impl Build {
+    async fn run(&self, running: &Running) -> Result<(), StoreError> {
+        let Assignment { request, builder, worker, connection, control } = &self.assignment;
+        let mut properties = properties::compose(&request.properties, builder, worker);
+        if let Some(basedir) = connection.info.text("basedir") {
+            properties.set("basedir", basedir, "Worker");
+            properties.set("builddir", format!("{basedir}/{}", builder.worker_build_dir), "Worker");
+        }
+        let new = NewBuild { request: request.id, worker: worker.name.clone(), properties: properties.clone() };
+        let begun = match self.store.begin_build(new, Timestamp::now()).await {
+            Ok(begun) => begun,
+            // Somebody else has it, or it was cancelled: both are the end of this attempt.
+            Err(BeginError::AlreadyClaimed { .. }) => return Ok(()),
+            Err(BeginError::Store(error)) => return Err(error),
+        };
+        let guard = running.enter(begun.id, control.clone());
+        properties.set("buildnumber", begun.number, "Build");
+        info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
+        let progress = self.steps(begun.id, &properties).await?;
+        let (outcome, state, end) = self.verdict(&progress);
+        self.store.finish_build(begun.id, outcome, &state, end, Timestamp::now()).await?;
+        drop(guard);
+        info!(builder = %builder.name, number = begun.number, %outcome, "build finished");
+        Ok(())
+    }
+
+    async fn steps(&self, build: BuildId, properties: &Properties) -> Result<Progress, StoreError> {
+        let mut progress = Progress::new();
+        for (number, step) in self.assignment.builder.steps.iter().enumerate() {
+            if !progress.wants(step) {
+                continue;
+            }
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            let end = self.step(build, number, step, properties).await?;
+            progress.after(step, end.outcome);
+            if end.worker == WorkerLeft::Lost {
+                progress.lose_worker();
+            }
+        }
+        Ok(progress)
+    }
+
+    async fn step(
+        &self,
+        build: BuildId,
+        number: i32,
+        step: &StepDefinition,
+        properties: &Properties,
+    ) -> Result<StepEnd, StoreError> {
+        let Assignment { builder, connection, control, .. } = &self.assignment;
+        let stop = control.listen();
+        let id = self.store.begin_step(build, number, &step.name, Timestamp::now()).await?;
+        // A stop between two steps, or before the first, concerns those that do not always run.
+        let end = match control.first().filter(|_| !step.always_run) {
+            Some(stopped) => StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason)),
+            None => {
+                let context = StepContext {
+                    step: id,
+                    store: &self.store,
+                    connection,
+                    builder: builder.name.as_str().into(),
+                    env: &builder.env,
+                    properties,
+                    stop,
+                };
+                match &step.kind {
+                    StepKind::Shell(command) => step::shell::run(command, context).await?,
+                }
+            }
+        };
+        self.store.finish_step(id, end.outcome, &end.state, Timestamp::now()).await?;
+        Ok(end)
+    }
+
+    /// What the build came to, and what becomes of its request.
+    fn verdict(&self, progress: &Progress) -> (Outcome, String, RequestEnd) {
+        let stopped = self.assignment.control.first();
+        if let Some(stopped) = &stopped {
+            let state = format!("{}: {}", stopped_word(stopped.kind), stopped.reason);
+            return match stopped.kind {
+                StopKind::Cancel => (Outcome::Cancelled, state, RequestEnd::Complete),
+                // The master's own stop is no fault of the build: it does not count as an attempt.
+                StopKind::Requeue => {
+                    (Outcome::Retry, state, RequestEnd::Requeue { not_before: None, counted: false })
+                }
+            };
+        }
+        if progress.is_worker_lost() {
+            return self.lost();
+        }
+        (progress.outcome(), progress.state(), RequestEnd::Complete)
+    }
+
+    fn lost(&self) -> (Outcome, String, RequestEnd) {
+        let worker = &self.assignment.worker.name;
+        let attempts = self.assignment.request.attempts + 1;
+        if attempts >= MOST_ATTEMPTS {
+            let state = format!("the link to worker {worker} was lost; given up after {attempts} attempts");
+            return (Outcome::Exception, state, RequestEnd::Complete);
+        }
+        let delay = FIRST_RETRY * 2_u32.pow(attempts - 1);
+        let not_before = Timestamp::now() + delay;
+        let state = format!("the link to worker {worker} was lost; attempt {attempts} of {MOST_ATTEMPTS}");
+        (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(not_before), counted: true })
+    }
+}
+
+const fn outcome_of(kind: StopKind) -> Outcome {
+    match kind {
+        StopKind::Cancel => Outcome::Cancelled,
+        StopKind::Requeue => Outcome::Retry,
+    }
+}
+
+const fn stopped_word(kind: StopKind) -> &'static str {
+    match kind {
+        StopKind::Cancel => "build stopped",
+        StopKind::Requeue => "build interrupted",
+    }
+}

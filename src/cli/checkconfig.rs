@@ -1,0 +1,64 @@
+//! `lunabot checkconfig`: all problems of a configuration at once, without a socket or a database.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cli::failure::{Failure, Kind},
+    config,
+    definition::{self, Problem},
+    master::MasterFolder,
+};
+
+/// Checks a configuration; exit code 1 if it cannot be used.
+pub(super) async fn run(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
+    let file = file_of(path)?;
+    let loaded = config::load(&file, config::Limits::default()).await?;
+    let (problems, summary) = match definition::check(loaded.draft) {
+        Ok(checked) => (checked.warnings, Some(checked.definition.summary())),
+        Err(problems) => (problems, None),
+    };
+    if as_json {
+        let shapes: Vec<Value> = problems.iter().map(shape).collect();
+        let answer = json!({ "file": file, "good": summary.is_some(), "summary": summary, "problems": shapes });
+        anstream::println!("{answer:#}");
+    } else {
+        for problem in &problems {
+            anstream::println!("{problem}");
+        }
+    }
+    match summary {
+        Some(summary) => {
+            if !as_json {
+                anstream::println!("{}: good: {summary}", file.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            let count = problems.iter().filter(|problem| problem.is_error()).count();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            if !as_json {
+                anstream::eprintln!("{count} {noun}");
+            }
+            Ok(ExitCode::from(Kind::Failed.exit_code()))
+        }
+    }
+}
+
+fn file_of(path: &Path) -> Result<PathBuf, Failure> {
+    if path.is_dir() { Ok(MasterFolder::open(path)?.config()) } else { Ok(path.to_owned()) }
+}
+
+fn shape(problem: &Problem) -> Value {
+    json!({
+        "file": problem.place.as_ref().map(|place| place.file.as_ref()),
+        "line": problem.place.as_ref().map(|place| place.line).filter(|line| *line > 0),
+        "severity": if problem.is_error() { "error" } else { "warning" },
+        "text": problem.text,
+        "hint": problem.hint,
+    })
+}

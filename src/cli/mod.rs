@@ -1,0 +1,167 @@
+//! The command line: ask and show, decide nothing.
+//!
+//! # Laws
+//! - What was asked for goes to standard output; what went wrong, and the progress of waiting, to standard error.
+//! - A terminal gets colours and tables, a pipe plain text, `--json` JSON.
+//! - An error has its cause, a hint where there is one, and an exit code ([`failure`]).
+
+mod builds;
+mod checkconfig;
+mod create_master;
+pub mod failure;
+mod follow;
+mod force;
+mod log;
+mod log_file;
+mod logging;
+mod master;
+mod start;
+mod stop;
+mod table;
+mod workers;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use failure::Failure;
+
+/// A continuous-integration master in the manner of Buildbot, configured in Lua.
+#[derive(Debug, Parser)]
+#[command(name = "lunabot", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 refused or failed, also a build that failed; 2 wrong usage; 3 no master runs;
+4 a master runs already; 5 the machine does not let it; 11 a forced build ended in an exception;
+13 it was cancelled.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a folder for a new master, with a configuration that runs as it is
+    CreateMaster {
+        /// The folder; made if it is missing
+        dir: PathBuf,
+    },
+    /// Check a configuration without running it: all problems at once
+    Checkconfig {
+        /// A master's folder, or a configuration file
+        #[arg(default_value = ".")]
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the master in the foreground
+    Start {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// How the log on standard error is written
+        #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+        log_format: LogFormat,
+        /// What is logged: error, warn, info, debug, trace, or `lunabot::worker=debug,info`
+        #[arg(long, default_value = "info", env = "LUNABOT_LOG")]
+        log_level: String,
+    },
+    /// Stop a running master, and return when it has stopped
+    Stop {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Let running builds end first
+        #[arg(long)]
+        clean: bool,
+    },
+    /// Show the workers and what they are doing
+    Workers {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask for a build
+    Force {
+        /// The master's folder
+        dir: PathBuf,
+        /// The builder
+        builder: String,
+        /// A property of the build; may be given several times
+        #[arg(short, long = "property", value_name = "NAME=VALUE", value_parser = force::parse_property)]
+        property: Vec<(String, String)>,
+        /// The force scheduler; the first one that asks this builder, unless given
+        #[arg(long)]
+        scheduler: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Follow the build's log, and let the exit code tell its outcome
+        #[arg(long)]
+        wait: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the newest builds
+    Builds {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Only those of this builder
+        #[arg(long)]
+        builder: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the log of a build
+    Log {
+        /// The master's folder
+        dir: PathBuf,
+        /// The builder
+        builder: String,
+        /// The number of the build
+        number: i64,
+        /// Only this step
+        step: Option<String>,
+        /// Go on until the build has ended
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// Runs a command to its end.
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::CreateMaster { dir } => create_master::run(&dir),
+        Command::Checkconfig { path, json } => checkconfig::run(&path, json).await,
+        Command::Start { dir, log_format, log_level } => start::run(&dir, log_format, &log_level).await,
+        Command::Stop { dir, clean } => stop::run(&dir, clean).await,
+        Command::Workers { dir, json } => workers::run(&dir, json).await,
+        Command::Force { dir, builder, property, scheduler, reason, wait, json } => {
+            let wish = force::Wish { builder, properties: property, scheduler, reason };
+            force::run(&dir, wish, wait, json).await
+        }
+        Command::Builds { dir, builder, limit, json } => builds::run(&dir, builder.as_deref(), limit, json).await,
+        Command::Log { dir, builder, number, step, follow } => {
+            log::run(&dir, &builder, number, step.as_deref(), follow).await
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `lunabot start`: the master in the foreground.
+
+use std::{os::unix::net::UnixDatagram, path::Path, process::ExitCode, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    cli::{
+        LogFormat,
+        failure::{Failure, Kind},
+        logging,
+    },
+    master::{self, Master, MasterFolder, StopMode},
+    web,
+};
+
+/// How long open requests may take to end when the master has stopped.
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs the master until it is told to stop.
+pub(super) async fn run(dir: &Path, format: LogFormat, level: &str) -> Result<ExitCode, Failure> {
+    let folder = MasterFolder::open(dir)?;
+    if let Some(holder) = folder.holder() {
+        return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
+    }
+    logging::start(&folder, format, level)?;
+    // Before anything runs: a signal during the start must find its handler.
+    let mut signals = Signals::new()?;
+    info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
+    let started = tokio::select! {
+        // Dropped by a signal, a start has taken nothing that the next one could not use.
+        started = master::start(folder) => started,
+        () = signals.stop() => {
+            info!("told to stop while it was starting");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let (mut master, listener) = started.inspect_err(log_failure)?;
+    for warning in &master.warnings {
+        warn!("{warning}");
+    }
+    let stop_web = CancellationToken::new();
+    let mut web = tokio::spawn(web::serve(listener, master.handle.clone(), stop_web.clone()));
+    let definition = master.handle.definition();
+    info!("configuration: {}", definition.summary());
+    info!("BuildMaster is running");
+    notify("READY=1");
+
+    let mode = wait_for_stop(&mut master, &mut signals).await;
+    notify("STOPPING=1");
+    // A second signal overtakes a clean stop that waits for builds.
+    let handle = master.handle.clone();
+    let overtake = tokio::spawn(async move {
+        signals.stop().await;
+        handle.request_stop(StopMode::Now);
+    });
+    master.stop(mode).await;
+    overtake.abort();
+    stop_web.cancel();
+    if time::timeout(REQUESTS_END_WITHIN, &mut web).await.is_err() {
+        web.abort();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The problems stand in the log, too: under a supervisor it is all that people see.
+fn log_failure(failure: &master::StartError) {
+    if let master::StartError::Problems { problems } = failure {
+        for problem in problems {
+            error!("{problem}");
+        }
+    }
+    error!(error = failure as &dyn std::error::Error, "BuildMaster is not started");
+}
+
+async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
+    loop {
+        tokio::select! {
+            // Cancel-safe: the request is still there, and a signal is kept until it is read.
+            mode = master.stop_requested() => return mode,
+            () = signals.stop() => return StopMode::Now,
+            _ = signals.hangup.recv() => {
+                warn!("SIGHUP is heard, but this version cannot reload: restart the master to apply a changed file");
+            }
+        }
+    }
+}
+
+/// The signals that a master hears.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(Kind::Environment, error));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Tells systemd, if it has started us and wants to know.
+///
+/// Source: sd_notify(3): one datagram to the socket in `NOTIFY_SOCKET`, where `@` begins an abstract name.
+fn notify(state: &str) {
+    use std::os::linux::net::SocketAddrExt as _;
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let send = || -> std::io::Result<usize> {
+        let socket = UnixDatagram::unbound()?;
+        match name.to_str().and_then(|name| name.strip_prefix('@')) {
+            Some(name) => {
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(state.as_bytes(), &address)
+            }
+            None => socket.send_to(state.as_bytes(), &name),
+        }
+    };
+    if let Err(error) = send() {
+        warn!(%error, "cannot tell the service manager");
+    }
+}

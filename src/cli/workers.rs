@@ -1,0 +1,74 @@
+//! `lunabot workers`.
+
+use std::{collections::HashMap, path::Path, process::ExitCode};
+
+use anstyle::AnsiColor;
+use serde_json::{Value, json};
+
+use crate::cli::{
+    failure::Failure,
+    master::{RunningMaster, text},
+    table::{self, Cell},
+};
+
+/// Rows asked for at once.
+const PAGE: usize = 1000;
+
+/// Shows the workers that are configured.
+pub(super) async fn run(dir: &Path, as_json: bool) -> Result<ExitCode, Failure> {
+    let master = RunningMaster::of(dir)?;
+    let workers = all(&master).await?;
+    if as_json {
+        let answer = json!({ "workers": workers });
+        anstream::println!("{answer:#}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let builds = master.list("builds", "/builds", &[("complete", "false"), ("field", "workerid")]).await?;
+    let mut running: HashMap<i64, usize> = HashMap::new();
+    for build in &builds {
+        if let Some(worker) = build["workerid"].as_i64() {
+            *running.entry(worker).or_default() += 1;
+        }
+    }
+    let rows: Vec<Vec<Cell>> = workers.iter().map(|worker| row(worker, &running)).collect();
+    table::print(&["WORKER", "STATE", "BUILDS", "VERSION", "SYSTEM", "BUILDERS"], &rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn all(master: &RunningMaster) -> Result<Vec<Value>, Failure> {
+    let mut workers = Vec::new();
+    loop {
+        let (limit, offset) = (PAGE.to_string(), workers.len().to_string());
+        let pairs = [("order", "name"), ("limit", limit.as_str()), ("offset", offset.as_str())];
+        let page = master.list("workers", "/workers", &pairs).await?;
+        let count = page.len();
+        workers.extend(page.into_iter().filter(|worker| worker["configured"] != json!(false)));
+        if count < PAGE {
+            return Ok(workers);
+        }
+    }
+}
+
+fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
+    let attached = worker["connected_to"].as_array().is_some_and(|masters| !masters.is_empty());
+    let count = worker["workerid"].as_i64().and_then(|id| running.get(&id)).copied().unwrap_or(0);
+    let state = match (attached, count) {
+        (false, _) => Cell::styled("disconnected", AnsiColor::Red.on_default()),
+        (true, 0) => Cell::styled("idle", AnsiColor::Green.on_default()),
+        (true, _) => Cell::styled("building", AnsiColor::Yellow.on_default()),
+    };
+    let info = &worker["workerinfo"];
+    let system = match (text(info, "os_id"), text(info, "os_version_id")) {
+        ("", _) => text(info, "system").to_owned(),
+        (id, version) => format!("{id} {version}"),
+    };
+    let builders = worker["configured_on"].as_array().map_or(0, Vec::len);
+    vec![
+        Cell::plain(text(worker, "name")),
+        state,
+        Cell::plain(count.to_string()),
+        Cell::plain(text(info, "version")),
+        Cell::plain(system),
+        Cell::plain(builders.to_string()),
+    ]
+}

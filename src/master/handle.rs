@@ -1,0 +1,116 @@
+//! What the edges may ask of a running master.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::{
+    build::{BuildsHandle, StopKind},
+    definition::MasterDefinition,
+    model::{BuildId, BuildRequestId, Timestamp},
+    mq::Mq,
+    scheduler::{ForceError, ForceRequest, force},
+    store::{AddedBuildset, Store, StoreError},
+    worker::RegistryHandle,
+};
+
+/// What the edges hold of the master. Cheap to copy.
+#[derive(Clone)]
+pub struct MasterHandle {
+    pub(super) store: Store,
+    pub(super) mq: Mq,
+    pub(super) registry: RegistryHandle,
+    pub(super) builds: BuildsHandle,
+    pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
+    pub(super) stop: watch::Sender<Option<StopMode>>,
+    pub(super) started_at: Timestamp,
+}
+
+/// How the master is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Running builds are interrupted and go back to the queue.
+    Now,
+    /// Running builds end first; no new ones begin.
+    Clean,
+}
+
+/// Why the master did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It cannot be forced.
+    #[error(transparent)]
+    Force(#[from] ForceError),
+    /// It cannot be stopped.
+    #[error("build {0} does not run")]
+    NotRunning(BuildId),
+    /// It cannot be cancelled.
+    #[error("build request {0} waits no more")]
+    NotQueued(BuildRequestId),
+    /// It cannot be written down.
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+}
+
+impl MasterHandle {
+    /// The database.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What happens.
+    pub const fn mq(&self) -> &Mq {
+        &self.mq
+    }
+
+    /// Who is connected.
+    pub const fn registry(&self) -> &RegistryHandle {
+        &self.registry
+    }
+
+    /// The configuration that runs.
+    pub fn definition(&self) -> Arc<MasterDefinition> {
+        Arc::clone(&self.definition.borrow())
+    }
+
+    /// Since when it runs.
+    pub const fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// How many builds run.
+    pub fn builds_running(&self) -> usize {
+        self.builds.count()
+    }
+
+    /// Asks for builds by a force scheduler; returns once that is durable.
+    pub async fn force(&self, scheduler: &str, request: &ForceRequest) -> Result<AddedBuildset, RequestError> {
+        let set = force::buildset(&self.definition(), scheduler, request)?;
+        Ok(self.store.add_buildset(set, Timestamp::now()).await?)
+    }
+
+    /// Stops a build. Returns at once; the build ends when its command is dead.
+    pub fn stop_build(&self, build: BuildId, reason: &str) -> Result<(), RequestError> {
+        let control = self.builds.running.control(build).ok_or(RequestError::NotRunning(build))?;
+        control.stop(StopKind::Cancel, reason);
+        Ok(())
+    }
+
+    /// Takes a request from the queue.
+    pub async fn cancel_request(&self, request: BuildRequestId) -> Result<(), RequestError> {
+        match self.store.cancel_request(request, Timestamp::now()).await? {
+            true => Ok(()),
+            false => Err(RequestError::NotQueued(request)),
+        }
+    }
+
+    /// Asks the master to stop. Returns at once.
+    pub fn request_stop(&self, mode: StopMode) {
+        self.stop.send_modify(|wanted| {
+            // An impatient stop overtakes a clean one, never the other way round.
+            if *wanted != Some(StopMode::Now) {
+                *wanted = Some(mode);
+            }
+        });
+    }
+}

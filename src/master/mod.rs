@@ -1,0 +1,21 @@
+//! The master: owns every handle, starts and stops all the others.
+//!
+//! A start is a reload from nothing: load, check, plan, prepare, commit. [`start`] walks that way, [`reconfig`] has its
+//! last steps, and [`Master::stop`] is the way back.
+//!
+//! # Laws
+//! - One master in a folder: it holds a lock, and whoever comes second learns whose.
+//! - Until `commit`, a failure leaves nothing behind but files that the next start uses again.
+//!
+//! # Not here
+//! The HTTP API (`web`), exit codes and words for people (`cli`).
+
+pub mod folder;
+pub mod handle;
+pub mod reconfig;
+pub mod socket;
+pub mod start;
+
+pub use folder::{FolderError, FolderLock, MasterFolder};
+pub use handle::{MasterHandle, RequestError, StopMode};
+pub use start::{Master, StartError, start};

@@ -1,0 +1,227 @@
+//! From a folder to a running master, and back.
+
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    build::{self, Builds, BuildsHandle},
+    config,
+    definition::{self, MasterDefinition, Problem, ReconfigPlan},
+    master::{
+        folder::{FolderError, FolderLock, MasterFolder},
+        handle::{MasterHandle, StopMode},
+        reconfig::Parts,
+        socket::{self, SocketError},
+    },
+    model::Timestamp,
+    mq::Mq,
+    store::{OpenError, Store, StoreError},
+    worker::{BuilderFolders, LocalWorkers, Registry},
+};
+
+/// How long running builds may take to die when the master stops: a command's own kill takes less.
+const BUILDS_STOP_WITHIN: Duration = Duration::from_secs(45);
+
+/// How long a task of the master may take to end once it is told.
+const TASK_ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Committed batches of events waiting to be passed on; the store waits when there are more.
+const COMMITTED_DEPTH: usize = 256;
+
+/// Why a master did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Its configuration cannot be read.
+    #[error("cannot load the configuration")]
+    Load(#[source] config::LoadError),
+    /// Its configuration is wrong.
+    #[error("the configuration has {}", count(problems))]
+    Problems {
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// Its database cannot be opened.
+    #[error("cannot open the database")]
+    Open(#[source] OpenError),
+    /// Its database cannot be used.
+    #[error("cannot write the configuration to the database")]
+    Store(#[source] StoreError),
+}
+
+fn count(problems: &[Problem]) -> String {
+    match problems.iter().filter(|problem| problem.is_error()).count() {
+        1 => "1 problem".into(),
+        n => format!("{n} problems"),
+    }
+}
+
+/// A running master.
+pub struct Master {
+    /// What the edges ask.
+    pub handle: MasterHandle,
+    /// The configuration's warnings.
+    pub warnings: Vec<Problem>,
+    folder: MasterFolder,
+    parts: Parts,
+    builds: BuildsHandle,
+    stop: watch::Receiver<Option<StopMode>>,
+    cancelled: CancellationToken,
+    tasks: Tasks,
+    /// Kept to the end: while it is held, nobody else is the master of this folder.
+    lock: FolderLock,
+}
+
+struct Tasks {
+    registry: JoinHandle<()>,
+    queue: JoinHandle<()>,
+    pump: JoinHandle<()>,
+}
+
+/// Starts a master: load, check, plan from nothing, prepare, commit. The socket is bound but not served: that is the
+/// edge's part.
+pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), StartError> {
+    // What cannot be repaired by any configuration is told first, and costs nothing.
+    socket::check_path(&folder.socket())?;
+    let lock = folder.lock()?;
+    let loaded = config::load(&folder.config(), config::Limits::default()).await.map_err(StartError::Load)?;
+    let checked = definition::check(loaded.draft).map_err(|problems| StartError::Problems { problems })?;
+    let (new, warnings) = (checked.definition, checked.warnings);
+    let plan = ReconfigPlan::between(&MasterDefinition::nothing(), &new);
+
+    let (committed, events) = mpsc::channel(COMMITTED_DEPTH);
+    let store = open_store(&folder, &new, committed).await?;
+    let mq = Mq::new();
+    let pump = tokio::spawn(pump(events, mq.clone()));
+    let resolved = store.resolve_unfinished(build::MOST_ATTEMPTS, Timestamp::now()).await;
+    let resolved = resolved.map_err(StartError::Store)?;
+    if resolved.builds > 0 {
+        let (builds, requeued, failed) = (resolved.builds, resolved.requeued, resolved.failed);
+        warn!(builds, requeued, failed, "the last master ended in mid-build; its builds are resolved");
+    }
+
+    let cancelled = CancellationToken::new();
+    let (folders, folders_watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
+    let (registry, registry_handle) = Registry::new(store.clone(), folders_watch, cancelled.clone());
+    let (queue, builds) = Builds::new(
+        store.clone(),
+        registry_handle.clone(),
+        definition_watch.clone(),
+        &mq,
+        cancelled.clone(),
+    );
+    let mut parts = Parts {
+        store: store.clone(),
+        definition,
+        folders,
+        local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
+        periodic: HashMap::new(),
+    };
+    let listener = socket::listen(&folder.socket())?;
+    let prepared = parts.prepare(plan, new).await.map_err(StartError::Store)?;
+    let tasks = Tasks { registry: tokio::spawn(registry.run()), queue: tokio::spawn(queue.run()), pump };
+    let retired = parts.commit(prepared).await.map_err(StartError::Store)?;
+    parts.retire(retired).await;
+
+    let (stop, stop_watch) = watch::channel(None);
+    let handle = MasterHandle {
+        store,
+        mq,
+        registry: registry_handle,
+        builds: builds.clone(),
+        definition: definition_watch,
+        stop,
+        started_at: Timestamp::now(),
+    };
+    let master = Master { handle, warnings, folder, parts, builds, stop: stop_watch, cancelled, tasks, lock };
+    Ok((master, listener))
+}
+
+async fn open_store(
+    folder: &MasterFolder,
+    definition: &MasterDefinition,
+    committed: mpsc::Sender<Vec<Arc<crate::model::Event>>>,
+) -> Result<Store, StartError> {
+    let settings = definition.settings.as_ref().expect("a checked configuration has its settings");
+    let opened = Store::open(&settings.database, folder.root(), folder.logs(), committed).await;
+    opened.map_err(StartError::Open)
+}
+
+/// Passes committed events on, until the store is closed.
+async fn pump(mut committed: mpsc::Receiver<Vec<Arc<crate::model::Event>>>, mq: Mq) {
+    while let Some(events) = committed.recv().await {
+        mq.publish(events);
+    }
+}
+
+impl Master {
+    /// Waits until somebody asks the master to stop.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the request is still there.
+    pub async fn stop_requested(&mut self) -> StopMode {
+        match self.stop.wait_for(Option::is_some).await {
+            Ok(mode) => mode.unwrap_or(StopMode::Now),
+            // The handle lives in `self`.
+            Err(_) => StopMode::Now,
+        }
+    }
+
+    /// Stops: schedulers, builds, workers, database, in this order. A clean stop that is overtaken by
+    /// [`StopMode::Now`] becomes one.
+    pub async fn stop(mut self, mode: StopMode) {
+        info!(builds = self.builds.count(), clean = mode == StopMode::Clean, "BuildMaster is stopping");
+        self.parts.stop_schedulers().await;
+        if mode == StopMode::Clean {
+            tokio::select! {
+                // Cancel-safe: it stays closed for new builds.
+                () = self.builds.drain() => {}
+                // Cancel-safe: a watch keeps its value.
+                _ = self.stop.wait_for(|mode| *mode == Some(StopMode::Now)) => {}
+            }
+        }
+        if !self.builds.stop(BUILDS_STOP_WITHIN).await {
+            warn!(builds = self.builds.count(), "builds did not end in time; the next start resolves them");
+        }
+        self.parts.local_workers.stop_all().await;
+        self.cancelled.cancel();
+        // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
+        let Tasks { registry, queue, pump } = self.tasks;
+        join(registry).await;
+        join(queue).await;
+        self.handle.store.close().await;
+        join(pump).await;
+        if let Err(error) = remove_socket(&self.folder) {
+            warn!(%error, "cannot remove the socket");
+        }
+        info!("BuildMaster is stopped");
+        drop(self.lock);
+    }
+}
+
+/// Waits for a task that has been told to end.
+async fn join(task: JoinHandle<()>) {
+    match time::timeout(TASK_ENDS_WITHIN, task).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => warn!(error = &failure as &dyn std::error::Error, "a task of the master failed"),
+        Err(_) => warn!("a task of the master does not end"),
+    }
+}
+
+fn remove_socket(folder: &MasterFolder) -> io::Result<()> {
+    socket::remove(&folder.socket())
+}

@@ -1,0 +1,9 @@
+//! What asks for builds.
+//!
+//! # Not here
+//! The queue and the builds (`build`).
+
+pub mod force;
+pub mod periodic;
+
+pub use force::{ForceError, ForceRequest};

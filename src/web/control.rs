@@ -1,0 +1,188 @@
+//! What can be asked for: JSON-RPC 2.0 by POST, as Buildbot's control methods.
+//!
+//! A body is `{"jsonrpc": "2.0", "method": "force", "id": 1, "params": {…}}`; the answer has the same `id`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    master::{MasterHandle, StopMode},
+    model::{BuildId, BuildRequestId},
+    scheduler::ForceRequest,
+    web::error::ApiError,
+};
+
+/// A call that could be read.
+struct Call {
+    id: Value,
+    method: String,
+    params: Map<String, Value>,
+}
+
+/// What went wrong with a call, with JSON-RPC's code for it.
+struct CallError {
+    code: i32,
+    error: ApiError,
+}
+
+impl CallError {
+    fn params(text: impl Into<String>) -> Self {
+        Self { code: -32602, error: ApiError::bad_request(text) }
+    }
+}
+
+impl<E: Into<ApiError>> From<E> for CallError {
+    fn from(error: E) -> Self {
+        Self { code: -32000, error: error.into() }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Call, CallError> {
+    let wrong = |code, text: &str| CallError { code, error: ApiError::bad_request(text) };
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| wrong(-32700, &format!("the body is no JSON: {error}")))?;
+    let Value::Object(mut call) = value else { return Err(wrong(-32600, "the body is no JSON-RPC call")) };
+    if call.get("jsonrpc") != Some(&json!("2.0")) {
+        return Err(wrong(-32600, "`jsonrpc` must be \"2.0\""));
+    }
+    let id = call.remove("id").unwrap_or(Value::Null);
+    let Some(Value::String(method)) = call.remove("method") else {
+        return Err(wrong(-32600, "`method` must be a text"));
+    };
+    match call.remove("params") {
+        Some(Value::Object(params)) => Ok(Call { id, method, params }),
+        None => Ok(Call { id, method, params: Map::new() }),
+        Some(_) => Err(CallError::params("`params` must be an object")),
+    }
+}
+
+/// Reads a call, carries it out, and puts the answer into JSON-RPC's form.
+async fn answer<F>(body: &Bytes, carry_out: impl FnOnce(String, Params) -> F) -> Response
+where
+    F: Future<Output = Result<Value, CallError>>,
+{
+    let (id, outcome) = match parse(body) {
+        Ok(Call { id, method, params }) => (id, carry_out(method, Params(params)).await),
+        Err(error) => (Value::Null, Err(error)),
+    };
+    match outcome {
+        Ok(result) => Json(json!({ "jsonrpc": "2.0", "id": id, "result": result })).into_response(),
+        Err(CallError { code, error }) => {
+            let body = error.body();
+            let failure = json!({ "code": code, "message": error.text(), "hint": body.get("hint") });
+            (error.status(), Json(json!({ "jsonrpc": "2.0", "id": id, "error": failure }))).into_response()
+        }
+    }
+}
+
+fn unknown_method(method: &str, known: &str) -> CallError {
+    let error = ApiError::bad_request(format!("unknown method `{method}`; this has `{known}`"));
+    CallError { code: -32601, error }
+}
+
+/// The parameters of a call, taken one by one.
+struct Params(Map<String, Value>);
+
+impl Params {
+    fn text(&mut self, name: &str) -> Result<Option<String>, CallError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(CallError::params(format!("`{name}` must be a text"))),
+        }
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, CallError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(CallError::params(format!("`{name}` must be true or false"))),
+        }
+    }
+}
+
+/// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`; all
+/// others are properties. The result is `[buildset id, {builder id: request id}]`.
+pub(super) async fn force(State(master): State<MasterHandle>, Path(name): Path<String>, body: Bytes) -> Response {
+    answer(&body, |method, mut params| async move {
+        if method != "force" {
+            return Err(unknown_method(&method, "force"));
+        }
+        let mut builder = params.text("buildername")?;
+        if let Some(id) = params.0.remove("builderid") {
+            let known = master.store().builder_ids().await?;
+            let wanted = id.as_i64().or_else(|| id.as_str().and_then(|text| text.parse().ok()));
+            let found = known.iter().find(|(_, id)| Some(id.0) == wanted).map(|(name, _)| name.to_string());
+            builder = Some(found.ok_or_else(|| CallError::params(format!("there is no builder {id}")))?);
+        }
+        let request = ForceRequest {
+            builder,
+            owner: params.text("owner")?,
+            reason: params.text("reason")?,
+            properties: params.0.into_iter().collect(),
+        };
+        let added = master.force(&name, &request).await?;
+        let ids = master.store().builder_ids().await?;
+        let requests: BTreeMap<String, i64> = added
+            .requests
+            .iter()
+            .filter_map(|(builder, request)| Some((ids.get(builder)?.to_string(), request.0)))
+            .collect();
+        Ok(json!([added.id, requests]))
+    })
+    .await
+}
+
+/// `POST /api/v2/builds/ID`, method `stop`: param `reason`.
+pub(super) async fn build(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
+    answer(&body, |method, mut params| async move {
+        if method != "stop" {
+            return Err(unknown_method(&method, "stop"));
+        }
+        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
+        master.stop_build(BuildId(id), &reason)?;
+        Ok(Value::Null)
+    })
+    .await
+}
+
+/// `POST /api/v2/buildrequests/ID`, method `cancel`: takes a waiting request from the queue, or stops its build.
+pub(super) async fn build_request(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
+    answer(&body, |method, mut params| async move {
+        if method != "cancel" {
+            return Err(unknown_method(&method, "cancel"));
+        }
+        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
+        if let Some(build) = master.store().running_build(BuildRequestId(id)).await? {
+            master.stop_build(build, &reason)?;
+        } else {
+            master.cancel_request(BuildRequestId(id)).await?;
+        }
+        Ok(Value::Null)
+    })
+    .await
+}
+
+/// `POST /api/v2/masters/ID`, method `stop`: param `clean`. Answers at once.
+pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
+    if id != master.store().master_id().0 {
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no master {id}") }))).into_response();
+    }
+    answer(&body, |method, mut params| async move {
+        if method != "stop" {
+            return Err(unknown_method(&method, "stop"));
+        }
+        let mode = if params.flag("clean")? { StopMode::Clean } else { StopMode::Now };
+        master.request_stop(mode);
+        Ok(json!({ "pid": std::process::id(), "builds_running": master.builds_running() }))
+    })
+    .await
+}

@@ -1,0 +1,106 @@
+//! Answers for what went wrong: a status, a cause, a hint.
+
+use axum::{
+    Json,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tracing::error;
+
+use crate::{
+    master::RequestError,
+    store::{QueryError, StoreError},
+};
+
+/// What went wrong with a request.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    text: String,
+    hint: Option<String>,
+}
+
+impl ApiError {
+    /// There is no such thing.
+    pub fn not_found(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, text: text.into(), hint: None }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text: text.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<&str>) -> Self {
+        self.hint = hint.map(str::to_owned);
+        self
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body, `{"error": …, "hint": …}`.
+    pub fn body(&self) -> serde_json::Value {
+        match &self.hint {
+            Some(hint) => json!({ "error": self.text, "hint": hint }),
+            None => json!({ "error": self.text }),
+        }
+    }
+
+    /// What went wrong, in one line.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body())).into_response()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(failure: StoreError) -> Self {
+        // The chain may name hosts and statements: that is for the log.
+        error!(error = &failure as &dyn std::error::Error, "the database failed under a request");
+        let text = "the database cannot be used now; the master's log tells why".into();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, text, hint: None }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(failure: QueryError) -> Self {
+        match failure {
+            QueryError::Store(failure) => failure.into(),
+            other => Self::bad_request(other.to_string()),
+        }
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(failure: RequestError) -> Self {
+        match failure {
+            RequestError::Store(failure) => failure.into(),
+            RequestError::Force(failure) => Self::not_found(failure.to_string()).hint(failure.hint()),
+            RequestError::NotRunning(_) | RequestError::NotQueued(_) => {
+                Self { status: StatusCode::CONFLICT, text: failure.to_string(), hint: None }
+            }
+        }
+    }
+}
+
+/// For a path that means nothing.
+pub async fn not_found(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+/// For a path that can only be read.
+pub async fn method_not_allowed(uri: Uri) -> ApiError {
+    let text = format!("{} takes no such method", uri.path());
+    ApiError { status: StatusCode::METHOD_NOT_ALLOWED, text, hint: None }
+}

@@ -1,0 +1,50 @@
+//! The HTTP API, in Buildbot's REST shapes: shows what is, asks the master for what shall be, decides nothing.
+//!
+//! # Laws
+//! - An answer is bounded: a list has at most [`MOST_ROWS`](crate::store::MOST_ROWS) rows, a log comes as a stream.
+//! - No secret is in any answer: the shapes have no place for one.
+//!
+//! # Not here
+//! The socket itself (`master::socket`), who may connect (the mode of the socket).
+//!
+//! # Source
+//! Paths, field names and JSON-RPC: Buildbot 4.3.0, its REST API.
+
+pub mod control;
+pub mod error;
+pub mod log;
+pub mod query;
+pub mod resource;
+
+use axum::{Router, routing::get};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::master::MasterHandle;
+
+/// All paths.
+pub fn router(master: MasterHandle) -> Router {
+    let api = Router::new()
+        .route("/", get(resource::root))
+        .route("/masters", get(resource::masters))
+        .route("/masters/{id}", get(resource::master).post(control::master))
+        .route("/forceschedulers", get(resource::force_schedulers))
+        .route("/forceschedulers/{name}", get(resource::force_scheduler).post(control::force))
+        .route("/builds/{id}", get(resource::one_build).post(control::build))
+        .route("/builds/{id}/properties", get(resource::build_properties))
+        .route("/buildrequests/{id}", get(resource::one_build_request).post(control::build_request))
+        .route("/logs/{id}/contents", get(log::contents))
+        .route("/logs/{id}/raw", get(log::raw))
+        .route("/logs/{id}/records", get(log::records))
+        .route("/logs/{id}/follow", get(log::follow))
+        .route("/{*path}", get(resource::by_path).fallback(error::method_not_allowed));
+    Router::new().nest("/api/v2", api).fallback(error::not_found).with_state(master)
+}
+
+/// Serves the API on a socket until `stop` is cancelled, then lets open requests end for a moment.
+///
+/// # Errors
+/// Whatever keeps the socket from being served.
+pub async fn serve(listener: UnixListener, master: MasterHandle, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router(master)).with_graceful_shutdown(stop.cancelled_owned()).await
+}

@@ -1,0 +1,302 @@
+//! One task for one link: it knows which command wants which news.
+//!
+//! # Laws
+//! - Updates of a command reach its [`CommandEvents`] in order; a slow reader holds its link back, and with it the
+//!   worker: nothing piles up in the master. Orders pass all the while, so a command that floods can be interrupted.
+//! - `WorkerAttached` is durable before the connection is given out, `WorkerDetached` before its name is free again.
+//!
+//! # Not here
+//! Which connection a name has (`registry`).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    model::{Timestamp, WorkerInfo, WorkerName},
+    protocol::{CommandId, FromWorker, Link, ToWorker, Update, WorkerCommand, message::BuilderFolder},
+    store::{Store, StoreError},
+    worker::{folders::FoldersWatch, registry::Epoch},
+};
+
+/// How long a new link may take until its worker has said who it is.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// News waiting for the reader of one command: enough to keep the disk busy while the next ones come.
+const EVENTS_DEPTH: usize = 16;
+
+/// Orders waiting for a link: a start and an interrupt for each of some dozen commands.
+const ORDERS_DEPTH: usize = 64;
+
+/// The link is gone, or was never up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the link to the worker is gone")]
+pub struct LinkGone;
+
+/// News of a command.
+#[derive(Debug)]
+pub enum CommandEvent {
+    /// Output, or a fact.
+    Update(Update),
+    /// It has ended; the text says why it could not be carried out, if it could not.
+    Complete(Option<String>),
+}
+
+/// News of one command, in order. Ends without a [`CommandEvent::Complete`] if the link is lost.
+#[derive(Debug)]
+pub struct CommandEvents {
+    events: mpsc::Receiver<CommandEvent>,
+}
+
+impl CommandEvents {
+    /// The next news; nothing once the command is complete or its link gone.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, it has taken nothing.
+    pub async fn next(&mut self) -> Option<CommandEvent> {
+        self.events.recv().await
+    }
+}
+
+/// A link in use. Cheap to copy; it does not keep the link up.
+#[derive(Clone, Debug)]
+pub struct ConnectionHandle {
+    /// Which of the links that this name had since the start.
+    pub epoch: Epoch,
+    /// Whose.
+    pub worker: WorkerName,
+    /// What it said of itself.
+    pub info: Arc<WorkerInfo>,
+    /// Since when.
+    pub attached_at: Timestamp,
+    orders: mpsc::Sender<Order>,
+    gone: CancellationToken,
+    close: CancellationToken,
+}
+
+#[derive(Debug)]
+enum Order {
+    Start { id: CommandId, builder: Arc<str>, command: WorkerCommand, events: mpsc::Sender<CommandEvent> },
+    Interrupt { id: CommandId, why: String },
+    Shutdown,
+}
+
+impl ConnectionHandle {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// [`LinkGone`] if nothing was started. If the link is lost later, the events end without a `Complete`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the command is started or not; a started one whose events nobody reads runs on
+    /// until it ends by itself.
+    pub async fn start(
+        &self,
+        id: CommandId,
+        builder: Arc<str>,
+        command: WorkerCommand,
+    ) -> Result<CommandEvents, LinkGone> {
+        let (sender, events) = mpsc::channel(EVENTS_DEPTH);
+        self.order(Order::Start { id, builder, command, events: sender }).await?;
+        Ok(CommandEvents { events })
+    }
+
+    /// Ends a command early. Its `Complete` still comes.
+    pub async fn interrupt(&self, id: &CommandId, why: &str) -> Result<(), LinkGone> {
+        self.order(Order::Interrupt { id: id.clone(), why: why.to_owned() }).await
+    }
+
+    /// Tells the worker's program to stop.
+    pub async fn shut_down(&self) -> Result<(), LinkGone> {
+        self.order(Order::Shutdown).await
+    }
+
+    /// Cuts the link. Returns at once; [`ConnectionHandle::gone`] tells when it is down.
+    pub fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Waits until the link is down and that is durable.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Whether the link is up, as far as is known.
+    pub fn is_up(&self) -> bool {
+        !self.close.is_cancelled() && !self.gone.is_cancelled()
+    }
+
+    async fn order(&self, order: Order) -> Result<(), LinkGone> {
+        self.orders.send(order).await.map_err(|_| LinkGone)
+    }
+}
+
+/// Why a new link did not become a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum GreetingError {
+    /// It closed before the worker said who it is.
+    #[error("the link closed before the worker said who it is")]
+    Closed,
+    /// It said something else, or nothing.
+    #[error("the worker did not say who it is within {} s", HELLO_WITHIN.as_secs())]
+    Silent,
+    /// Its presence could not be written down.
+    #[error("cannot record that the worker is attached")]
+    Record(#[source] StoreError),
+}
+
+/// A link that has said who it is, recorded and ready to run.
+#[derive(Debug)]
+pub struct Connection {
+    handle: ConnectionHandle,
+    link: Link,
+    orders: mpsc::Receiver<Order>,
+    commands: HashMap<CommandId, mpsc::Sender<CommandEvent>>,
+    folders: FoldersWatch,
+    told: Option<Arc<[BuilderFolder]>>,
+    store: Store,
+}
+
+impl Connection {
+    /// Waits for the worker's greeting and writes its presence down.
+    pub async fn greet(
+        worker: WorkerName,
+        epoch: Epoch,
+        mut link: Link,
+        folders: FoldersWatch,
+        store: Store,
+    ) -> Result<(Self, ConnectionHandle), GreetingError> {
+        let deadline = Instant::now() + HELLO_WITHIN;
+        let info = loop {
+            match time::timeout_at(deadline, link.from_worker.recv()).await {
+                Ok(Some(FromWorker::Hello(info))) => break info,
+                Ok(Some(other)) => debug!(%worker, ?other, "said before its greeting, ignored"),
+                Ok(None) => return Err(GreetingError::Closed),
+                Err(_) => return Err(GreetingError::Silent),
+            }
+        };
+        let attached_at = Timestamp::now();
+        store.worker_attached(&worker, &info, attached_at).await.map_err(GreetingError::Record)?;
+        let (sender, orders) = mpsc::channel(ORDERS_DEPTH);
+        let handle = ConnectionHandle {
+            epoch,
+            worker,
+            info: Arc::new(info),
+            attached_at,
+            orders: sender,
+            gone: CancellationToken::new(),
+            close: CancellationToken::new(),
+        };
+        let commands = HashMap::new();
+        let connection = Self { handle: handle.clone(), link, orders, commands, folders, told: None, store };
+        Ok((connection, handle))
+    }
+
+    /// Runs until the link is down; then its commands are given up and its absence is written down.
+    pub async fn run(mut self) {
+        self.converse().await;
+        // Before the name is free again: whoever waits for news of a command learns that none will come.
+        self.commands.clear();
+        self.orders.close();
+        let worker = &self.handle.worker;
+        if let Err(error) = self.store.worker_detached(worker, Timestamp::now()).await {
+            warn!(%worker, error = &error as &dyn std::error::Error, "cannot record that the worker is detached");
+        }
+        self.handle.gone.cancel();
+    }
+
+    async fn converse(&mut self) {
+        // News that its reader has no room for yet. While there is some, the worker is not listened to.
+        let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
+        loop {
+            // Before any command that needs its folder, and again whenever a configuration changes it.
+            if let Some(folders) = self.folders_to_tell()
+                && !self.say(ToWorker::SetBuilders(folders)).await
+            {
+                return;
+            }
+            let reader = held.as_ref().map(|(reader, _)| reader.clone());
+            tokio::select! {
+                // Cancel-safe: a token stays cancelled.
+                () = self.handle.close.cancelled() => return,
+                // Cancel-safe: a permit that is not awaited to its end is not taken.
+                permit = async { reader.expect("the branch is disabled without a reader").reserve_owned().await },
+                    if held.is_some() =>
+                {
+                    if let (Some((_, event)), Ok(permit)) = (held.take(), permit) {
+                        permit.send(event);
+                    }
+                }
+                // Cancel-safe: `recv` takes a message only when it returns it.
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return };
+                    let message = self.message_for(order);
+                    if !self.say(message).await {
+                        return;
+                    }
+                }
+                // Cancel-safe: a change that was not returned is still to be seen.
+                changed = self.folders.changed() => if changed.is_err() {
+                    return;
+                },
+                // Cancel-safe, as above.
+                message = self.link.from_worker.recv(), if held.is_none() => match message {
+                    Some(message) => held = self.news_in(message),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Sends a message; false if the link is down.
+    async fn say(&self, message: ToWorker) -> bool {
+        tokio::select! {
+            sent = self.link.to_worker.send(message) => sent.is_ok(),
+            () = self.handle.close.cancelled() => false,
+        }
+    }
+
+    /// The builders of this worker, if it was not told these yet.
+    fn folders_to_tell(&mut self) -> Option<Vec<BuilderFolder>> {
+        let wanted = self.folders.borrow_and_update().of(&self.handle.worker);
+        if self.told.as_ref() == Some(&wanted) {
+            return None;
+        }
+        let all = wanted.to_vec();
+        self.told = Some(wanted);
+        Some(all)
+    }
+
+    fn message_for(&mut self, order: Order) -> ToWorker {
+        match order {
+            Order::Start { id, builder, command, events } => {
+                self.commands.insert(id.clone(), events);
+                ToWorker::Start { id, builder, command }
+            }
+            Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
+            Order::Shutdown => ToWorker::Shutdown,
+        }
+    }
+
+    /// What a message means for the reader of a command.
+    fn news_in(&mut self, message: FromWorker) -> Option<(mpsc::Sender<CommandEvent>, CommandEvent)> {
+        match message {
+            FromWorker::Update { id, update } => {
+                self.commands.get(&id).map(|reader| (reader.clone(), CommandEvent::Update(update)))
+            }
+            FromWorker::Complete { id, failure } => {
+                self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
+            }
+            FromWorker::Hello(_) | FromWorker::Pong(_) => None,
+            FromWorker::WantsShutdown => {
+                debug!(worker = %self.handle.worker, "wishes to stop");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Who is connected, who may be, and what is said on each link.
+//!
+//! # Laws
+//! - A name has one connection or none; `WorkerAttached` and `WorkerDetached` alternate.
+//! - A command that was started is heard of until its `Complete`, or until its link is gone: then its
+//!   [`CommandEvents`] end without one.
+//!
+//! # Not here
+//! Which build runs where (`build`), what a worker does with a message (`bot`), the wires (`protocol`).
+
+pub mod connection;
+pub mod folders;
+pub mod local;
+pub mod registry;
+
+pub use connection::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
+pub use folders::{BuilderFolders, FoldersWatch};
+pub use local::LocalWorkers;
+pub use registry::{AttachError, Epoch, Registry, RegistryHandle};

@@ -1,0 +1,248 @@
+//! Who is connected: at most one live connection for each worker name.
+//!
+//! # Laws
+//! - A name has one connection or none, counted from before its greeting until its end is written down.
+//! - Only the registry's task changes the map. Readers see a state that was true a moment ago.
+//!
+//! # Not here
+//! Passwords (the listener), choosing a worker for a build (`build::claim`).
+//!
+//! # Source
+//! Behaviour: Buildbot, `worker/manager.py`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    model::WorkerName,
+    protocol::Link,
+    store::Store,
+    worker::{
+        connection::{Connection, ConnectionHandle, GreetingError},
+        folders::FoldersWatch,
+    },
+};
+
+/// Which of the connections since the start of the master: grows with each attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// Requests waiting for the registry: a storm of connects waits in its listeners.
+const REQUESTS_DEPTH: usize = 128;
+
+/// Why a link did not get the place of its worker.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The name is taken.
+    #[error("worker `{worker}` is connected already")]
+    Duplicate {
+        /// Which.
+        worker: WorkerName,
+    },
+    /// It did not introduce itself.
+    #[error("worker `{worker}` did not attach")]
+    Greeting {
+        /// Which.
+        worker: WorkerName,
+        /// Why.
+        source: GreetingError,
+    },
+    /// The master stops.
+    #[error("the master is stopping")]
+    Stopping,
+}
+
+enum Request {
+    Attach { worker: WorkerName, link: Link, answer: oneshot::Sender<Result<ConnectionHandle, AttachError>> },
+    Greeted { worker: WorkerName, connection: ConnectionHandle },
+    Ended { worker: WorkerName, epoch: Epoch },
+}
+
+enum Place {
+    /// A link whose worker has not said yet who it is.
+    Greeting(Epoch),
+    /// A connection.
+    Attached(ConnectionHandle),
+}
+
+type Places = Arc<RwLock<HashMap<WorkerName, Place>>>;
+
+/// What others hold of the registry.
+#[derive(Clone)]
+pub struct RegistryHandle {
+    requests: mpsc::Sender<Request>,
+    places: Places,
+    changes: watch::Receiver<u64>,
+}
+
+/// The registry: runs in its own task.
+pub struct Registry {
+    requests: mpsc::Receiver<Request>,
+    sender: mpsc::Sender<Request>,
+    places: Places,
+    changes: watch::Sender<u64>,
+    next: u64,
+    folders: FoldersWatch,
+    store: Store,
+    connections: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl RegistryHandle {
+    /// Gives a link the place of its worker, and returns once the worker has said who it is and that is durable.
+    ///
+    /// # Errors
+    /// [`AttachError`]; the link is then closed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the link may still attach.
+    pub async fn attach(&self, worker: WorkerName, link: Link) -> Result<ConnectionHandle, AttachError> {
+        let (answer, outcome) = oneshot::channel();
+        let request = Request::Attach { worker, link, answer };
+        self.requests.send(request).await.map_err(|_| AttachError::Stopping)?;
+        outcome.await.unwrap_or(Err(AttachError::Stopping))
+    }
+
+    /// The connection of a worker, if it has one.
+    pub fn connection(&self, worker: &str) -> Option<ConnectionHandle> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        match places.get(worker) {
+            Some(Place::Attached(connection)) if connection.is_up() => Some(connection.clone()),
+            _ => None,
+        }
+    }
+
+    /// All connections, in no order.
+    pub fn connections(&self) -> Vec<ConnectionHandle> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let attached = places.values().filter_map(|place| match place {
+            Place::Attached(connection) if connection.is_up() => Some(connection.clone()),
+            _ => None,
+        });
+        attached.collect()
+    }
+
+    /// Changes whenever a connection comes or goes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+}
+
+impl Registry {
+    /// A registry with no connections, which runs until `stopping` is cancelled and all its connections are closed.
+    pub fn new(store: Store, folders: FoldersWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
+        let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
+        let (changes, watcher) = watch::channel(0);
+        let places = Places::default();
+        let handle = RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
+        let connections = TaskTracker::new();
+        (Self { requests, sender, places, changes, next: 1, folders, store, connections, stopping }, handle)
+    }
+
+    /// Serves requests until the master stops; then cuts all links and returns when they are down.
+    pub async fn run(mut self) {
+        loop {
+            tokio::select! {
+                // Cancel-safe: `recv` takes a request only when it returns it.
+                request = self.requests.recv() => match request {
+                    Some(request) => self.serve(request),
+                    None => break,
+                },
+                // Cancel-safe: a token stays cancelled.
+                () = self.stopping.cancelled() => break,
+            }
+        }
+        self.requests.close();
+        for place in self.places.read().unwrap_or_else(PoisonError::into_inner).values() {
+            if let Place::Attached(connection) = place {
+                connection.close();
+            }
+        }
+        self.connections.close();
+        // Connections end when their link is closed and that is written down; the store bounds its own waits.
+        self.connections.wait().await;
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Attach { worker, link, answer } => self.greet(worker, link, answer),
+            Request::Greeted { worker, connection } => {
+                info!(%worker, version = connection.info.text("version"), "worker attached");
+                self.change(|places| places.insert(worker, Place::Attached(connection)));
+            }
+            Request::Ended { worker, epoch } => {
+                self.change(|places| {
+                    let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
+                    is_it.then(|| places.remove(&worker)).flatten()
+                });
+            }
+        }
+    }
+
+    fn greet(
+        &mut self,
+        worker: WorkerName,
+        link: Link,
+        answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
+    ) {
+        let epoch = Epoch(self.next);
+        self.next += 1;
+        let taken = self.places.read().unwrap_or_else(PoisonError::into_inner).contains_key(&worker);
+        if taken {
+            reply(answer, Err(AttachError::Duplicate { worker }));
+            return;
+        }
+        self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
+        let (requests, folders, store) = (self.sender.clone(), self.folders.clone(), self.store.clone());
+        self.connections.spawn(async move {
+            match Connection::greet(worker.clone(), epoch, link, folders, store).await {
+                Ok((connection, handle)) => {
+                    let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
+                    // The registry is gone when the master stops: then this link ends as well.
+                    if requests.send(greeted).await.is_err() {
+                        handle.close();
+                    }
+                    reply(answer, Ok(handle));
+                    connection.run().await;
+                    info!(%worker, "worker detached");
+                }
+                Err(source) => {
+                    warn!(%worker, error = &source as &dyn std::error::Error, "worker did not attach");
+                    reply(answer, Err(AttachError::Greeting { worker: worker.clone(), source }));
+                }
+            }
+            if requests.send(Request::Ended { worker, epoch }).await.is_err() {
+                tracing::trace!("the registry ended first");
+            }
+        });
+    }
+
+    fn change<T>(&mut self, change: impl FnOnce(&mut HashMap<WorkerName, Place>) -> Option<T>) {
+        drop(change(&mut self.places.write().unwrap_or_else(PoisonError::into_inner)));
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+impl Place {
+    const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Greeting(epoch) => *epoch,
+            Self::Attached(connection) => connection.epoch,
+        }
+    }
+}
+
+fn reply(
+    answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
+    outcome: Result<ConnectionHandle, AttachError>,
+) {
+    if answer.send(outcome).is_err() {
+        tracing::trace!("nobody waits for the outcome of this attach");
+    }
+}
