@@ -5,8 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this binary is a test, where a panic is the report")]
 
+mod api;
+mod builds;
+mod cli;
 mod layers;
 mod lock_file;
+mod restart;
 mod services;
 mod support;
 

@@ -1,4 +1,5 @@
 //! What several integration tests need.
 
+pub(crate) mod master;
 pub(crate) mod skip;
 pub(crate) mod tree;
