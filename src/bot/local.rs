@@ -1,0 +1,96 @@
+//! A LocalWorker: a worker inside the master's own process, with nothing between the two but queues.
+//!
+//! # Not here
+//! That at most one master uses a folder: it holds a lock on its own, which these folders are below.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::fs::{Access, access};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{Bot, BotSettings};
+use crate::{
+    exec::leftover::{self, LeftoverError},
+    model::{WorkerInfo, WorkerName},
+    protocol::link::{self, Link},
+};
+
+/// How long leftovers of a former life may take to die.
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a LocalWorker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its folder could not be made, or not be written.
+    #[error("cannot use the folder `{}` of worker `{worker}`", folder.display())]
+    Folder {
+        /// Which worker.
+        worker: WorkerName,
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Whether commands of a former life still run could not be found out.
+    #[error("cannot look for leftover commands of worker `{worker}`")]
+    Leftovers {
+        /// Which worker.
+        worker: WorkerName,
+        /// Why.
+        source: LeftoverError,
+    },
+}
+
+impl StartError {
+    /// What the operator can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => "the folder must be one that the master's user may make and write in",
+            Self::Leftovers { .. } => "the master needs /proc to be mounted",
+        }
+    }
+}
+
+/// Starts a worker in `basedir`, which is made if it is missing. Commands that a former life left there are killed
+/// first; that takes 10 s of wall time at most, and those that would not die by then are logged.
+///
+/// The worker ends, and kills its commands, when the link is dropped; the handle ends once it has.
+///
+/// # Cancel safety
+/// Dropped before it returns, nothing was started.
+pub async fn start(name: &WorkerName, basedir: &Path) -> Result<(Link, JoinHandle<()>), StartError> {
+    let folder = basedir.to_owned();
+    let prepared = spawn_blocking(move || prepare(&folder)).await.expect("making a folder does not panic");
+    let basedir = prepared.map_err(|source| StartError::Folder {
+        worker: name.clone(),
+        folder: basedir.to_owned(),
+        source,
+    })?;
+    let bot = Bot::new(BotSettings { basedir, info: WorkerInfo::default() });
+    let leftovers = leftover::kill_all(&bot.mark(), LEFTOVER_LIMIT)
+        .await
+        .map_err(|source| StartError::Leftovers { worker: name.clone(), source })?;
+    if !leftovers.killed.is_empty() {
+        tracing::warn!(worker = %name, processes = ?leftovers.killed, "killed commands that a former life left");
+    }
+    if !leftovers.alive.is_empty() {
+        tracing::error!(worker = %name, processes = ?leftovers.alive, "commands of a former life would not die");
+    }
+    let (link, end) = link::pair();
+    let task = tokio::spawn(async move {
+        bot.run(end).await;
+    });
+    Ok((link, task))
+}
+
+/// The folder by its one true name, which is what the mark holds: another way to it must find the same leftovers.
+fn prepare(folder: &Path) -> io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let folder = folder.canonicalize()?;
+    access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+    Ok(folder)
+}

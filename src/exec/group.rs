@@ -1,0 +1,93 @@
+//! A child and the process group that it leads.
+//!
+//! # Laws
+//! - A group is signalled only while its leader is alive or unreaped: else its number could be another's by now.
+//!   (On kernels before 5.3, which have no pidfd, an end is seen only by reaping, and this law holds only up to it.)
+//! - Dropped unreaped, the group is killed, and tokio reaps the leader.
+
+use std::{io, process::ExitStatus};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+};
+use tokio::{
+    net::unix::pipe,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout},
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Group {
+    child: Child,
+    leader: Pid,
+    watch: Option<pipe::Receiver>,
+    reaped: bool,
+}
+
+impl Group {
+    /// Takes charge of a child that leads a group of its own.
+    ///
+    /// Must be called within the runtime.
+    pub(super) fn new(child: Child) -> io::Result<Self> {
+        let leader = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+            .expect("a child that nobody waited for has its id");
+        let mut group = Self { child, leader, watch: None, reaped: false };
+        match pidfd_open(leader, PidfdFlags::empty()) {
+            // No pipe, but only its readiness is asked for: it becomes readable when the process ends. tokio's general
+            // `AsyncFd` cannot be made without `unsafe`.
+            Ok(pidfd) => group.watch = Some(pipe::Receiver::from_owned_fd_unchecked(pidfd)?),
+            Err(Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(group)
+    }
+
+    /// The id of the leader, which is the group's.
+    pub(super) fn id(&self) -> u32 {
+        self.leader.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Our ends of its pipes; nothing the second time.
+    pub(super) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// Waits until the leader has ended; does not reap it.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(super) async fn ended(&mut self) -> io::Result<()> {
+        match &self.watch {
+            Some(pidfd) => pidfd.readable().await,
+            None => self.reap().await.map(drop),
+        }
+    }
+
+    /// Reaps the leader: at once, if it has ended.
+    pub(super) async fn reap(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.reaped = true;
+        Ok(status)
+    }
+
+    /// Sends a signal to all of the group.
+    pub(super) fn signal(&self, signal: Signal) {
+        match kill_process_group(self.leader, signal) {
+            // Nobody is left, or only what has taken another user: whether it ends is seen in time.
+            Ok(()) | Err(Errno::SRCH | Errno::PERM) => {}
+            Err(error) => tracing::error!(group = self.id(), %error, "cannot signal a process group"),
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+        }
+    }
+}
