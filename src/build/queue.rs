@@ -31,7 +31,7 @@ use crate::{
         run::{self, Assignment},
     },
     definition::MasterDefinition,
-    model::{BuildRequestId, BuilderName, Event, EventKind, Timestamp, WorkerName},
+    model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
     worker::RegistryHandle,
@@ -104,6 +104,8 @@ pub struct Builds {
     definition: watch::Receiver<Arc<MasterDefinition>>,
     events: Subscription,
     pending: BTreeMap<BuilderName, Pending>,
+    /// The store's keys of the builders that are configured.
+    names: HashMap<BuilderId, BuilderName>,
     busy: Busy,
     ended: mpsc::Receiver<BuildRequestId>,
     tell_ended: mpsc::Sender<BuildRequestId>,
@@ -156,6 +158,7 @@ impl Builds {
             definition,
             events,
             pending: BTreeMap::new(),
+            names: HashMap::new(),
             busy: Busy::default(),
             ended,
             tell_ended,
@@ -171,7 +174,7 @@ impl Builds {
     /// Gives requests to workers until it is stopped.
     pub async fn run(mut self) {
         let mut workers = self.registry.changes();
-        self.mark_all_stale();
+        self.mark_all_stale().await;
         loop {
             let wake_at = self.dispatch().await;
             tokio::select! {
@@ -179,14 +182,14 @@ impl Builds {
                 () = self.cancelled.cancelled() => return,
                 received = self.events.next() => match received {
                     Ok(event) => self.heard(&event),
-                    Err(NextError::Lagged { .. }) => self.mark_all_stale(),
+                    Err(NextError::Lagged { .. }) => self.mark_all_stale().await,
                     Err(NextError::Closed) => return,
                 },
                 ended = self.ended.recv() => if let Some(request) = ended {
                     self.busy.release(request);
                 },
                 changed = self.definition.changed() => match changed {
-                    Ok(()) => self.mark_all_stale(),
+                    Ok(()) => self.mark_all_stale().await,
                     Err(_) => return,
                 },
                 changed = workers.changed() => if changed.is_err() {
@@ -202,7 +205,7 @@ impl Builds {
                     self.heard.send_replace(true);
                 },
                 () = time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
-                    self.mark_all_stale();
+                    self.mark_all_stale().await;
                 },
             }
             // What has gathered meanwhile costs one look at the queue, not one each.
@@ -213,16 +216,22 @@ impl Builds {
     }
 
     fn heard(&mut self, event: &Event) {
-        match event.body.get("builder").and_then(serde_json::Value::as_str) {
-            Some(name) => match self.pending.get_mut(name) {
-                Some(pending) => pending.stale = true,
-                None => debug!(builder = name, "a request for a builder that is not defined waits"),
-            },
-            None => self.mark_all_stale(),
+        let builder = event.body["builderid"].as_i64().and_then(|id| self.names.get(&BuilderId(id)));
+        match builder.and_then(|name| self.pending.get_mut(name)) {
+            Some(pending) => pending.stale = true,
+            // The names could not be read: any builder may be meant.
+            None if self.names.is_empty() => self.pending.values_mut().for_each(|pending| pending.stale = true),
+            None => debug!(request = event.key, "waits for a builder that is not configured"),
         }
     }
 
-    fn mark_all_stale(&mut self) {
+    async fn mark_all_stale(&mut self) {
+        match self.store.builder_ids().await {
+            Ok(ids) => self.names = ids.into_iter().map(|(name, id)| (id, name)).collect(),
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "cannot read the builders");
+            }
+        }
         let definition = Arc::clone(&self.definition.borrow_and_update());
         self.pending.retain(|name, _| definition.builders.contains_key(name));
         self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));

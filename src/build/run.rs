@@ -14,7 +14,7 @@ use crate::{
     },
     definition::{BuilderDefinition, StepDefinition, StepKind, WorkerDefinition},
     model::{BuildId, Outcome, Properties, Timestamp},
-    store::{BeginError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
+    store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store},
     worker::ConnectionHandle,
 };
 
@@ -39,7 +39,8 @@ pub(super) struct Assignment {
 pub(super) async fn run(assignment: Assignment, store: Store, running: Running) {
     let request = assignment.request.id;
     let builder = assignment.builder.name.clone();
-    if let Err(failure) = Build { assignment, store }.run(&running).await {
+    let build = Build { assignment, store };
+    if let Err(failure) = build.run(&running).await {
         let failure = &failure as &dyn std::error::Error;
         error!(%builder, %request, error = failure, "a build could not be written down");
     }
@@ -51,7 +52,7 @@ struct Build {
 }
 
 impl Build {
-    async fn run(&self, running: &Running) -> Result<(), StoreError> {
+    async fn run(&self, running: &Running) -> Result<(), LogError> {
         let Assignment { request, builder, worker, connection, control } = &self.assignment;
         let mut properties = properties::compose(&request.properties, builder, worker);
         if let Some(basedir) = connection.info.text("basedir") {
@@ -62,8 +63,11 @@ impl Build {
         let begun = match self.store.begin_build(new, Timestamp::now()).await {
             Ok(begun) => begun,
             // Somebody else has it, or it was cancelled: both are the end of this attempt.
-            Err(BeginError::AlreadyClaimed { .. }) => return Ok(()),
-            Err(BeginError::Store(error)) => return Err(error),
+            Err(BeginError::AlreadyClaimed { .. } | BeginError::NoSuchRequest { .. }) => return Ok(()),
+            Err(BeginError::UnknownWorker { worker, .. }) => {
+                unreachable!("a committed configuration has a row for worker {worker}")
+            }
+            Err(BeginError::Store(error)) => return Err(error.into()),
         };
         let guard = running.enter(begun.id, control.clone());
         properties.set("buildnumber", begun.number, "Build");
@@ -76,7 +80,7 @@ impl Build {
         Ok(())
     }
 
-    async fn steps(&self, build: BuildId, properties: &Properties) -> Result<Progress, StoreError> {
+    async fn steps(&self, build: BuildId, properties: &Properties) -> Result<Progress, LogError> {
         let mut progress = Progress::new();
         for (number, step) in self.assignment.builder.steps.iter().enumerate() {
             if !progress.wants(step) {
@@ -98,7 +102,7 @@ impl Build {
         number: i32,
         step: &StepDefinition,
         properties: &Properties,
-    ) -> Result<StepEnd, StoreError> {
+    ) -> Result<StepEnd, LogError> {
         let Assignment { builder, connection, control, .. } = &self.assignment;
         let stop = control.listen();
         let id = self.store.begin_step(build, number, &step.name, Timestamp::now()).await?;

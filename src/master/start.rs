@@ -23,7 +23,7 @@ use crate::{
     },
     model::Timestamp,
     mq::Mq,
-    store::{OpenError, Store, StoreError},
+    store::{LogError, OpenError, Store, StoreError},
     worker::{BuilderFolders, LocalWorkers, Registry},
 };
 
@@ -57,6 +57,9 @@ pub enum StartError {
     /// Its database cannot be opened.
     #[error("cannot open the database")]
     Open(#[source] OpenError),
+    /// What the last master left cannot be resolved.
+    #[error("cannot resolve what the last master left")]
+    Resolve(#[source] LogError),
     /// Its database cannot be used.
     #[error("cannot write the configuration to the database")]
     Store(#[source] StoreError),
@@ -107,7 +110,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let mq = Mq::new();
     let pump = tokio::spawn(pump(events, mq.clone()));
     let resolved = store.resolve_unfinished(build::MOST_ATTEMPTS, Timestamp::now()).await;
-    let resolved = resolved.map_err(StartError::Store)?;
+    let resolved = resolved.map_err(StartError::Resolve)?;
     if resolved.builds > 0 {
         let (builds, requeued, failed) = (resolved.builds, resolved.requeued, resolved.failed);
         warn!(builds, requeued, failed, "the last master ended in mid-build; its builds are resolved");

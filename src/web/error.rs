@@ -10,7 +10,7 @@ use tracing::error;
 
 use crate::{
     master::RequestError,
-    store::{QueryError, StoreError},
+    store::{LogError, QueryError, StoreError},
 };
 
 /// What went wrong with a request.
@@ -70,6 +70,20 @@ impl From<StoreError> for ApiError {
         error!(error = &failure as &dyn std::error::Error, "the database failed under a request");
         let text = "the database cannot be used now; the master's log tells why".into();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, text, hint: None }
+    }
+}
+
+impl From<LogError> for ApiError {
+    fn from(failure: LogError) -> Self {
+        match failure {
+            LogError::Store(failure) => failure.into(),
+            LogError::Unknown { .. } => Self::not_found(failure.to_string()),
+            LogError::File { .. } => {
+                error!(error = &failure as &dyn std::error::Error, "a log cannot be read");
+                let text = "the log cannot be read; the master's own log tells why".into();
+                Self { status: StatusCode::INTERNAL_SERVER_ERROR, text, hint: None }
+            }
+        }
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) async fn contents(
     UrlQuery(pairs): Pairs,
 ) -> Result<Json<Value>, ApiError> {
     let asked = Asked::parse(&pairs)?;
-    let text = master.store().log_lines(LogId(id), asked.query.offset.into(), asked.query.limit).await?;
-    let chunk = json!({ "logid": id, "firstline": asked.query.offset, "content": text });
+    let lines = master.store().log_lines(LogId(id), asked.query.offset.into(), asked.query.limit).await?;
+    let chunk = json!({ "logid": id, "firstline": lines.first, "content": lines.text });
     Ok(Json(json!({ "logchunks": [chunk], "meta": {} })))
 }
 
@@ -96,7 +96,7 @@ async fn next_piece(mut position: Position) -> Option<(Result<Bytes, Infallible>
         position.offset = piece.next;
         if !at_end {
             let bytes = match position.form {
-                Form::Records => piece.bytes,
+                Form::Records => piece.bytes.into(),
                 Form::Raw => strip(&piece.bytes).into(),
             };
             return Some((Ok(bytes), position));

@@ -187,6 +187,7 @@ pub(super) async fn one_build_request(
 /// `GET /api/v2/builds/ID/properties`: name to value and source.
 pub(super) async fn build_properties(State(master): State<MasterHandle>, Path(id): Path<i64>) -> Answer {
     let properties = master.store().build_properties(BuildId(id)).await?;
+    let properties = properties.ok_or_else(|| ApiError::not_found(format!("there is no build {id}")))?;
     let table: serde_json::Map<String, Value> = properties
         .iter()
         .map(|(name, property)| (name.clone(), json!([property.value, property.source])))

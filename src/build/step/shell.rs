@@ -24,7 +24,7 @@ use crate::{
         CommandId, FailureReason, ShellArguments, Update, WorkerCommand,
         message::{EnvironmentChange, ShellLine},
     },
-    store::{LogWriter, StoreError},
+    store::{LogError, LogWriter},
     worker::{CommandEvent, CommandEvents},
 };
 
@@ -37,9 +37,9 @@ const SHOWN_WITHIN: Duration = Duration::from_millis(100);
 /// Runs the command and keeps its log.
 ///
 /// # Errors
-/// [`StoreError`] if the log cannot be opened or closed. If it cannot be written in between, the command is
+/// [`LogError`] if the log cannot be opened or closed. If it cannot be written in between, the command is
 /// interrupted and the step is an exception.
-pub async fn run(command: &ShellCommand, mut context: StepContext<'_>) -> Result<StepEnd, StoreError> {
+pub async fn run(command: &ShellCommand, mut context: StepContext<'_>) -> Result<StepEnd, LogError> {
     let arguments = match render(command, context.env, context.properties) {
         Ok(arguments) => arguments,
         Err(error) => return Ok(StepEnd::new(Outcome::Exception, error.to_string())),
@@ -80,7 +80,7 @@ async fn follow(
     arguments: ShellArguments,
     context: &mut StepContext<'_>,
     log: &mut LogWriter,
-) -> Result<Seen, StoreError> {
+) -> Result<Seen, LogError> {
     let mut seen = Seen::default();
     let id = next_command_id();
     let start = context.connection.start(id.clone(), context.builder.clone(), WorkerCommand::Shell(arguments));
@@ -163,7 +163,7 @@ async fn drain(events: &mut CommandEvents, patience: Duration) {
 
 impl Seen {
     /// Takes an update into account; says whether the log has grown.
-    async fn note(&mut self, update: Update, log: &mut LogWriter) -> Result<bool, StoreError> {
+    async fn note(&mut self, update: Update, log: &mut LogWriter) -> Result<bool, LogError> {
         match update {
             Update::Output { stream, bytes } => {
                 log.append(stream, &bytes).await?;
