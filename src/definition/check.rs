@@ -24,7 +24,7 @@ pub struct Checked {
 /// # Errors
 /// All problems at once, errors and warnings, in the order of their lines, if one of them is an error.
 pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
-    let Draft { settings, workers, builders, schedulers, listeners, mut problems, place } = draft;
+    let Draft { settings, workers, builders, schedulers, listeners, unreadable, mut problems, place } = draft;
     // A list that lost a member to another problem would let each mention of that member look wrong as well.
     let whole = problems.iter().all(|problem| !problem.is_error());
 
@@ -34,7 +34,11 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let listeners = listeners.into_iter().map(|listener| (listener.protocol, Arc::new(listener))).collect();
 
     for builder in builders.values() {
-        for worker in builder.worker_names.iter().filter(|name| !workers.contains_key(*name)) {
+        for worker in builder
+            .worker_names
+            .iter()
+            .filter(|name| !workers.contains_key(*name) && !unreadable.contains(name.as_str()))
+        {
             // With a broken worker in the list, a name that cannot be found may be that one's.
             if whole || suggest::nearest(worker.as_str(), workers.keys().map(WorkerName::as_str)).is_some() {
                 let text =
@@ -45,7 +49,11 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         }
     }
     for scheduler in schedulers.values() {
-        for builder in scheduler.builder_names.iter().filter(|name| !builders.contains_key(*name)) {
+        for builder in scheduler
+            .builder_names
+            .iter()
+            .filter(|name| !builders.contains_key(*name) && !unreadable.contains(name.as_str()))
+        {
             if whole || suggest::nearest(builder.as_str(), builders.keys().map(AsRef::as_ref)).is_some() {
                 let text = format!(
                     "scheduler {:?}: no builder is named {:?}",

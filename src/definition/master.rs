@@ -1,6 +1,9 @@
 //! The whole of a configuration: as read ([`Draft`]), and as checked ([`MasterDefinition`]).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     definition::{
@@ -27,6 +30,8 @@ pub struct Draft {
     pub schedulers: Vec<SchedulerDefinition>,
     /// `c.protocols`.
     pub listeners: Vec<ListenerDefinition>,
+    /// Names of parts that could not be read. They were meant to be there, so that naming one is no second mistake.
+    pub unreadable: BTreeSet<String>,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
     /// The configuration's main file, as place of what has no other.
@@ -88,29 +93,49 @@ impl MasterDefinition {
 impl Draft {
     /// A draft from the record of `c`; `problems` are those that reading it found.
     pub fn from_record(record: &Record, mut problems: Vec<Problem>) -> Self {
-        let objects = |name: &str| match record.get(name) {
-            Some(Value::Objects(objects)) => objects,
-            _ => Vec::new(),
-        };
+        let mut unreadable = BTreeSet::new();
         Self {
             settings: Settings::from_record(record, &mut problems),
-            workers: objects("workers")
-                .iter()
-                .filter_map(|worker| WorkerDefinition::from_record(worker, &mut problems))
-                .collect(),
-            builders: objects("builders")
-                .iter()
-                .filter_map(|builder| BuilderDefinition::from_record(builder, &mut problems))
-                .collect(),
-            schedulers: objects("schedulers")
-                .iter()
-                .filter_map(|scheduler| SchedulerDefinition::from_record(scheduler, &mut problems))
-                .collect(),
+            workers: parts(record, "workers", &mut problems, &mut unreadable, WorkerDefinition::from_record),
+            builders: parts(
+                record,
+                "builders",
+                &mut problems,
+                &mut unreadable,
+                BuilderDefinition::from_record,
+            ),
+            schedulers: parts(
+                record,
+                "schedulers",
+                &mut problems,
+                &mut unreadable,
+                SchedulerDefinition::from_record,
+            ),
             listeners: listeners(record, &mut problems),
+            unreadable,
             problems,
             place: record.place.clone(),
         }
     }
+}
+
+/// The definitions of a list; the names of those that could not be read go to `unreadable`.
+fn parts<T>(
+    record: &Record,
+    option: &str,
+    problems: &mut Vec<Problem>,
+    unreadable: &mut BTreeSet<String>,
+    read: impl Fn(&Record, &mut Vec<Problem>) -> Option<T>,
+) -> Vec<T> {
+    let Some(Value::Objects(parts)) = record.values.get(option) else { return Vec::new() };
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (!part.broken).then(|| read(part, problems)).flatten() {
+            Some(definition) => out.push(definition),
+            None => unreadable.extend(part.is_given("name").then(|| part.text("name")).flatten()),
+        }
+    }
+    out
 }
 
 impl Settings {
@@ -120,10 +145,10 @@ impl Settings {
             _ => None,
         };
         // Buildbot takes both `c['db_url']` and `c['db'] = {'db_url': …}`.
-        let flat = record.secret("db_url").map(|url| (url, record.place.clone()));
+        let flat = record.secret("db_url").map(|url| (url, record.place_of("db_url")));
         if nested.is_some() && flat.is_some() {
             problems.push(Problem::error(
-                record.place.clone(),
+                record.place_of("db_url"),
                 "`c.db` and `c.db_url` are both given; keep one of them",
             ));
         }

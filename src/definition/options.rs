@@ -138,6 +138,30 @@ impl Constructor {
     }
 }
 
+impl Kind {
+    /// What people call a value of this kind: "takes …".
+    pub fn words(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "text".into(),
+            Self::Port => "a port: a number, or text like \"tcp:9989\"".into(),
+            Self::Bool => "true or false".into(),
+            Self::Integer { .. } => "a whole number".into(),
+            Self::Seconds { .. } => "a number of seconds".into(),
+            Self::Texts => "text, or a list of texts".into(),
+            Self::Command => "text, or a list of texts: program and arguments".into(),
+            Self::Properties => "a table of names and values".into(),
+            Self::Environment => "a table of names and texts".into(),
+            Self::Outcomes => "a table of exit codes and outcomes".into(),
+            Self::Record(constructor) => {
+                let names: Vec<_> = constructor.options().map(|option| option.name).collect();
+                format!("a table with `{}`", names.join("`, `"))
+            }
+            Self::Object(class) => format!("a {}", class.noun()),
+            Self::Objects(class) => format!("a list of {}s", class.noun()),
+        }
+    }
+}
+
 impl Class {
     /// What people call it.
     pub const fn noun(self) -> &'static str {

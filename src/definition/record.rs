@@ -54,6 +54,10 @@ pub struct Record {
     pub place: Place,
     /// The options that were given, by name.
     pub values: BTreeMap<&'static str, Value>,
+    /// Where single options were given, if that is known: of `c`, which is filled line by line.
+    pub places: BTreeMap<&'static str, Place>,
+    /// An option that it cannot do without could not be read. That was told, so nothing follows from this record.
+    pub broken: bool,
 }
 
 impl PartialEq for Record {
@@ -69,12 +73,17 @@ const LAW: &str = "the reader gives each option of the table the type that the t
 impl Record {
     /// An empty call, to be filled.
     pub const fn new(constructor: &'static Constructor, place: Place) -> Self {
-        Self { constructor, place, values: BTreeMap::new() }
+        Self { constructor, place, values: BTreeMap::new(), places: BTreeMap::new(), broken: false }
     }
 
     /// Whether the operator wrote this option (be it `None`).
     pub fn is_given(&self, name: &str) -> bool {
         self.values.contains_key(name)
+    }
+
+    /// Where an option was given; where the whole was, if that is not known.
+    pub fn place_of(&self, name: &str) -> Place {
+        self.places.get(name).unwrap_or(&self.place).clone()
     }
 
     /// A text, unrendered; its default if it was not given.

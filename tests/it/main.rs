@@ -10,6 +10,7 @@ mod builds;
 mod cli;
 mod layers;
 mod lock_file;
+mod lua_blocks;
 mod restart;
 mod services;
 mod support;

@@ -1,0 +1,82 @@
+//! What a configuration can call: the modules of `buildbot.plugins`, generated from the table of options.
+
+pub(super) mod call;
+pub(super) mod dud;
+pub(super) mod made;
+pub(super) mod master;
+pub(super) mod render;
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use mlua::{Lua, Table, Value};
+
+use super::{sandbox, session::Session};
+use crate::definition::{Problem, options::CONSTRUCTORS, suggest};
+
+/// Modules of Buildbot in which there is nothing yet.
+const EMPTY_MODULES: [&str; 4] = ["changes", "reporters", "secrets", "status"];
+
+/// Makes `require "buildbot.plugins"` and its modules.
+pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
+    let mut modules: BTreeMap<&str, Table> = BTreeMap::new();
+    for name in CONSTRUCTORS.iter().map(|constructor| constructor.module).chain(EMPTY_MODULES) {
+        if !modules.contains_key(name) {
+            modules.insert(name, lua.create_table()?);
+        }
+    }
+    for constructor in CONSTRUCTORS {
+        let function = {
+            let session = Rc::clone(session);
+            lua.create_function(move |lua, arguments| call::construct(lua, &session, constructor, arguments))?
+        };
+        modules[constructor.module].raw_set(constructor.name, function)?;
+    }
+    render::install(lua, session, &modules["util"])?;
+
+    let plugins = lua.create_table()?;
+    for (name, module) in modules {
+        seal(lua, session, Some(name), &module)?;
+        plugins.raw_set(name, module)?;
+    }
+    seal(lua, session, None, &plugins)?;
+    sandbox::provide(lua, "buildbot.plugins", &plugins)?;
+    sandbox::provide(lua, "lunabot.plugins", &plugins)
+}
+
+/// Makes a misspelt member a problem, and stands something in its place that does no further harm.
+fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &Table) -> mlua::Result<()> {
+    let mut members: Vec<String> =
+        module.pairs::<String, Value>().flatten().map(|(member, _)| member).collect();
+    members.sort();
+    let absent = {
+        let session = Rc::clone(session);
+        lua.create_function(move |lua, (_, member): (Value, Value)| {
+            let member = match &member {
+                Value::String(member) => member.to_string_lossy(),
+                other => super::shape::describe(other),
+            };
+            let path = name.map_or_else(|| member.clone(), |name| format!("{name}.{member}"));
+            let near = suggest::nearest(&member, members.iter().map(String::as_str)).map(|near| {
+                let near = name.map_or_else(|| near.to_owned(), |name| format!("{name}.{near}"));
+                format!("did you mean `{near}`?")
+            });
+            let hint =
+                near.or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            let text = if members.is_empty() {
+                format!("`{path}` is not supported yet")
+            } else {
+                format!("there is no `{path}`")
+            };
+            session.complain(Problem::error(session.place(lua), text).hint(hint));
+            lua.create_userdata(dud::Dud)
+        })?
+    };
+    let fixed = {
+        let session = Rc::clone(session);
+        lua.create_function(move |lua, (_, key, _): (Value, Value, Value)| -> mlua::Result<()> {
+            let key = super::shape::describe(&key);
+            Err(session.error(lua, format!("the plugins cannot be changed: the key is {key}")))
+        })?
+    };
+    module.set_metatable(Some(lua.create_table_from([("__index", absent), ("__newindex", fixed)])?))
+}

@@ -1,0 +1,492 @@
+//! From a Lua value to the value of an option, by the table of options.
+//!
+//! # Laws
+//! - A bad value becomes a problem that names the option, what it takes, and what it was given; never the text of a
+//!   secret.
+//! - What is copied is counted, since it leaves the interpreter and its memory limit.
+
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+use mlua::{Lua, LuaString, Value};
+
+use super::{
+    api::{
+        dud::is_dud,
+        made::{Field, Made, handle, is_none},
+        render::rendered,
+    },
+    session::Session,
+    shape::{Shape, describe, describe_hidden},
+};
+use crate::{
+    definition::{
+        EnvironmentValue, Problem, Text,
+        options::{Class, Default, Kind, LONGEST_SECONDS, OptionSpec},
+        record, suggest,
+    },
+    model::{Outcome, Place, PropertyValue, Secret},
+};
+
+/// Tables nested in tables: more is a table that holds itself.
+const MOST_DEPTH: usize = 32;
+
+/// What stands beside each value: keys, pointers, lengths.
+const VALUE_BYTES: usize = 64;
+
+/// Reads the options of one call, or of one table.
+pub(super) struct Reader<'a> {
+    pub(super) lua: &'a Lua,
+    pub(super) session: &'a Rc<Session>,
+    /// Where the call stands.
+    pub(super) place: Place,
+    /// What a problem begins with: `worker "bot1"`.
+    pub(super) label: Option<String>,
+    /// What stands before the name of an option: `c.` or nothing.
+    pub(super) prefix: String,
+}
+
+/// Why a value cannot be taken, after "`max_builds` takes a whole number, ".
+enum Wrong {
+    /// It was told, or it follows from what was told.
+    Told,
+    /// It is of another kind.
+    Kind,
+    /// Another reason, as the rest of the sentence after the option's name.
+    Because(String),
+}
+
+type Taken<T> = mlua::Result<Result<T, Wrong>>;
+
+/// Passes a reason on, and leaves an end by the limits to `?`.
+macro_rules! taken {
+    ($value:expr) => {
+        match $value? {
+            Ok(value) => value,
+            Err(wrong) => return Ok(Err(wrong)),
+        }
+    };
+}
+
+impl Reader<'_> {
+    /// Gathers a problem of this call.
+    pub(super) fn complain(&self, text: &str, hint: Option<String>) {
+        let text = self.label.as_ref().map_or_else(|| text.to_owned(), |label| format!("{label}: {text}"));
+        self.session.complain(Problem::error(self.place.clone(), text).hint(hint));
+    }
+
+    /// Reads options by name into `made`, and tells which are missing.
+    pub(super) fn options(&self, made: &Made, given: BTreeMap<String, Value>) -> mlua::Result<()> {
+        let constructor = made.constructor;
+        for (name, value) in given {
+            match constructor.option(&name) {
+                Some(spec) => match self.option(spec, &value, made)? {
+                    Some(field) => {
+                        made.fields.borrow_mut().insert(spec.name, field);
+                    }
+                    None if is_vital(spec) => made.broken.set(true),
+                    None => {}
+                },
+                None if constructor.not_yet.contains(&name.as_str()) => {
+                    self.complain(
+                        &format!("option `{}{name}` of Buildbot is not supported yet", self.prefix),
+                        None,
+                    );
+                }
+                None => {
+                    let known = constructor.options().map(|option| option.name);
+                    let hint = suggest::did_you_mean(&name, known.chain(constructor.not_yet.iter().copied()));
+                    self.complain(&format!("unknown option `{}{name}`", self.prefix), hint);
+                }
+            }
+        }
+        let required = constructor.options().filter(|option| matches!(option.default, Default::Required));
+        for spec in required {
+            if !made.fields.borrow().contains_key(spec.name) && !made.broken.get() {
+                self.complain(&format!("`{}{}` is missing", self.prefix, spec.name), None);
+                made.broken.set(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one option; nothing if it cannot be read, which is told.
+    pub(super) fn option(
+        &self,
+        spec: &OptionSpec,
+        value: &Value,
+        made: &Made,
+    ) -> mlua::Result<Option<Field>> {
+        let name = format!("{}{}", self.prefix, spec.name);
+        let is_bool = matches!(spec.kind, Kind::Bool);
+        if spec.nullable && (is_none(value) || (!is_bool && matches!(value, Value::Boolean(false)))) {
+            return Ok(Some(Field::Plain(record::Value::None)));
+        }
+        if is_dud(value) {
+            return Ok(None);
+        }
+        let mut bytes = VALUE_BYTES;
+        let read = self.read(spec, &name, value, &mut bytes)?;
+        self.session.copy(self.lua, bytes)?;
+        made.bytes.set(made.bytes.get().saturating_add(bytes));
+        match read {
+            Ok(field) => return Ok(Some(field)),
+            Err(Wrong::Told) => {}
+            Err(Wrong::Because(reason)) => self.complain(&format!("`{name}` {reason}"), None),
+            Err(Wrong::Kind) if rendered(value).is_some() && !spec.renderable => {
+                let text = format!(
+                    "`{name}` is read when the configuration is loaded; {} cannot stand in it",
+                    describe(value)
+                );
+                self.complain(&text, None);
+            }
+            Err(Wrong::Kind) => {
+                let found = match spec.kind {
+                    Kind::Secret => describe_hidden(value),
+                    _ => describe(value),
+                };
+                self.complain(&format!("`{name}` takes {}, not {found}", spec.kind.words()), None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, spec: &OptionSpec, name: &str, value: &Value, bytes: &mut usize) -> Taken<Field> {
+        use record::Value as V;
+        let plain = |value: V| Ok(Ok(Field::Plain(value)));
+        match (spec.kind, value) {
+            (Kind::Text | Kind::Command, value) if spec.renderable && rendered(value).is_some() => {
+                plain(V::Text(taken!(text(value, true, bytes))))
+            }
+            (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
+            (Kind::Secret, Value::String(text)) => plain(V::Secret(Secret::new(taken!(utf8(text, bytes))))),
+            (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
+            (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
+            (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
+                Some(number) if (least..=most).contains(&number) => number,
+                Some(number) => {
+                    return because(format!("takes a whole number from {least} to {most}, not {number}"));
+                }
+                None => return Ok(Err(Wrong::Kind)),
+            })),
+            (Kind::Seconds { least }, value) => match seconds(value, least) {
+                Ok(duration) => plain(V::Seconds(duration)),
+                Err(wrong) => Ok(Err(wrong)),
+            },
+            (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
+            (Kind::Texts | Kind::Command, Value::Table(table)) => {
+                let mut texts = Vec::new();
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
+                    match text(&element, spec.renderable, bytes)? {
+                        Ok(text) => texts.push(text),
+                        Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                        Err(Wrong::Because(reason)) => return because(format!("element {index} {reason}")),
+                        Err(_) => return because(wrong_element(spec.kind, index, &element)),
+                    }
+                    self.within(*bytes)?;
+                }
+                plain(V::Texts(texts))
+            }
+            (Kind::Command, value @ Value::String(_)) => plain(V::Text(taken!(text(value, true, bytes)))),
+            (Kind::Properties, Value::Table(_)) => match json(self.lua, self.session, value)? {
+                Ok((PropertyValue::Object(map), size)) => {
+                    *bytes = bytes.saturating_add(size);
+                    plain(V::Properties(map.into_iter().collect()))
+                }
+                // An empty table is a list as well.
+                Ok((PropertyValue::Array(list), _)) if list.is_empty() => {
+                    plain(V::Properties(BTreeMap::new()))
+                }
+                Ok(_) => because("takes a table of names and values, not a list".into()),
+                Err(why) => because(why),
+            },
+            (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
+            (Kind::Outcomes, Value::Table(table)) => outcomes(table),
+            (Kind::Record(constructor), Value::Table(table)) => {
+                let shape = Shape::of(table)?;
+                let made = Rc::new(Made::new(constructor, self.place.clone()));
+                if let Some(index) = shape.numbered.keys().next() {
+                    return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+                }
+                let inner = Reader {
+                    lua: self.lua,
+                    session: self.session,
+                    place: self.place.clone(),
+                    label: self.label.clone(),
+                    prefix: format!("{name}."),
+                };
+                inner.options(&made, shape.named)?;
+                Ok(Ok(Field::Part(made)))
+            }
+            (Kind::Object(class), value) => match part(value, class) {
+                Some(part) => Ok(Ok(Field::Part(part))),
+                None => Ok(Err(Wrong::Kind)),
+            },
+            (Kind::Objects(class), Value::Table(table)) => {
+                let mut parts = Vec::new();
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
+                    match part(&element, class) {
+                        Some(part) => parts.push(part),
+                        None if is_dud(&element) => {}
+                        None => {
+                            let reason = wrong_element(spec.kind, index, &element);
+                            self.complain(&format!("`{name}` {reason}"), None);
+                        }
+                    }
+                    *bytes = bytes.saturating_add(size_of::<usize>());
+                }
+                Ok(Ok(Field::Parts(parts)))
+            }
+            (Kind::Objects(class), value) if part(value, class).is_some() => {
+                because(format!("takes {}, not {}; put it into braces", spec.kind.words(), describe(value)))
+            }
+            _ => Ok(Err(Wrong::Kind)),
+        }
+    }
+
+    fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
+        let shape = Shape::of(table)?;
+        if let Some(index) = shape.numbered.keys().next() {
+            return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+        }
+        if let Some(odd) = shape.odd.first() {
+            return because(format!("takes {}; it has {odd} as key", spec.kind.words()));
+        }
+        let mut variables = BTreeMap::new();
+        for (name, value) in shape.named {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return because(format!("holds {name:?}, which is no name of a variable"));
+            }
+            *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+            let variable = match &value {
+                value if is_none(value) || matches!(value, Value::Boolean(false)) => EnvironmentValue::Unset,
+                value if is_dud(value) => return Ok(Err(Wrong::Told)),
+                Value::Table(table) => {
+                    let mut texts = Vec::new();
+                    for element in taken!(list(table, Kind::Texts)) {
+                        texts.push(taken!(text(&element, spec.renderable, bytes)));
+                    }
+                    EnvironmentValue::Joined(texts)
+                }
+                value => match text(value, spec.renderable, bytes)? {
+                    Ok(text) => EnvironmentValue::Set(text),
+                    Err(Wrong::Because(reason)) => return because(format!("variable `{name}` {reason}")),
+                    Err(_) => {
+                        return because(format!("variable `{name}` takes text, not {}", describe(value)));
+                    }
+                },
+            };
+            variables.insert(name, variable);
+            self.within(*bytes)?;
+        }
+        Ok(Ok(Field::Plain(record::Value::Environment(variables))))
+    }
+
+    /// Stops early where one value alone is more than all may be.
+    fn within(&self, bytes: usize) -> mlua::Result<()> {
+        if bytes > self.session.meter.limits().memory_bytes {
+            self.session.copy(self.lua, bytes)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether a definition without this option would let more look wrong than the option itself.
+fn is_vital(spec: &OptionSpec) -> bool {
+    matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
+}
+
+fn because<T>(reason: String) -> Taken<T> {
+    Ok(Err(Wrong::Because(reason)))
+}
+
+fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
+    format!("takes {}; element {index} is {}", kind.words(), describe(element))
+}
+
+fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
+    match Shape::of(table)?.into_list() {
+        Ok(list) => Ok(Ok(list)),
+        Err(why) => because(format!("takes {}; {why}", kind.words())),
+    }
+}
+
+fn utf8(text: &LuaString, bytes: &mut usize) -> Taken<String> {
+    match text.to_str() {
+        Ok(text) => {
+            *bytes = bytes.saturating_add(text.len() + VALUE_BYTES);
+            Ok(Ok(text.to_owned()))
+        }
+        Err(_) => because("is text that is not UTF-8".into()),
+    }
+}
+
+fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Taken<Text> {
+    if let Value::String(text) = value {
+        return Ok(Ok(Text::Plain(taken!(utf8(text, bytes)))));
+    }
+    match rendered(value) {
+        Some(rendered) if renderable => {
+            *bytes = bytes.saturating_add(rendered.bytes);
+            Ok(Ok(Text::Rendered(rendered.renderable.clone())))
+        }
+        _ => Ok(Err(Wrong::Kind)),
+    }
+}
+
+fn part(value: &Value, class: Class) -> Option<Rc<Made>> {
+    handle(value)
+        .filter(|handle| handle.made.constructor.class == class)
+        .map(|handle| Rc::clone(&handle.made))
+}
+
+/// A whole number, be it written `2` or `2.0`.
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Integer(number) => Some(*number),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "checked: whole, and within what an i64 holds exactly"
+        )]
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
+        _ => None,
+    }
+}
+
+fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
+    let number = match value {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "far beyond the longest span where it begins to matter"
+        )]
+        Value::Integer(number) => *number as f64,
+        Value::Number(number) => *number,
+        _ => return Err(Wrong::Kind),
+    };
+    if number.is_nan() {
+        Err(Wrong::Because("takes a number of seconds, not NaN".into()))
+    } else if number < least {
+        Err(Wrong::Because(format!("takes at least {least} seconds, not {number}")))
+    } else if number > LONGEST_SECONDS {
+        Err(Wrong::Because(format!("takes at most {LONGEST_SECONDS} seconds (a century), not {number}")))
+    } else {
+        Duration::try_from_secs_f64(number).map_err(|_| Wrong::Kind)
+    }
+}
+
+fn outcomes(table: &mlua::Table) -> Taken<Field> {
+    let shape = Shape::of(table)?;
+    if let Some(name) = shape.named.keys().next() {
+        return because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code"));
+    }
+    if let Some(odd) = shape.odd.first() {
+        return because(format!("takes a table of exit codes and outcomes; {odd} is no exit code"));
+    }
+    let mut outcomes = BTreeMap::new();
+    for (code, value) in shape.numbered {
+        let Ok(code) = i32::try_from(code) else {
+            return because(format!("takes a table of exit codes and outcomes; {code} is no exit code"));
+        };
+        let word = match &value {
+            Value::String(word) => word.to_string_lossy(),
+            // Buildbot's constants are numbers.
+            Value::Integer(number) => match i32::try_from(*number)
+                .ok()
+                .and_then(|n| Outcome::try_from(n).ok())
+            {
+                Some(outcome) => outcome.word().to_owned(),
+                None => return because(format!("has {number} for exit code {code}, which is no outcome")),
+            },
+            other => {
+                return because(format!("has {} for exit code {code}, which is no outcome", describe(other)));
+            }
+        };
+        outcomes.insert(code, word);
+    }
+    Ok(Ok(Field::Plain(record::Value::Outcomes(outcomes))))
+}
+
+/// A value as JSON can hold it, and what it takes in memory; or why it cannot be held, after the option's name.
+pub(super) fn json(
+    lua: &Lua,
+    session: &Rc<Session>,
+    value: &Value,
+) -> mlua::Result<Result<(PropertyValue, usize), String>> {
+    let mut bytes = 0;
+    let value = nested(lua, session, value, "", 0, &mut bytes)?;
+    Ok(value.map(|value| (value, bytes)))
+}
+
+fn nested(
+    lua: &Lua,
+    session: &Rc<Session>,
+    value: &Value,
+    path: &str,
+    depth: usize,
+    bytes: &mut usize,
+) -> mlua::Result<Result<PropertyValue, String>> {
+    let at = |path: &str| if path.is_empty() { String::new() } else { format!(" at `{path}`") };
+    let refuse = |why: &str| Ok(Err(format!("holds {why}{}", at(path))));
+    *bytes = bytes.saturating_add(VALUE_BYTES);
+    // One table may stand in many places, and be copied for each.
+    session.copy(lua, VALUE_BYTES)?;
+    if depth > MOST_DEPTH {
+        return refuse("tables nested too deeply, or a table that holds itself,");
+    }
+    Ok(Ok(match value {
+        value if is_none(value) => PropertyValue::Null,
+        Value::Boolean(flag) => PropertyValue::Bool(*flag),
+        Value::Integer(number) => PropertyValue::from(*number),
+        Value::Number(number) => match serde_json::Number::from_f64(*number) {
+            Some(number) => PropertyValue::Number(number),
+            None => return refuse(&format!("the number {number}, which JSON cannot hold,")),
+        },
+        Value::String(text) => match text.to_str() {
+            Ok(text) => {
+                *bytes = bytes.saturating_add(text.len());
+                session.copy(lua, text.len())?;
+                PropertyValue::String(text.to_owned())
+            }
+            Err(_) => return refuse("text that is not UTF-8"),
+        },
+        Value::Table(table) => {
+            let shape = Shape::of(table)?;
+            if let Some(odd) = shape.odd.first() {
+                return refuse(&format!("a table with {odd} as key"));
+            }
+            if shape.named.is_empty() {
+                let list = match shape.into_list() {
+                    Ok(list) => list,
+                    Err(why) => return Ok(Err(format!("holds a list{}; {why}", at(path)))),
+                };
+                let mut out = Vec::new();
+                for (index, element) in (1..).zip(&list) {
+                    let path = format!("{path}[{index}]");
+                    match nested(lua, session, element, &path, depth + 1, bytes)? {
+                        Ok(value) => out.push(value),
+                        Err(why) => return Ok(Err(why)),
+                    }
+                }
+                PropertyValue::Array(out)
+            } else if shape.numbered.is_empty() {
+                let mut out = serde_json::Map::new();
+                for (name, element) in shape.named {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    match nested(lua, session, &element, &path, depth + 1, bytes)? {
+                        Ok(value) => {
+                            session.copy(lua, name.len())?;
+                            *bytes = bytes.saturating_add(name.len());
+                            out.insert(name, value);
+                        }
+                        Err(why) => return Ok(Err(why)),
+                    }
+                }
+                PropertyValue::Object(out)
+            } else {
+                return refuse("a table that is a list and has names as well");
+            }
+        }
+        other => return refuse(&describe(other)),
+    }))
+}

@@ -1,0 +1,59 @@
+//! The interpreter that a configuration runs in, with nothing in it that reaches out or runs away.
+//!
+//! # Laws
+//! - Files can be read, not written; the environment can be read; no program can be started.
+//! - No function that Lua can call runs for long without a look at the clock: what the standard library would do in C
+//!   for ever (patterns, moves over tables that lie about their length, finalizers) is replaced, guarded or refused.
+//! - No nesting overflows the native stack: Lua stops at 200 nested C calls, for which the thread has room.
+//!
+//! # Not here
+//! The constructors (`super::api`).
+
+mod files;
+mod globals;
+mod hook;
+mod pattern;
+mod strings;
+mod tables;
+
+use std::rc::Rc;
+
+use mlua::{Lua, LuaOptions, StdLib, Table, Value};
+
+pub(super) use files::{read_main, runnable};
+
+use super::session::Session;
+
+/// A fresh interpreter within the session's limits. `given` holds what is there besides the standard library.
+pub(super) fn interpreter(session: &Rc<Session>) -> mlua::Result<Lua> {
+    let libraries = StdLib::COROUTINE
+        | StdLib::TABLE
+        | StdLib::IO
+        | StdLib::OS
+        | StdLib::STRING
+        | StdLib::UTF8
+        | StdLib::MATH;
+    let lua = Lua::new_with(libraries, LuaOptions::new())?;
+    globals::install(&lua, session)?;
+    strings::install(&lua, session)?;
+    tables::install(&lua, session)?;
+    files::install(&lua, session)?;
+    Ok(lua)
+}
+
+/// Puts the limits in force and makes `given` known; from here on the interpreter runs the operator's text.
+pub(super) fn arm(lua: &Lua, session: &Rc<Session>, given: Given) -> mlua::Result<()> {
+    globals::seal(lua, session, given)?;
+    lua.set_memory_limit(session.meter.limits().memory_bytes)?;
+    hook::install(lua, session)
+}
+
+/// What is there besides the standard library.
+pub(super) struct Given {
+    /// `c`.
+    pub(super) c: Table,
+    /// `None`.
+    pub(super) none: Value,
+}
+
+pub(super) use files::provide;

@@ -1,0 +1,180 @@
+//! One load, on the thread of its own: an interpreter is made, runs the file, and what it gathered becomes a draft.
+
+use std::{path::Path, rc::Rc, sync::Arc};
+
+use mlua::{Error, Lua, chunk::ChunkMode};
+
+use super::{
+    LoadError,
+    api::{self, made::Made, master::Master, render::NoneValue},
+    meter::{Limits, Meter, Seen, Stop},
+    sandbox::{self, Given},
+    session::{FilesRead, Session},
+};
+use crate::{
+    definition::{
+        Draft, Problem,
+        options::{Class, MASTER},
+        record::Record,
+    },
+    model::Place,
+};
+
+/// Reads and runs the file at `path`, which is shown as `shown`.
+pub(super) fn run(
+    path: &Path,
+    shown: Arc<str>,
+    limits: Limits,
+    seen: Arc<Seen>,
+    read: &FilesRead,
+) -> Result<Draft, LoadError> {
+    let text = sandbox::read_main(path, limits.memory_bytes)?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));
+    session.note_read(path);
+    let record = match evaluate(&session, sandbox::runnable(&text)) {
+        Ok(made) => finish(&session, &made),
+        Err(error) => {
+            complain(&session, &error);
+            None
+        }
+    };
+    let Some(record) = record else {
+        return Ok(broken_off(&session));
+    };
+    unlisted(&session);
+    Ok(Draft::from_record(&record, session.take_problems()))
+}
+
+/// Runs the text; what it assigned to `c`, unless it was broken off.
+fn evaluate(session: &Rc<Session>, text: &[u8]) -> mlua::Result<Made> {
+    let lua = sandbox::interpreter(session)?;
+    api::install(&lua, session)?;
+    let master = Master::new(&lua, session)?;
+    let none = lua.create_userdata(NoneValue).map(mlua::Value::UserData)?;
+    sandbox::arm(&lua, session, Given { c: master.c.clone(), none })?;
+    let name = format!("@{}", session.main().file);
+    lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()?.call::<()>(())?;
+    reading(&lua, session)?;
+    master.finish(&lua, session)
+}
+
+/// From here on nothing of the operator's runs; but a load that was stopped has nothing to be read.
+fn reading(lua: &Lua, session: &Session) -> mlua::Result<()> {
+    if session.meter.is_stopped() {
+        return Err(Error::runtime("the load was stopped"));
+    }
+    lua.remove_global_hook();
+    Ok(())
+}
+
+fn finish(session: &Session, made: &Made) -> Option<Record> {
+    made.finish(session).map_err(|stop: Stop| session.stop(stop, session.main())).ok()
+}
+
+/// The draft of a file that did not reach its end. Its parts are held to their own laws, so that one load tells as much as
+/// it can; but the whole is not there, and nothing can be said of what it lacks.
+fn broken_off(session: &Session) -> Draft {
+    let mut record = Record::new(&MASTER, session.main());
+    for made in session.made().iter().filter(|made| !made.broken.get()) {
+        let option = match made.constructor.class {
+            Class::Worker => "workers",
+            Class::Builder => "builders",
+            Class::Scheduler => "schedulers",
+            Class::Factory | Class::Step | Class::Settings => continue,
+        };
+        let Ok(part) = made.finish(session) else { break };
+        if let crate::definition::record::Value::Objects(parts) = record
+            .values
+            .entry(option)
+            .or_insert_with(|| crate::definition::record::Value::Objects(Vec::new()))
+        {
+            parts.push(part);
+        }
+    }
+    let mut draft = Draft::from_record(&record, session.take_problems());
+    draft.workers.clear();
+    draft.builders.clear();
+    draft.schedulers.clear();
+    draft
+}
+
+/// Warns of what was made and is used nowhere.
+fn unlisted(session: &Session) {
+    for made in session.made() {
+        if made.listed.get() || made.broken.get() {
+            continue;
+        }
+        let lacks = match made.constructor.class {
+            Class::Worker => "made, but not listed in `c.workers`",
+            Class::Builder => "made, but not listed in `c.builders`",
+            Class::Scheduler => "made, but not listed in `c.schedulers`",
+            Class::Factory => "made, but no builder in `c.builders` uses it",
+            Class::Step => "made, but in no factory that is used",
+            Class::Settings => continue,
+        };
+        session.complain(Problem::warning(
+            made.place.clone(),
+            "unused value",
+            format!("{}: {lacks}", made.label()),
+        ));
+    }
+}
+
+/// The error that ended the file, as a problem at its line.
+fn complain(session: &Session, error: &Error) {
+    const SHOWN: usize = 500;
+    if session.meter.is_stopped() {
+        // Told when it happened.
+        return;
+    }
+    let mut cause = error;
+    while let Error::CallbackError { cause: inner, .. } | Error::WithContext { cause: inner, .. } = cause {
+        cause = inner;
+    }
+    let last_seen = || session.raised().unwrap_or_else(|| session.meter.seen().place());
+    if let Error::MemoryError(_) = cause {
+        let text = format!(
+            "not enough memory; a configuration may use {} MiB",
+            session.meter.limits().memory_bytes >> 20
+        );
+        session.complain(Problem::error(session.meter.seen().place(), text));
+        return;
+    }
+    let text = match cause {
+        Error::SyntaxError { message, .. } => message.clone(),
+        Error::RuntimeError(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let (place, text) = split_place(session, text).unwrap_or_else(|| (last_seen(), text));
+    // `nil` in the place of an undefined name is the same mistake as the name.
+    let names_undefined = text
+        .split_once("(global '")
+        .and_then(|(_, rest)| rest.split_once('\''))
+        .is_some_and(|(name, _)| session.is_undefined(name, &place));
+    if !names_undefined {
+        let text: String = text.chars().take(SHOWN).collect();
+        session.complain(Problem::error(place, text));
+    }
+}
+
+/// Takes `file:line: ` from the front of a message.
+fn split_place<'a>(session: &Session, text: &'a str) -> Option<(Place, &'a str)> {
+    session.files().into_iter().find_map(|file| {
+        let rest = strip_file(text, &file)?.strip_prefix(':')?;
+        let (line, rest) = rest.split_once(": ")?;
+        Some((Place::new(file, line.parse().ok()?), rest))
+    })
+}
+
+/// Lua shows the end of a long file name only.
+fn strip_file<'a>(text: &'a str, file: &str) -> Option<&'a str> {
+    if let Some(rest) = text.strip_prefix(file) {
+        return Some(rest);
+    }
+    let (tail, _) = text.strip_prefix("...")?.split_once(".lua:")?;
+    let tail_length = tail.len() + ".lua".len();
+    let tail = &text["...".len()..][..tail_length];
+    file.ends_with(tail).then(|| &text["...".len() + tail_length..])
+}

@@ -1,0 +1,209 @@
+//! What one load has gathered so far: problems, the values made, the files read.
+//!
+//! All functions that Lua can call share one [`Session`]. It knows no Lua value, so it keeps no interpreter alive.
+//!
+//! # Laws
+//! - No bad value raises: it becomes a problem with its place, and the file runs on.
+//! - There are at most [`MOST_PROBLEMS`]; then the load is stopped.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mlua::Lua;
+
+use super::{
+    api::made::Made,
+    meter::{Meter, Stop},
+};
+use crate::{definition::Problem, model::Place};
+
+/// More than a person reads; a loop that makes a mistake each time round ends here.
+pub(super) const MOST_PROBLEMS: usize = 1000;
+
+/// Frames that are looked at for a line of the operator's. More are there only in a recursion, where each has the line.
+const FRAMES: usize = 64;
+
+/// The paths read so far, shared with the one who waits: he tells them even if the interpreter never comes back.
+pub(super) type FilesRead = Arc<Mutex<Vec<PathBuf>>>;
+
+/// What one load has gathered so far.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) meter: Meter,
+    /// The folder of the main file.
+    folder: PathBuf,
+    /// The main file, as it is shown.
+    main: Arc<str>,
+    problems: RefCell<Vec<Problem>>,
+    made: RefCell<Vec<Rc<Made>>>,
+    read: FilesRead,
+    /// File names as shown, so that places share them.
+    names: RefCell<Vec<Arc<str>>>,
+    /// Globals that were read and are not there.
+    undefined: RefCell<Vec<(String, Place)>>,
+    /// Where `error` was last called: an error may be any value, and most hold no line.
+    raised: RefCell<Option<Place>>,
+    /// The file that the line hook saw last.
+    seen_file: RefCell<Arc<str>>,
+}
+
+impl Session {
+    pub(super) fn new(meter: Meter, folder: PathBuf, main: Arc<str>, read: FilesRead) -> Self {
+        Self {
+            meter,
+            folder,
+            main: Arc::clone(&main),
+            problems: RefCell::default(),
+            made: RefCell::default(),
+            read,
+            names: RefCell::new(vec![Arc::clone(&main)]),
+            undefined: RefCell::default(),
+            raised: RefCell::default(),
+            seen_file: RefCell::new(main),
+        }
+    }
+
+    /// The folder of the main file.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The main file as place of what has no other.
+    pub(super) fn main(&self) -> Place {
+        Place::new(Arc::clone(&self.main), 0)
+    }
+
+    /// A file's name as it is shown, shared.
+    pub(super) fn file(&self, shown: &str) -> Arc<str> {
+        let mut names = self.names.borrow_mut();
+        if let Some(name) = names.iter().rev().find(|name| &***name == shown) {
+            return Arc::clone(name);
+        }
+        let name: Arc<str> = shown.into();
+        names.push(Arc::clone(&name));
+        name
+    }
+
+    /// All files' names as they are shown.
+    pub(super) fn files(&self) -> Vec<Arc<str>> {
+        self.names.borrow().clone()
+    }
+
+    /// Notes that a file was read.
+    pub(super) fn note_read(&self, path: &Path) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if !read.iter().any(|known| known == path) {
+            read.push(path.to_owned());
+        }
+    }
+
+    /// The nearest line of the operator's from which the running function was called.
+    pub(super) fn place(&self, lua: &Lua) -> Place {
+        for level in 0..FRAMES {
+            let found = lua.inspect_stack(level, |frame| {
+                let source = frame.source();
+                let name = source.source.as_deref().and_then(|source| source.strip_prefix('@'))?;
+                Some(Place::new(self.file(name), line_number(frame.current_line())))
+            });
+            match found {
+                Some(Some(place)) => return place,
+                Some(None) => {}
+                None => break,
+            }
+        }
+        self.meter.seen().place()
+    }
+
+    /// Notes the line that is about to run.
+    pub(super) fn see(&self, frame: &mlua::debug::Debug<'_>) {
+        let source = frame.source();
+        let Some(name) = source.source.as_deref().and_then(|source| source.strip_prefix('@')) else { return };
+        // Each line of the file comes by here; the lock is taken for a new file only.
+        let is_new = &**self.seen_file.borrow() != name;
+        let file = is_new.then(|| self.file(name));
+        if let Some(file) = &file {
+            self.seen_file.replace(Arc::clone(file));
+        }
+        self.meter.seen().note(file, line_number(frame.current_line()));
+    }
+
+    /// Gathers a problem.
+    pub(super) fn complain(&self, problem: Problem) {
+        let mut problems = self.problems.borrow_mut();
+        if problems.len() < MOST_PROBLEMS {
+            problems.push(problem);
+        } else if self.meter.stop(Stop::Problems) {
+            let text = Stop::Problems.text(self.meter.limits());
+            problems.push(Problem::error(problem.place, text));
+        }
+    }
+
+    /// Stops the load and tells why, unless it was stopped before.
+    pub(super) fn stop(&self, stop: Stop, place: Place) {
+        if self.meter.stop(stop) {
+            self.problems.borrow_mut().push(Problem::error(place, stop.text(self.meter.limits())));
+        }
+    }
+
+    /// Stops the load from within a function that Lua called.
+    pub(super) fn stop_here(&self, lua: &Lua, stop: Stop) -> mlua::Error {
+        if !self.meter.is_stopped() {
+            self.stop(stop, self.place(lua));
+        }
+        mlua::Error::RuntimeError(stop.text(self.meter.limits()))
+    }
+
+    /// Counts bytes that leave the interpreter; stops the load if they are too many.
+    pub(super) fn copy(&self, lua: &Lua, bytes: usize) -> mlua::Result<()> {
+        self.meter.copy(bytes).map_err(|stop| self.stop_here(lua, stop))
+    }
+
+    /// An error at the operator's line.
+    pub(super) fn error(&self, lua: &Lua, text: impl std::fmt::Display) -> mlua::Error {
+        mlua::Error::RuntimeError(format!("{}: {text}", self.place(lua)))
+    }
+
+    /// Notes that a value was made.
+    pub(super) fn note_made(&self, made: &Rc<Made>) {
+        self.made.borrow_mut().push(Rc::clone(made));
+    }
+
+    /// All values made.
+    pub(super) fn made(&self) -> Vec<Rc<Made>> {
+        self.made.borrow().clone()
+    }
+
+    /// Notes that a global was read which is not there.
+    pub(super) fn note_undefined(&self, name: &str, place: Place) {
+        self.undefined.borrow_mut().push((name.to_owned(), place));
+    }
+
+    /// Whether a global of this name was found missing in this line.
+    pub(super) fn is_undefined(&self, name: &str, place: &Place) -> bool {
+        let same = |other: &Place| other.file == place.file && other.line == place.line;
+        self.undefined.borrow().iter().any(|(known, at)| known == name && same(at))
+    }
+
+    /// Notes where `error` was called.
+    pub(super) fn note_raised(&self, place: Place) {
+        *self.raised.borrow_mut() = Some(place);
+    }
+
+    /// Where `error` was last called.
+    pub(super) fn raised(&self) -> Option<Place> {
+        self.raised.borrow().clone()
+    }
+
+    /// The problems so far; they are taken out.
+    pub(super) fn take_problems(&self) -> Vec<Problem> {
+        self.problems.take()
+    }
+}
+
+fn line_number(line: Option<usize>) -> u32 {
+    line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0)
+}

@@ -1,0 +1,1 @@
+//! The laws of a load, and what the interpreter offers.

@@ -1,0 +1,47 @@
+//! Whole files, loaded and checked: those of `tests/config`, and the laws of a load.
+
+mod files;
+mod laws;
+mod runaway;
+mod texts;
+
+use std::{path::Path, time::Duration};
+
+use super::{Limits, Loaded, load};
+use crate::definition::{check, check::Checked};
+
+/// No test waits for the wall clock; what runs away is stopped by its instructions, on any machine after as many.
+pub(super) const LIMITS: Limits =
+    Limits { instructions: 1_000_000, memory_bytes: 64 << 20, wall: Duration::from_secs(120) };
+
+/// Loads a file.
+async fn load_file(path: &Path) -> Loaded {
+    load(path, LIMITS).await.expect("the file can be read")
+}
+
+/// Loads a text that stands in `master.cfg.lua`.
+async fn load_text(text: &str) -> Loaded {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let path = folder.path().join("master.cfg.lua");
+    std::fs::write(&path, text).expect("there is room for a file");
+    load_file(&path).await
+}
+
+/// All problems of a text, a line each.
+async fn problems(text: &str) -> Vec<String> {
+    lines(&check(load_text(text).await.draft))
+}
+
+/// A text that is good, checked.
+async fn checked(text: &str) -> Checked {
+    check(load_text(text).await.draft).unwrap_or_else(|problems| {
+        panic!("refused:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+fn lines(result: &Result<Checked, Vec<crate::definition::Problem>>) -> Vec<String> {
+    match result {
+        Ok(checked) => checked.warnings.iter().map(ToString::to_string).collect(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
