@@ -29,12 +29,8 @@ impl Progress {
     pub fn after(&mut self, step: &StepDefinition, outcome: Outcome) {
         let (counts_as, halts) = match outcome {
             Outcome::Success | Outcome::Skipped => (Outcome::Success, false),
-            Outcome::Warnings if step.flunk_on_warnings => (Outcome::Failure, false),
-            Outcome::Warnings if step.warn_on_warnings => (Outcome::Warnings, false),
-            Outcome::Warnings => (Outcome::Success, false),
-            Outcome::Failure if step.flunk_on_failure => (Outcome::Failure, step.halt_on_failure),
-            Outcome::Failure if step.warn_on_failure => (Outcome::Warnings, step.halt_on_failure),
-            Outcome::Failure => (Outcome::Success, step.halt_on_failure),
+            Outcome::Warnings => (step.warnings_count_as, false),
+            Outcome::Failure => (step.failure_counts_as, step.halt_on_failure),
             // Nothing that follows could be trusted.
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => (outcome, true),
         };
@@ -98,11 +94,9 @@ mod tests {
                 initial_stdin: None,
                 decode_rc: Default::default(),
             }),
+            failure_counts_as: Outcome::Failure,
+            warnings_count_as: Outcome::Warnings,
             halt_on_failure: false,
-            flunk_on_failure: true,
-            flunk_on_warnings: false,
-            warn_on_failure: false,
-            warn_on_warnings: true,
             always_run: false,
             place: Place::new("master.cfg.lua", 1),
         }
@@ -135,12 +129,12 @@ mod tests {
             progress.after(step, outcome);
             progress.outcome()
         };
-        let soft = StepDefinition { flunk_on_failure: false, ..step("lint") };
+        let soft = StepDefinition { failure_counts_as: Outcome::Success, ..step("lint") };
         assert_eq!(outcome(&soft, Outcome::Failure), Outcome::Success);
-        let warns = StepDefinition { warn_on_failure: true, ..soft };
+        let warns = StepDefinition { failure_counts_as: Outcome::Warnings, ..soft };
         assert_eq!(outcome(&warns, Outcome::Failure), Outcome::Warnings);
         assert_eq!(outcome(&step("x"), Outcome::Warnings), Outcome::Warnings);
-        let strict = StepDefinition { flunk_on_warnings: true, ..step("x") };
+        let strict = StepDefinition { warnings_count_as: Outcome::Failure, ..step("x") };
         assert_eq!(outcome(&strict, Outcome::Warnings), Outcome::Failure);
         assert_eq!(outcome(&warns, Outcome::Exception), Outcome::Exception);
         assert_eq!(outcome(&step("x"), Outcome::Skipped), Outcome::Success);

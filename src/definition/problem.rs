@@ -69,7 +69,7 @@ impl fmt::Display for Problem {
 pub fn arrange(mut problems: Vec<Problem>) -> Vec<Problem> {
     const SHOWN: usize = 5;
     let key = |p: &Problem| p.place.as_ref().map(|place| (place.file.to_string(), place.line));
-    problems.sort_by(|a, b| key(a).cmp(&key(b)));
+    problems.sort_by_key(key);
     problems.dedup_by(|a, b| key(a) == key(b) && a.text == b.text);
     let mut seen: std::collections::BTreeMap<&'static str, usize> = std::collections::BTreeMap::new();
     problems.retain(|p| {

@@ -19,16 +19,12 @@ pub struct StepDefinition {
     pub name: String,
     /// What it does.
     pub kind: StepKind,
+    /// What a failure of the step is for the build: `flunkOnFailure`, `warnOnFailure`.
+    pub failure_counts_as: Outcome,
+    /// What warnings of the step are for the build: `flunkOnWarnings`, `warnOnWarnings`.
+    pub warnings_count_as: Outcome,
     /// After a failure, skip the steps that follow (but those that always run).
     pub halt_on_failure: bool,
-    /// A failure of the step is a failure of the build.
-    pub flunk_on_failure: bool,
-    /// Warnings of the step are a failure of the build.
-    pub flunk_on_warnings: bool,
-    /// A failure of the step is a warning of the build.
-    pub warn_on_failure: bool,
-    /// Warnings of the step are warnings of the build.
-    pub warn_on_warnings: bool,
     /// Runs even after a halt.
     pub always_run: bool,
     /// Where it was written.
@@ -108,14 +104,21 @@ impl StepDefinition {
         Some(Self {
             kind: StepKind::Shell(ShellCommand::from_record(&name, record, problems)?),
             name,
+            failure_counts_as: counts_as(record.flag("flunkOnFailure"), record.flag("warnOnFailure")),
+            warnings_count_as: counts_as(record.flag("flunkOnWarnings"), record.flag("warnOnWarnings")),
             halt_on_failure: record.flag("haltOnFailure"),
-            flunk_on_failure: record.flag("flunkOnFailure"),
-            flunk_on_warnings: record.flag("flunkOnWarnings"),
-            warn_on_failure: record.flag("warnOnFailure"),
-            warn_on_warnings: record.flag("warnOnWarnings"),
             always_run: record.flag("alwaysRun"),
             place: record.place.clone(),
         })
+    }
+}
+
+/// The graver flag wins.
+const fn counts_as(flunks: bool, warns: bool) -> Outcome {
+    match (flunks, warns) {
+        (true, _) => Outcome::Failure,
+        (false, true) => Outcome::Warnings,
+        (false, false) => Outcome::Success,
     }
 }
 
