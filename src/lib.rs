@@ -2,4 +2,6 @@
 
 pub mod definition;
 pub mod model;
+pub mod mq;
 pub mod protocol;
+pub mod store;
