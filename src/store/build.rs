@@ -1,0 +1,243 @@
+//! Builds and their steps: begun, followed, ended.
+//!
+//! # Laws
+//! - A build begins together with the claim of its request; a request has at most one build without an end.
+//! - Numbers of a builder's builds are 1, 2, 3 … without gaps.
+
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    model::{
+        BuildId, BuildRequestId, BuilderName, EventKind, Outcome, Properties, StepId, Timestamp, WorkerName,
+    },
+    store::{
+        Store,
+        connection::args,
+        error::{BeginError, JobError, StoreError},
+        request,
+        row::{ApiRow, BuildRow, StepRow},
+        writer::Work,
+    },
+};
+
+/// A build to begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewBuild {
+    /// For which request.
+    pub request: BuildRequestId,
+    /// On which worker.
+    pub worker: WorkerName,
+    /// What its steps are rendered with. The store adds nothing; the build's number is not yet known.
+    pub properties: Properties,
+}
+
+/// A build that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunBuild {
+    /// Its key.
+    pub id: BuildId,
+    /// Its number among the builds of its builder.
+    pub number: i64,
+    /// Its builder.
+    pub builder: BuilderName,
+}
+
+/// What becomes of a request when its build ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestEnd {
+    /// It has the outcome of the build.
+    Complete,
+    /// It goes back to its place in the queue, with one more attempt counted.
+    Requeue {
+        /// It should not begin before.
+        not_before: Option<Timestamp>,
+    },
+}
+
+impl Store {
+    /// Begins a build: claims its request, numbers it.
+    ///
+    /// # Errors
+    /// [`BeginError::AlreadyClaimed`] if another was quicker.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the build may have begun all the same: do not drop it, or begin it in a task.
+    pub async fn begin_build(&self, new: NewBuild, at: Timestamp) -> Result<BegunBuild, BeginError> {
+        self.write("begin a build", move |work| Box::pin(begin(work, new, at))).await
+    }
+
+    /// Sets all properties of a build anew: its steps may have set some.
+    pub async fn set_build_properties(
+        &self,
+        build: BuildId,
+        properties: Properties,
+    ) -> Result<(), StoreError> {
+        let deed = "set the properties of a build";
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                let properties = serde_json::to_string(&properties).expect("properties are JSON");
+                let sql = "UPDATE builds SET properties = $1 WHERE id = $2";
+                match work.execute(sql, args![properties, build.0]).await? {
+                    0 => Err(JobError::unknown(deed, "build", &build)),
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Begins a step. `number` is its place in the build, from 0, each once.
+    pub async fn begin_step(
+        &self,
+        build: BuildId,
+        number: i32,
+        name: &str,
+        at: Timestamp,
+    ) -> Result<StepId, StoreError> {
+        let name = name.to_owned();
+        self.write("begin a step", move |work| {
+            Box::pin(async move {
+                let sql = format!(
+                    "INSERT INTO steps (buildid, number, name, started_at, state_string) VALUES ($1, $2, $3, $4, $5) RETURNING {}",
+                    StepRow::TABLE.columns
+                );
+                let args = args![build.0, number, name, at, "running"];
+                let row = work.one(AssertSqlSafe(sql), args).await?;
+                let step = StepRow::read(&row, work.master)?;
+                work.tell(EventKind::StepStarted, step.stepid.0, at, &step);
+                Ok(step.stepid)
+            })
+        })
+        .await
+    }
+
+    /// Ends a step; `state` is for people. Its logs should be closed.
+    pub async fn finish_step(
+        &self,
+        step: StepId,
+        outcome: Outcome,
+        state: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let deed = "end a step";
+        let state = state.to_owned();
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                end_step(work, step, outcome, &state, at)
+                    .await?
+                    .ok_or_else(|| JobError::unknown(deed, "running step", &step))
+            })
+        })
+        .await
+    }
+
+    /// Ends a build and settles its request, in one transaction; `state` is for people. Its steps should have ended
+    /// and its logs be closed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if the build does not exist or has ended.
+    pub async fn finish_build(
+        &self,
+        build: BuildId,
+        outcome: Outcome,
+        state: &str,
+        request: RequestEnd,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let deed = "end a build";
+        let state = state.to_owned();
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                end_build(work, build, outcome, &state, request, at)
+                    .await?
+                    .ok_or_else(|| JobError::unknown(deed, "running build", &build))
+            })
+        })
+        .await
+    }
+}
+
+async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBuild, JobError<BeginError>> {
+    let NewBuild { request, worker, properties } = new;
+    let master = work.master;
+    let Some(claimed) = request::claim(work, request, master, at).await? else {
+        let known = work.row("SELECT 1 AS here FROM build_requests WHERE id = $1", args![request.0]).await?;
+        return Err(JobError::Refused(match known {
+            Some(_) => BeginError::AlreadyClaimed { request },
+            None => BeginError::NoSuchRequest { request },
+        }));
+    };
+    let Some(found) = work.row("SELECT id FROM workers WHERE name = $1", args![worker.as_str()]).await?
+    else {
+        return Err(JobError::Refused(BeginError::UnknownWorker { request, worker }));
+    };
+    let sql = "UPDATE builders SET last_number = last_number + 1 WHERE id = $1 RETURNING last_number, name";
+    let builder = work.one(sql, args![claimed.builderid.0]).await?;
+    let sql = format!(
+        "INSERT INTO builds (number, builderid, buildrequestid, workerid, masterid, started_at, state_string, properties)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {}",
+        BuildRow::TABLE.columns
+    );
+    let properties = serde_json::to_string(&properties).expect("properties are JSON");
+    let args = args![
+        builder.integer("last_number")?,
+        claimed.builderid.0,
+        request.0,
+        found.integer("id")?,
+        master.0,
+        at,
+        "running",
+        properties,
+    ];
+    let row = work.one(AssertSqlSafe(sql), args).await?;
+    let build = BuildRow::read(&row, master)?;
+    work.tell(EventKind::BuildStarted, build.buildid.0, at, &build);
+    Ok(BegunBuild { id: build.buildid, number: build.number, builder: builder.parsed("name")? })
+}
+
+/// Ends a step; nothing if it has ended before.
+pub(super) async fn end_step(
+    work: &mut Work,
+    step: StepId,
+    outcome: Outcome,
+    state: &str,
+    at: Timestamp,
+) -> Result<Option<()>, sqlx::Error> {
+    let sql = format!(
+        "UPDATE steps SET complete_at = $1, results = $2, state_string = $3 WHERE id = $4 AND complete_at IS NULL RETURNING {}",
+        StepRow::TABLE.columns
+    );
+    let Some(row) = work.row(AssertSqlSafe(sql), args![at, outcome, state, step.0]).await? else {
+        return Ok(None);
+    };
+    let row = StepRow::read(&row, work.master)?;
+    work.tell(EventKind::StepFinished, step.0, at, &row);
+    Ok(Some(()))
+}
+
+/// Ends a build and settles its request; nothing if it has ended before.
+pub(super) async fn end_build(
+    work: &mut Work,
+    build: BuildId,
+    outcome: Outcome,
+    state: &str,
+    request: RequestEnd,
+    at: Timestamp,
+) -> Result<Option<()>, sqlx::Error> {
+    let sql = format!(
+        "UPDATE builds SET complete_at = $1, results = $2, state_string = $3 WHERE id = $4 AND complete_at IS NULL RETURNING {}",
+        BuildRow::TABLE.columns
+    );
+    let Some(row) = work.row(AssertSqlSafe(sql), args![at, outcome, state, build.0]).await? else {
+        return Ok(None);
+    };
+    let row = BuildRow::read(&row, work.master)?;
+    work.tell(EventKind::BuildFinished, build.0, at, &row);
+    match request {
+        RequestEnd::Complete => request::complete(work, row.buildrequestid, outcome, at).await?,
+        RequestEnd::Requeue { not_before } => {
+            request::requeue(work, row.buildrequestid, not_before, at).await?;
+        }
+    }
+    Ok(Some(()))
+}

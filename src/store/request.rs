@@ -1,0 +1,310 @@
+//! Buildsets and their requests: how builds are asked for, and the queue of each builder.
+//!
+//! # Laws
+//! - A request is in the queue, claimed, or complete; a buildset is complete when all its requests are, and its
+//!   outcome is the gravest of theirs.
+//! - The queue's order is by priority, then by age; a request that comes back has its old place.
+
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    model::{
+        BuildRequestId, BuilderName, BuildsetId, EventKind, MasterId, Outcome, Properties, SchedulerName,
+        Timestamp,
+    },
+    store::{
+        Store,
+        connection::{Arg, Kind, args, clean},
+        error::{JobError, StoreError, failed},
+        generation::json,
+        row::{ApiRow, BuildRequestRow, BuildsetRow},
+        writer::Work,
+    },
+};
+
+/// What a trigger asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewBuildset {
+    /// The scheduler that asks, if one does.
+    pub scheduler: Option<SchedulerName>,
+    /// Why, for people.
+    pub reason: String,
+    /// Set on each of its builds.
+    pub properties: Properties,
+    /// One build of each is wanted. A name that stands twice counts once.
+    pub builders: Vec<BuilderName>,
+    /// Higher goes first.
+    pub priority: i32,
+}
+
+/// A buildset that was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedBuildset {
+    /// Its key.
+    pub id: BuildsetId,
+    /// Its requests, in the order of the builders that were asked for.
+    pub requests: Vec<(BuilderName, BuildRequestId)>,
+}
+
+/// A place in a builder's queue: that of a request which was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueMark {
+    priority: i32,
+    id: BuildRequestId,
+}
+
+/// A request that waits for a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedRequest {
+    /// Its key.
+    pub id: BuildRequestId,
+    /// The buildset that it belongs to.
+    pub buildset: BuildsetId,
+    /// The builder that is wanted.
+    pub builder: BuilderName,
+    /// Higher goes first.
+    pub priority: i32,
+    /// When it was asked for.
+    pub submitted_at: Timestamp,
+    /// How many of its builds were lost.
+    pub attempts: u32,
+    /// Why it was asked for, for people.
+    pub reason: String,
+    /// The properties of its buildset.
+    pub properties: Properties,
+    /// It wants to wait until then. The queue gives it all the same.
+    pub not_before: Option<Timestamp>,
+}
+
+impl QueuedRequest {
+    /// Its place, from which the next page goes on.
+    pub const fn mark(&self) -> QueueMark {
+        QueueMark { priority: self.priority, id: self.id }
+    }
+}
+
+impl Store {
+    /// Asks for builds: a buildset, and a request for each of its builders.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] for a builder that is not configured or a scheduler that never was.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the buildset may be added all the same.
+    pub async fn add_buildset(&self, new: NewBuildset, at: Timestamp) -> Result<AddedBuildset, StoreError> {
+        self.write("add a buildset", move |work| Box::pin(add(work, new, at))).await
+    }
+
+    /// When a scheduler last asked for builds.
+    pub async fn last_buildset_at(&self, scheduler: &SchedulerName) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT submitted_at FROM buildsets WHERE schedulerid = (SELECT id FROM schedulers WHERE name = $1)
+             ORDER BY submitted_at DESC LIMIT 1";
+        let deed = "find a scheduler's last buildset";
+        let row = self.pool.row(sql, args![scheduler.as_str()]).await.map_err(|error| failed(deed, error))?;
+        row.map(|row| row.instant("submitted_at")).transpose().map_err(|error| failed(deed, error))
+    }
+
+    /// The next requests of a builder's queue: highest priority first, then oldest. `after` is the
+    /// [mark](QueuedRequest::mark) of the last one of the page before. At most `limit`, and never more than 10,000.
+    pub async fn queued_requests(
+        &self,
+        builder: &BuilderName,
+        after: Option<QueueMark>,
+        limit: u32,
+    ) -> Result<Vec<QueuedRequest>, StoreError> {
+        let deed = "read the queue";
+        let args = queue_args(builder, after, limit);
+        let rows = self.pool.rows(QUEUE, args).await.map_err(|error| failed(deed, error))?;
+        let request = |row: &crate::store::connection::Row| {
+            Ok(QueuedRequest {
+                id: BuildRequestId(row.integer("id")?),
+                buildset: BuildsetId(row.integer("buildsetid")?),
+                builder: builder.clone(),
+                priority: i32::try_from(row.integer("priority")?).unwrap_or(i32::MAX),
+                submitted_at: row.instant("submitted_at")?,
+                attempts: u32::try_from(row.integer("attempts")?).unwrap_or(u32::MAX),
+                reason: row.text("reason")?,
+                properties: row.json("properties")?,
+                not_before: row.maybe_instant("not_before")?,
+            })
+        };
+        rows.iter().map(request).collect::<Result<_, _>>().map_err(|error| failed(deed, error))
+    }
+
+    /// Takes a request out of the queue for good: cancelled. False if it was no longer there, for a build of it runs
+    /// or it is complete.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the request may be cancelled all the same.
+    pub async fn cancel_request(&self, request: BuildRequestId, at: Timestamp) -> Result<bool, StoreError> {
+        let deed = "cancel a build request";
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                let sql = "SELECT 1 AS here FROM build_requests WHERE id = $1 AND claimed_at IS NULL AND complete_at IS NULL";
+                let waits = work.row(sql, args![request.0]).await?.is_some();
+                if waits {
+                    complete(work, request, Outcome::Cancelled, at).await?;
+                }
+                Ok(waits)
+            })
+        })
+        .await
+    }
+}
+
+/// The columns of the order are those of the index `build_requests_queue`.
+pub(super) const QUEUE: &str =
+    "SELECT r.id, r.buildsetid, r.priority, r.submitted_at, r.attempts, r.not_before, s.reason, s.properties
+     FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid
+     WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
+         AND r.claimed_at IS NULL AND r.complete_at IS NULL AND (-r.priority, r.id) > ($2, $3)
+     ORDER BY -r.priority, r.id LIMIT $4";
+
+pub(super) fn queue_args(builder: &BuilderName, after: Option<QueueMark>, limit: u32) -> Vec<Arg> {
+    let (urgency, id) = after.map_or((i64::MIN, i64::MIN), |mark| (-i64::from(mark.priority), mark.id.0));
+    args![builder.as_str(), urgency, id, limit.min(10_000)]
+}
+
+async fn add(
+    work: &mut Work,
+    new: NewBuildset,
+    at: Timestamp,
+) -> Result<AddedBuildset, JobError<StoreError>> {
+    let deed = "add a buildset";
+    let scheduler = match &new.scheduler {
+        None => None,
+        Some(name) => {
+            let row = work.row("SELECT id FROM schedulers WHERE name = $1", args![name.as_str()]).await?;
+            let row = row.ok_or_else(|| JobError::unknown(deed, "scheduler", name))?;
+            Some(row.integer("id")?)
+        }
+    };
+    let mut builders: Vec<BuilderName> = Vec::with_capacity(new.builders.len());
+    for name in new.builders {
+        if !builders.contains(&name) {
+            builders.push(name);
+        }
+    }
+    let properties = serde_json::to_string(&new.properties).expect("properties are JSON");
+    let open = i64::try_from(builders.len()).expect("a list fits into memory");
+    let sql = format!(
+        "INSERT INTO buildsets (schedulerid, reason, properties, submitted_at, open_requests) VALUES ($1, $2, $3, $4, $5)
+         RETURNING {}",
+        BuildsetRow::TABLE.columns
+    );
+    let args = args![scheduler, clean(new.reason), properties, at, open];
+    let row = work.one(AssertSqlSafe(sql), args).await?;
+    let buildset = BuildsetRow::read(&row, work.master)?;
+    let id = buildset.bsid;
+    work.tell(EventKind::BuildsetAdded, id.0, at, &buildset);
+
+    // In the order asked for: a key tells the age.
+    let listed = work.dialect().rows(1, &[Kind::Integer, Kind::Text]);
+    let sql = format!(
+        "INSERT INTO build_requests (buildsetid, builderid, priority, submitted_at)
+         SELECT $2, b.id, $3, $4 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
+         RETURNING {}, (SELECT name FROM builders WHERE builders.id = builderid) AS builder",
+        BuildRequestRow::TABLE.columns
+    );
+    let names = json(builders.iter().enumerate().map(|(i, name)| (i, name.as_str())));
+    let rows = work.rows(AssertSqlSafe(sql), args![names, id.0, new.priority, at]).await?;
+    let mut requests = Vec::with_capacity(rows.len());
+    for row in rows {
+        let request = BuildRequestRow::read(&row, work.master)?;
+        requests.push((row.parsed::<BuilderName>("builder")?, request));
+    }
+    requests.sort_by_key(|(_, request)| request.buildrequestid);
+    if let Some(name) = builders.iter().find(|name| !requests.iter().any(|(builder, _)| builder == *name)) {
+        return Err(JobError::unknown(deed, "configured builder", name));
+    }
+    for (_, request) in &requests {
+        work.tell(EventKind::BuildRequestAdded, request.buildrequestid.0, at, request);
+    }
+    let requests = requests.into_iter().map(|(name, request)| (name, request.buildrequestid)).collect();
+    if builders.is_empty() {
+        // Nothing was wanted, so nothing is missing.
+        complete_buildset(work, id, Outcome::Success, at).await?;
+    }
+    Ok(AddedBuildset { id, requests })
+}
+
+/// Gives a request its outcome; and its buildset, if it was the last one.
+pub(super) async fn complete(
+    work: &mut Work,
+    request: BuildRequestId,
+    outcome: Outcome,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "UPDATE build_requests SET complete_at = $1, results = $2 WHERE id = $3 RETURNING {}",
+        BuildRequestRow::TABLE.columns
+    );
+    let row = work.one(AssertSqlSafe(sql), args![at, outcome, request.0]).await?;
+    let row = BuildRequestRow::read(&row, work.master)?;
+    work.tell(EventKind::BuildRequestComplete, request.0, at, &row);
+
+    let sql =
+        "UPDATE buildsets SET open_requests = open_requests - 1 WHERE id = $1 RETURNING open_requests, worst";
+    let buildset = work.one(sql, args![row.buildsetid.0]).await?;
+    let worst = buildset.maybe_outcome("worst")?.map_or(outcome, |worst| worst.worst(outcome));
+    if buildset.integer("open_requests")? > 0 {
+        let sql = "UPDATE buildsets SET worst = $1 WHERE id = $2";
+        work.execute(sql, args![worst, row.buildsetid.0]).await?;
+        return Ok(());
+    }
+    complete_buildset(work, row.buildsetid, worst, at).await
+}
+
+async fn complete_buildset(
+    work: &mut Work,
+    id: BuildsetId,
+    outcome: Outcome,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "UPDATE buildsets SET worst = $1, results = $1, complete_at = $2 WHERE id = $3 RETURNING {}",
+        BuildsetRow::TABLE.columns
+    );
+    let row = work.one(AssertSqlSafe(sql), args![outcome, at, id.0]).await?;
+    let row = BuildsetRow::read(&row, work.master)?;
+    work.tell(EventKind::BuildsetComplete, id.0, at, &row);
+    Ok(())
+}
+
+/// Puts a claimed request back into the queue.
+pub(super) async fn requeue(
+    work: &mut Work,
+    request: BuildRequestId,
+    not_before: Option<Timestamp>,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + 1, not_before = $1
+         WHERE id = $2 RETURNING {}",
+        BuildRequestRow::TABLE.columns
+    );
+    let row = work.one(AssertSqlSafe(sql), args![not_before, request.0]).await?;
+    let row = BuildRequestRow::read(&row, work.master)?;
+    work.tell(EventKind::BuildRequestUnclaimed, request.0, at, &row);
+    Ok(())
+}
+
+/// Takes a request out of the queue for a build; nothing if it is not there.
+pub(super) async fn claim(
+    work: &mut Work,
+    request: BuildRequestId,
+    master: MasterId,
+    at: Timestamp,
+) -> Result<Option<BuildRequestRow>, sqlx::Error> {
+    let sql = format!(
+        "UPDATE build_requests SET claimed_at = $1, claimed_by = $2
+         WHERE id = $3 AND claimed_at IS NULL AND complete_at IS NULL RETURNING {}",
+        BuildRequestRow::TABLE.columns
+    );
+    let Some(row) = work.row(AssertSqlSafe(sql), args![at, master.0, request.0]).await? else {
+        return Ok(None);
+    };
+    let row = BuildRequestRow::read(&row, master)?;
+    work.tell(EventKind::BuildRequestClaimed, request.0, at, &row);
+    Ok(Some(row))
+}

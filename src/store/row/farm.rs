@@ -1,0 +1,237 @@
+//! Rows about what is configured: workers, builders, schedulers, configurations, and the events of all.
+
+use serde::Serialize;
+
+use super::{ApiRow, FieldKind, Table, field, seconds};
+use crate::{
+    model::{
+        BuilderId, BuilderName, EventId, EventKind, MasterId, SchedulerId, SchedulerName, Timestamp,
+        WorkerId, WorkerInfo, WorkerName,
+    },
+    store::connection::{Row, broken},
+};
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorkerRow {
+    /// Its key.
+    pub workerid: WorkerId,
+    /// Its name.
+    pub name: WorkerName,
+    /// Whether the configuration in force has it.
+    pub configured: bool,
+    /// What it said of itself when it last attached.
+    pub workerinfo: WorkerInfo,
+    /// Whether it is given no builds for now.
+    pub paused: bool,
+    /// Why it is paused.
+    pub pause_reason: Option<String>,
+    /// Whether it stops once its builds are done.
+    pub graceful: bool,
+    /// The master that it is attached to: none or one.
+    pub connected_to: Vec<ConnectedTo>,
+    /// The builders that it may build.
+    pub configured_on: Vec<ConfiguredOn>,
+}
+
+/// A link from a worker to a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectedTo {
+    /// The master.
+    pub masterid: MasterId,
+}
+
+/// A builder that a worker may build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfiguredOn {
+    /// On which master.
+    pub masterid: MasterId,
+    /// Which builder.
+    pub builderid: BuilderId,
+}
+
+impl ApiRow for WorkerRow {
+    const TABLE: Table = Table {
+        resource: "workers",
+        relation: "workers",
+        columns: "id, name, configured, info, paused, pause_reason, graceful, connected_to",
+        fields: &[
+            field("workerid", "id", FieldKind::Integer),
+            field("name", "name", FieldKind::Text),
+            field("configured", "configured", FieldKind::Flag),
+            field("paused", "paused", FieldKind::Flag),
+            field("graceful", "graceful", FieldKind::Flag),
+            field("connected", "connected_to", FieldKind::Present),
+        ],
+        is_small: true,
+    };
+
+    fn read(row: &Row, _: MasterId) -> Result<Self, sqlx::Error> {
+        let connected = row.maybe_integer("connected_to")?;
+        Ok(Self {
+            workerid: WorkerId(row.integer("id")?),
+            name: row.parsed("name")?,
+            configured: row.flag("configured")?,
+            workerinfo: row.json("info")?,
+            paused: row.flag("paused")?,
+            pause_reason: row.maybe_text("pause_reason")?,
+            graceful: row.flag("graceful")?,
+            connected_to: connected.map(|id| ConnectedTo { masterid: MasterId(id) }).into_iter().collect(),
+            // Filled by whoever asks: it lies in another table.
+            configured_on: Vec::new(),
+        })
+    }
+}
+
+/// A builder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuilderRow {
+    /// Its key.
+    pub builderid: BuilderId,
+    /// Its name.
+    pub name: BuilderName,
+    /// A sentence for people.
+    pub description: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Whether the configuration in force has it.
+    pub configured: bool,
+    /// The masters that have it: none or this one.
+    pub masterids: Vec<MasterId>,
+}
+
+impl ApiRow for BuilderRow {
+    const TABLE: Table = Table {
+        resource: "builders",
+        relation: "builders",
+        columns: "id, name, configured, description, tags",
+        fields: &[
+            field("builderid", "id", FieldKind::Integer),
+            field("name", "name", FieldKind::Text),
+            field("configured", "configured", FieldKind::Flag),
+            field("tags", "tags", FieldKind::Texts),
+        ],
+        is_small: true,
+    };
+
+    fn read(row: &Row, master: MasterId) -> Result<Self, sqlx::Error> {
+        let configured = row.flag("configured")?;
+        Ok(Self {
+            builderid: BuilderId(row.integer("id")?),
+            name: row.parsed("name")?,
+            description: row.maybe_text("description")?,
+            tags: row.json("tags")?,
+            configured,
+            masterids: configured.then_some(master).into_iter().collect(),
+        })
+    }
+}
+
+/// A scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SchedulerRow {
+    /// Its key.
+    pub schedulerid: SchedulerId,
+    /// Its name.
+    pub name: SchedulerName,
+    /// Whether the configuration in force has it.
+    pub configured: bool,
+    /// The master that runs it.
+    pub masterid: Option<MasterId>,
+}
+
+impl ApiRow for SchedulerRow {
+    const TABLE: Table = Table {
+        resource: "schedulers",
+        relation: "schedulers",
+        columns: "id, name, configured",
+        fields: &[
+            field("schedulerid", "id", FieldKind::Integer),
+            field("name", "name", FieldKind::Text),
+            field("configured", "configured", FieldKind::Flag),
+        ],
+        is_small: true,
+    };
+
+    fn read(row: &Row, master: MasterId) -> Result<Self, sqlx::Error> {
+        let configured = row.flag("configured")?;
+        Ok(Self {
+            schedulerid: SchedulerId(row.integer("id")?),
+            name: row.parsed("name")?,
+            configured,
+            masterid: configured.then_some(master),
+        })
+    }
+}
+
+/// A configuration that came into force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GenerationRow {
+    /// Its number: 1 for the first, without gaps.
+    pub generation: i64,
+    /// When it came into force.
+    #[serde(serialize_with = "seconds")]
+    pub committed_at: Timestamp,
+    /// How many workers it has.
+    pub workers: i64,
+    /// How many builders it has.
+    pub builders: i64,
+    /// How many schedulers it has.
+    pub schedulers: i64,
+}
+
+impl ApiRow for GenerationRow {
+    const TABLE: Table = Table {
+        resource: "configurations",
+        relation: "generations",
+        columns: "id, committed_at, workers, builders, schedulers",
+        fields: &[field("generation", "id", FieldKind::Integer)],
+        is_small: false,
+    };
+
+    fn read(row: &Row, _: MasterId) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            generation: row.integer("id")?,
+            committed_at: row.instant("committed_at")?,
+            workers: row.integer("workers")?,
+            builders: row.integer("builders")?,
+            schedulers: row.integer("schedulers")?,
+        })
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventRow {
+    /// Its key: grows with the order of commits.
+    pub eventid: EventId,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// The key of the row that it is about.
+    pub key: i64,
+    /// When.
+    #[serde(serialize_with = "seconds")]
+    pub at: Timestamp,
+    /// The row that it is about, as it was then.
+    pub body: serde_json::Value,
+}
+
+impl ApiRow for EventRow {
+    const TABLE: Table = Table {
+        resource: "events",
+        relation: "events",
+        columns: "id, kind, about, at, body",
+        fields: &[field("eventid", "id", FieldKind::Integer), field("kind", "kind", FieldKind::Text)],
+        is_small: false,
+    };
+
+    fn read(row: &Row, _: MasterId) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            eventid: EventId(row.integer("id")?),
+            kind: row.text("kind")?.parse().map_err(|error| broken("kind", error))?,
+            key: row.integer("about")?,
+            at: row.instant("at")?,
+            body: row.json("body")?,
+        })
+    }
+}

@@ -1,0 +1,443 @@
+//! The one task that writes: it commits what waits together, and tells what happened once it is durable.
+//!
+//! A commit costs a sync of the disk, whether it holds one change or a hundred. So all jobs that wait are run in one
+//! transaction, each in a savepoint of its own, and are answered after its commit.
+//!
+//! # Laws
+//! - A job is answered with success only after its transaction is committed.
+//! - A job that fails leaves nothing, and no other job notices.
+//! - Events are written by the transaction of their change, and passed on after its commit, in the order of their ids.
+//! - A caller that no longer waits does not undo its job.
+//!
+//! # Not here
+//! What a job does: each has its file by the noun that it changes.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    model::{Event, EventId, EventKind, MasterId, Timestamp},
+    store::{
+        connection::{Arg, Connection, Dialect, Kind, Row, args, clean},
+        error::{JobError, StoreError, failed},
+        generation::{self, PreparedGeneration, PreparedRows},
+        open::Opener,
+    },
+};
+
+/// How many jobs may wait. Each caller waits for its own, so this is also the most that one commit holds.
+pub(super) const WAITING: usize = 256;
+/// How long one transaction may take, its commit included.
+const GROUP_LIMIT: Duration = Duration::from_secs(60);
+/// How long a prepared configuration may hold the writer.
+pub(super) const PREPARED_LIMIT: Duration = Duration::from_secs(10);
+/// How long a listener may keep the writer from its next transaction.
+const TELL_LIMIT: Duration = Duration::from_secs(10);
+/// From one attempt to reconnect to the next: it doubles from the first to the second of these.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How long one attempt may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// An order to the writer.
+pub(super) enum Order {
+    Write(Job),
+    Prepare(PreparedRows),
+    Close(oneshot::Sender<()>),
+}
+
+/// Changes to be made in one savepoint.
+pub(super) struct Job {
+    pub(super) deed: &'static str,
+    run: Run,
+}
+
+/// Runs the job, or answers its caller at once if there is no connection.
+type Run = Box<dyn for<'t> FnOnce(Result<&'t mut Work, StoreError>) -> BoxFuture<'t, Settled> + Send>;
+
+/// A job that has run: whether its changes stay, and how its caller is told.
+struct Settled {
+    keep: bool,
+    answer: Answer,
+}
+
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// The transaction in which a job works, and the events that it tells.
+pub(super) struct Work {
+    connection: Connection,
+    pub(super) master: MasterId,
+    told: Vec<Told>,
+}
+
+struct Told {
+    kind: EventKind,
+    key: i64,
+    at: Timestamp,
+    body: serde_json::Value,
+}
+
+impl Job {
+    /// A job from its closure, and where its answer will come.
+    pub(super) fn new<T, E, F>(deed: &'static str, job: F) -> (Self, oneshot::Receiver<Result<T, E>>)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Work) -> BoxFuture<'t, Result<T, JobError<E>>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let run: Run = Box::new(move |work| {
+            Box::pin(async move {
+                let result = match work {
+                    Ok(work) => job(work).await.map_err(|error| error.named(deed)),
+                    Err(error) => Err(error.into()),
+                };
+                let keep = result.is_ok();
+                let answer: Answer = Box::new(move |committed| {
+                    // A caller that no longer listens needs no answer.
+                    drop(sender.send(committed.map_err(E::from).and(result)));
+                });
+                Settled { keep, answer }
+            })
+        });
+        (Self { deed, run }, receiver)
+    }
+
+    /// Tells the caller that nothing was done.
+    async fn refuse(self, error: StoreError) {
+        let settled = (self.run)(Err(error)).await;
+        (settled.answer)(Ok(()));
+    }
+}
+
+impl Work {
+    pub(super) const fn new(connection: Connection, master: MasterId) -> Self {
+        Self { connection, master, told: Vec::new() }
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.connection.dialect()
+    }
+
+    /// Tells what happened, once it is committed.
+    pub(super) fn tell(&mut self, kind: EventKind, key: i64, at: Timestamp, body: &impl Serialize) {
+        let body = serde_json::to_value(body).expect("a row of the API is plain data");
+        self.told.push(Told { kind, key, at, body });
+    }
+
+    pub(super) async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, sqlx::Error> {
+        self.connection.execute(sql, args).await
+    }
+
+    pub(super) async fn rows(
+        &mut self,
+        sql: impl SqlSafeStr,
+        args: Vec<Arg>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        self.connection.rows(sql, args).await
+    }
+
+    pub(super) async fn row(
+        &mut self,
+        sql: impl SqlSafeStr,
+        args: Vec<Arg>,
+    ) -> Result<Option<Row>, sqlx::Error> {
+        self.connection.row(sql, args).await
+    }
+
+    pub(super) async fn one(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Row, sqlx::Error> {
+        self.connection.one(sql, args).await
+    }
+
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.told.clear();
+        self.execute(self.dialect().begin(), args![]).await.map(drop)
+    }
+
+    /// Runs one job in its savepoint. An error is about the connection: the job's own are in its answer.
+    async fn run(&mut self, job: Job) -> Result<Answer, sqlx::Error> {
+        let told = self.told.len();
+        self.execute("SAVEPOINT job", args![]).await?;
+        let settled = (job.run)(Ok(self)).await;
+        if !settled.keep {
+            self.told.truncate(told);
+            self.execute("ROLLBACK TO SAVEPOINT job", args![]).await?;
+        }
+        self.execute("RELEASE SAVEPOINT job", args![]).await?;
+        Ok(settled.answer)
+    }
+
+    /// Writes the events and commits.
+    async fn commit(&mut self) -> Result<Vec<Arc<Event>>, sqlx::Error> {
+        let told = std::mem::take(&mut self.told);
+        let mut events = Vec::with_capacity(told.len());
+        if !told.is_empty() {
+            // The last thing before the commit: until then no other master can take a number.
+            let count = i64::try_from(told.len()).expect("a group's events can be counted");
+            let sql = "UPDATE counters SET last = last + $1 WHERE name = 'events' RETURNING last";
+            let first = self.one(sql, args![count]).await?.integer("last")? - count;
+            let mut rows = Vec::with_capacity(told.len());
+            for (id, Told { kind, key, at, body }) in (first + 1..).zip(told) {
+                rows.push((id, kind.topic(), key, at.as_microsecond(), clean(body.to_string())));
+                events.push(Arc::new(Event { id: EventId(id), kind, key, at, body }));
+            }
+            let kinds = [Kind::Integer, Kind::Text, Kind::Integer, Kind::Integer, Kind::Text];
+            let sql = format!(
+                "INSERT INTO events (id, kind, about, at, body) SELECT c0, c1, c2, c3, c4 FROM {} AS r",
+                self.dialect().rows(1, &kinds)
+            );
+            let rows = serde_json::to_string(&rows).expect("numbers and texts are JSON");
+            self.execute(AssertSqlSafe(sql), args![rows]).await?;
+        }
+        self.execute("COMMIT", args![]).await?;
+        Ok(events)
+    }
+
+    async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        self.told.clear();
+        self.execute("ROLLBACK", args![]).await.map(drop)
+    }
+}
+
+/// The task. It ends by `Order::Close`, or when the last handle of the store is gone and all its jobs are done.
+pub(super) struct Writer {
+    pub(super) work: Work,
+    pub(super) opener: Opener,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) committed: mpsc::Sender<Vec<Arc<Event>>>,
+}
+
+/// How the work with one connection ended.
+enum Ended {
+    Closed(Option<oneshot::Sender<()>>),
+    Lost(Arc<sqlx::Error>),
+}
+
+impl Writer {
+    pub(super) async fn run(self) {
+        let Self { mut work, opener, mut orders, committed } = self;
+        let closed = loop {
+            match serve(&mut work, &mut orders, &committed).await {
+                Ended::Closed(answer) => break answer,
+                Ended::Lost(error) => {
+                    tracing::error!(%error, "the connection to the database was lost");
+                    match reconnect(&opener, &mut orders, error).await {
+                        Ok(connection) => work = Work::new(connection, work.master),
+                        Err(answer) => break answer,
+                    }
+                }
+            }
+        };
+        // No more orders are taken. Those behind the order to close are refused rather than forgotten.
+        orders.close();
+        while let Some(order) = orders.recv().await {
+            refuse(order, |deed| StoreError::Closed { deed }).await;
+        }
+        work.connection.close().await;
+        // Whoever asked for the end may have stopped waiting for it.
+        if closed.is_some_and(|closed| closed.send(()).is_err()) {
+            tracing::debug!("the store closed later than was waited for");
+        }
+    }
+}
+
+/// Carries out orders until the end or the loss of the connection.
+async fn serve(
+    work: &mut Work,
+    orders: &mut mpsc::Receiver<Order>,
+    committed: &mpsc::Sender<Vec<Arc<Event>>>,
+) -> Ended {
+    let mut taken = Vec::with_capacity(WAITING);
+    loop {
+        if orders.recv_many(&mut taken, WAITING).await == 0 {
+            return Ended::Closed(None);
+        }
+        let mut waiting = VecDeque::from(std::mem::take(&mut taken));
+        while let Some(order) = waiting.pop_front() {
+            let events = match order {
+                Order::Write(first) => {
+                    let mut group = VecDeque::from([first]);
+                    while let Some(Order::Write(_)) = waiting.front() {
+                        if let Some(Order::Write(job)) = waiting.pop_front() {
+                            group.push_back(job);
+                        }
+                    }
+                    run_group(work, group).await
+                }
+                Order::Prepare(rows) => run_prepared(work, rows).await,
+                Order::Close(answer) => {
+                    for order in waiting {
+                        refuse(order, |deed| StoreError::Closed { deed }).await;
+                    }
+                    return Ended::Closed(Some(answer));
+                }
+            };
+            match events {
+                Ok(events) => tell(committed, events).await,
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for order in waiting {
+                        refuse(order, |deed| StoreError::Disconnected { deed, source: Arc::clone(&error) })
+                            .await;
+                    }
+                    return Ended::Lost(error);
+                }
+            }
+        }
+    }
+}
+
+/// Runs jobs in one transaction and answers them all. An error means that the connection is of no more use.
+async fn run_group(work: &mut Work, mut group: VecDeque<Job>) -> Result<Vec<Arc<Event>>, sqlx::Error> {
+    let mut answers = Vec::with_capacity(group.len());
+    let mut deed = group.front().map_or("", |job| job.deed);
+    let mut committing = false;
+    let done = timeout(GROUP_LIMIT, async {
+        work.begin().await?;
+        while let Some(job) = group.pop_front() {
+            deed = job.deed;
+            answers.push((deed, work.run(job).await?));
+        }
+        committing = true;
+        work.commit().await
+    })
+    .await
+    .unwrap_or_else(|_| Err(sqlx::Error::Protocol("the database did not answer within 60 s".into())));
+    let error = match done {
+        Ok(events) => {
+            for (_, answer) in answers {
+                answer(Ok(()));
+            }
+            return Ok(events);
+        }
+        Err(error) => Arc::new(error),
+    };
+    tracing::error!(%error, deed, "a transaction failed");
+    for (deed, answer) in answers {
+        let source = Arc::clone(&error);
+        answer(Err(if committing {
+            StoreError::Commit { deed, source }
+        } else {
+            StoreError::Disconnected { deed, source }
+        }));
+    }
+    for job in group {
+        let refusal = StoreError::Disconnected { deed: job.deed, source: Arc::clone(&error) };
+        job.refuse(refusal).await;
+    }
+    // A full disk fails the commit and leaves the connection good: then the rollback works.
+    timeout(CONNECT_LIMIT, work.rollback())
+        .await
+        .unwrap_or(Err(sqlx::Error::WorkerCrashed))
+        .map(|()| Vec::new())
+}
+
+/// Writes a configuration, holds the transaction open until its fate is known, and ends it so.
+async fn run_prepared(work: &mut Work, prepared: PreparedRows) -> Result<Vec<Arc<Event>>, sqlx::Error> {
+    let PreparedRows { rows, at, answer } = prepared;
+    let deed = generation::DEED;
+    let written = timeout(GROUP_LIMIT, async {
+        work.begin().await?;
+        generation::write(work, &rows, at).await
+    });
+    let number = match written.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+        Ok(number) => number,
+        Err(error) => {
+            drop(answer.send(Err(failed(deed, error))));
+            return work.rollback().await.map(|()| Vec::new());
+        }
+    };
+    let (generation, fate) = PreparedGeneration::new(number);
+    if answer.send(Ok(generation)).is_err() {
+        return work.rollback().await.map(|()| Vec::new());
+    }
+    // An error of `fate` is a dropped `PreparedGeneration`.
+    let Ok(Ok(committed)) = timeout(PREPARED_LIMIT, fate).await else {
+        return work.rollback().await.map(|()| Vec::new());
+    };
+    let done = timeout(GROUP_LIMIT, work.commit()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    match done {
+        Ok(events) => {
+            drop(committed.send(Ok(())));
+            Ok(events)
+        }
+        Err(error) => {
+            let source = Arc::new(error);
+            drop(committed.send(Err(StoreError::Commit { deed, source })));
+            work.rollback().await.map(|()| Vec::new())
+        }
+    }
+}
+
+async fn tell(committed: &mpsc::Sender<Vec<Arc<Event>>>, events: Vec<Arc<Event>>) {
+    if events.is_empty() {
+        return;
+    }
+    let count = events.len();
+    // If nobody listens any more, the events are in the store all the same.
+    if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = committed.send_timeout(events, TELL_LIMIT).await {
+        tracing::error!(
+            count,
+            "events were not passed on, since their listener did not take them within 10 s"
+        );
+    }
+}
+
+/// Tries until the database is back; orders are refused meanwhile. An error is the end of the store.
+async fn reconnect(
+    opener: &Opener,
+    orders: &mut mpsc::Receiver<Order>,
+    mut lost: Arc<sqlx::Error>,
+) -> Result<Connection, Option<oneshot::Sender<()>>> {
+    let (mut delay, longest) = RECONNECT;
+    loop {
+        let attempt = async move {
+            sleep(delay).await;
+            timeout(CONNECT_LIMIT, opener.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        };
+        tokio::pin!(attempt);
+        let result = loop {
+            tokio::select! {
+                // Cancelled by nothing: it is polled again until it has a result.
+                result = &mut attempt => break result,
+                // Dropping `recv` loses no order.
+                order = orders.recv() => match order {
+                    None => return Err(None),
+                    Some(Order::Close(answer)) => return Err(Some(answer)),
+                    Some(order) => {
+                        refuse(order, |deed| StoreError::Disconnected { deed, source: Arc::clone(&lost) }).await;
+                    }
+                },
+            }
+        };
+        match result {
+            Ok(connection) => {
+                tracing::info!("the database is connected again");
+                return Ok(connection);
+            }
+            Err(error) => {
+                delay = (delay * 2).min(longest);
+                tracing::warn!(%error, seconds = delay.as_secs_f32(), "cannot connect to the database; next attempt");
+                lost = Arc::new(error);
+            }
+        }
+    }
+}
+
+async fn refuse(order: Order, error: impl Fn(&'static str) -> StoreError) {
+    match order {
+        Order::Write(job) => {
+            let error = error(job.deed);
+            job.refuse(error).await;
+        }
+        Order::Prepare(prepared) => drop(prepared.answer.send(Err(error(generation::DEED)))),
+        // It learns of the end because its channel is gone.
+        Order::Close(_) => {}
+    }
+}
