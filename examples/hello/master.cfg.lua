@@ -14,14 +14,20 @@ local factory = util.BuildFactory {
     name = "write",
     command = "echo 'int main(void) { return 0; }' > hello.c && ls -l hello.c",
     haltOnFailure = true,
+    logEnviron = false,
   },
   -- A list is seen by no shell: each text is one argument.
   steps.ShellCommand {
     name = "greet",
     command = { "printf", "%s from %s, build %s\n",
       util.Interpolate "%(prop:greeting)s", util.Interpolate "%(prop:workername)s", util.Property "buildnumber" },
+    logEnviron = false,
   },
-  steps.ShellCommand { name = "count", command = "for i in 1 2 3; do echo $i; sleep 0.2; done" },
+  steps.ShellCommand {
+    name = "count",
+    command = "for i in 1 2 3; do echo $i; sleep 0.2; done",
+    logEnviron = false,
+  },
 }
 
 c.builders = {

@@ -51,7 +51,8 @@ pub fn choose(heads: &[Head<'_>]) -> Option<(usize, usize)> {
     order.into_iter().find_map(|i| {
         let candidates = heads[i].candidates.iter().enumerate();
         let free = candidates.filter(|(_, candidate)| candidate.is_free());
-        let best = free.min_by_key(|(_, candidate)| (candidate.running, candidate.last_used, candidate.worker));
+        let best =
+            free.min_by_key(|(_, candidate)| (candidate.running, candidate.last_used, candidate.worker));
         best.map(|(worker, _)| (i, worker))
     })
 }
@@ -72,7 +73,12 @@ mod tests {
         Candidate { worker, running: 0, max_builds: None, runs_this_builder: false, last_used: 0 }
     }
 
-    fn head<'a>(builder: &'a BuilderName, priority: i32, second: i64, candidates: Vec<Candidate<'a>>) -> Head<'a> {
+    fn head<'a>(
+        builder: &'a BuilderName,
+        priority: i32,
+        second: i64,
+        candidates: Vec<Candidate<'a>>,
+    ) -> Head<'a> {
         let submitted_at = Timestamp::from_second(second).expect("a good instant");
         Head { builder, priority, submitted_at, candidates }
     }
@@ -80,11 +86,8 @@ mod tests {
     #[test]
     fn priority_comes_before_age_and_age_before_name() {
         let (a, b, c, w) = (builder("a"), builder("b"), builder("c"), worker("w"));
-        let heads = [
-            head(&a, 0, 2, vec![free(&w)]),
-            head(&b, 0, 1, vec![free(&w)]),
-            head(&c, 1, 3, vec![free(&w)]),
-        ];
+        let heads =
+            [head(&a, 0, 2, vec![free(&w)]), head(&b, 0, 1, vec![free(&w)]), head(&c, 1, 3, vec![free(&w)])];
         assert_eq!(choose(&heads), Some((2, 0)));
         assert_eq!(choose(&heads[..2]), Some((1, 0)));
     }

@@ -14,6 +14,12 @@ pub struct Progress {
     blamed: Vec<String>,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Progress {
     /// Before the first step.
     pub const fn new() -> Self {

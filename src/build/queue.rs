@@ -220,7 +220,9 @@ impl Builds {
         match builder.and_then(|name| self.pending.get_mut(name)) {
             Some(pending) => pending.stale = true,
             // The names could not be read: any builder may be meant.
-            None if self.names.is_empty() => self.pending.values_mut().for_each(|pending| pending.stale = true),
+            None if self.names.is_empty() => {
+                self.pending.values_mut().for_each(|pending| pending.stale = true);
+            }
             None => debug!(request = event.key, "waits for a builder that is not configured"),
         }
     }
@@ -284,7 +286,8 @@ impl Builds {
                 continue;
             }
             let Some((head, candidate)) = claim::choose(&heads) else { break };
-            let (builder, worker) = (heads[head].builder.clone(), heads[head].candidates[candidate].worker.clone());
+            let (builder, worker) =
+                (heads[head].builder.clone(), heads[head].candidates[candidate].worker.clone());
             self.start(&definition, &builder, &worker);
         }
         wake.map(|delay| Instant::now() + delay)
@@ -301,8 +304,7 @@ impl Builds {
             let worker = definition.workers.get(name)?;
             let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
             let running = self.busy.workers.get(name).copied().unwrap_or(0);
-            let runs_this_builder =
-                running > 0 && self.busy.pairs.contains(&(builder.clone(), name.clone()));
+            let runs_this_builder = running > 0 && self.busy.pairs.contains(&(builder.clone(), name.clone()));
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
                 return None;
             }
@@ -350,7 +352,9 @@ impl Builds {
         let Some(request) = pending.window.pop_front() else { return };
         // The window was one page; what lies behind it is looked up when it is used up.
         pending.stale |= pending.window.is_empty();
-        let (Some(builder), Some(worker)) = (definition.builders.get(builder), definition.workers.get(worker)) else {
+        let (Some(builder), Some(worker)) =
+            (definition.builders.get(builder), definition.workers.get(worker))
+        else {
             return;
         };
         let Some(connection) = self.registry.connection(worker.name.as_str()) else {
@@ -387,7 +391,13 @@ fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 impl Busy {
-    fn take(&mut self, id: BuildRequestId, builder: &BuilderName, worker: &WorkerName, control: BuildControl) {
+    fn take(
+        &mut self,
+        id: BuildRequestId,
+        builder: &BuilderName,
+        worker: &WorkerName,
+        control: BuildControl,
+    ) {
         self.builds.insert(id, (builder.clone(), worker.clone(), control));
         *self.workers.entry(worker.clone()).or_default() += 1;
         self.pairs.insert((builder.clone(), worker.clone()));

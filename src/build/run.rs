@@ -59,7 +59,8 @@ impl Build {
             properties.set("basedir", basedir, "Worker");
             properties.set("builddir", format!("{basedir}/{}", builder.worker_build_dir), "Worker");
         }
-        let new = NewBuild { request: request.id, worker: worker.name.clone(), properties: properties.clone() };
+        let new =
+            NewBuild { request: request.id, worker: worker.name.clone(), properties: properties.clone() };
         let begun = match self.store.begin_build(new, Timestamp::now()).await {
             Ok(begun) => begun,
             // Somebody else has it, or it was cancelled: both are the end of this attempt.
@@ -107,21 +108,20 @@ impl Build {
         let stop = control.listen();
         let id = self.store.begin_step(build, number, &step.name, Timestamp::now()).await?;
         // A stop between two steps, or before the first, concerns those that do not always run.
-        let end = match control.first().filter(|_| !step.always_run) {
-            Some(stopped) => StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason)),
-            None => {
-                let context = StepContext {
-                    step: id,
-                    store: &self.store,
-                    connection,
-                    builder: builder.name.as_str().into(),
-                    env: &builder.env,
-                    properties,
-                    stop,
-                };
-                match &step.kind {
-                    StepKind::Shell(command) => step::shell::run(command, context).await?,
-                }
+        let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
+            StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason))
+        } else {
+            let context = StepContext {
+                step: id,
+                store: &self.store,
+                connection,
+                builder: builder.name.as_str().into(),
+                env: &builder.env,
+                properties,
+                stop,
+            };
+            match &step.kind {
+                StepKind::Shell(command) => step::shell::run(command, context).await?,
             }
         };
         self.store.finish_step(id, end.outcome, &end.state, Timestamp::now()).await?;

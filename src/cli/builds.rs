@@ -12,7 +12,12 @@ use crate::cli::{
 };
 
 /// Shows the newest builds, the newest first.
-pub(super) async fn run(dir: &Path, builder: Option<&str>, limit: u32, as_json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    dir: &Path,
+    builder: Option<&str>,
+    limit: u32,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
     let master = RunningMaster::of(dir)?;
     let limit = limit.to_string();
     let mut pairs = vec![("order", "-buildid"), ("limit", limit.as_str())];
@@ -61,7 +66,8 @@ async fn names(
     key: &str,
     rows: &[Value],
 ) -> Result<HashMap<i64, String>, Failure> {
-    let mut ids: Vec<String> = rows.iter().filter_map(|row| row[key].as_i64()).map(|id| id.to_string()).collect();
+    let mut ids: Vec<String> =
+        rows.iter().filter_map(|row| row[key].as_i64()).map(|id| id.to_string()).collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {

@@ -24,7 +24,8 @@ pub(super) async fn run(path: &Path, as_json: bool) -> Result<ExitCode, Failure>
     };
     if as_json {
         let shapes: Vec<Value> = problems.iter().map(shape).collect();
-        let answer = json!({ "file": file, "good": summary.is_some(), "summary": summary, "problems": shapes });
+        let answer =
+            json!({ "file": file, "good": summary.is_some(), "summary": summary, "problems": shapes });
         anstream::println!("{answer:#}");
     } else {
         for problem in &problems {

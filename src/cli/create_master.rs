@@ -31,7 +31,9 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
     }
     let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     if let Err(error) = socket::check_path(&whole.join("lunabot.sock")) {
-        return Err(Failure::new(Kind::Environment, error).hint("choose a folder with a shorter path".to_owned()));
+        return Err(
+            Failure::new(Kind::Environment, error).hint("choose a folder with a shorter path".to_owned())
+        );
     }
     let write = || -> anyhow::Result<()> {
         create_dir(&dir.join(".lunabot"))?;
@@ -41,7 +43,8 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
         write_new(&config, CONFIG)
     };
     write().map_err(|error| {
-        Failure::new(Kind::Environment, error).hint("check the owner and mode of the folder above it".to_owned())
+        Failure::new(Kind::Environment, error)
+            .hint("check the owner and mode of the folder above it".to_owned())
     })?;
     anstream::println!("a new master lies in {}", dir.display());
     anstream::println!("  its configuration: {}", config.display());

@@ -99,7 +99,9 @@ impl From<FolderError> for Failure {
             FolderError::Absent { path } | FolderError::NotAMaster { path } => {
                 (Kind::Failed, Some(format!("make one with `lunabot create-master {}`", path.display())))
             }
-            FolderError::Access { .. } => (Kind::Environment, Some("check its owner, its mode, and the space on its disk".into())),
+            FolderError::Access { .. } => {
+                (Kind::Environment, Some("check its owner, its mode, and the space on its disk".into()))
+            }
             FolderError::Taken { path, .. } => {
                 (Kind::AlreadyRunning, Some(format!("stop it with `lunabot stop {}`", path.display())))
             }
@@ -114,7 +116,8 @@ impl From<StartError> for Failure {
         match error {
             StartError::Folder(error) => error.into(),
             StartError::Socket(error) => {
-                let hint = "use a folder with a shorter path; a link to it does, as in `ln -s DIR /srv/ci`".to_owned();
+                let hint = "use a folder with a shorter path; a link to it does, as in `ln -s DIR /srv/ci`"
+                    .to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
             StartError::Load(error) => error.into(),
@@ -128,7 +131,8 @@ impl From<StartError> for Failure {
                 Self::new(Kind::Environment, error).hint(hint)
             }
             StartError::Open(_) | StartError::Resolve(_) | StartError::Store(_) => {
-                let hint = "check `c.db`, the server or file that it names, and the space on its disk".to_owned();
+                let hint =
+                    "check `c.db`, the server or file that it names, and the space on its disk".to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
         }

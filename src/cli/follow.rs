@@ -44,7 +44,8 @@ pub(super) async fn request(master: &RunningMaster, request: i64, output: Output
     let mut waiting_told = false;
     loop {
         let row = master.one("buildrequests", &format!("/buildrequests/{request}")).await?;
-        let row = row.ok_or_else(|| Failure::message(Kind::Failed, format!("build request {request} is gone")))?;
+        let row =
+            row.ok_or_else(|| Failure::message(Kind::Failed, format!("build request {request} is gone")))?;
         let id = request.to_string();
         let pairs = [("buildrequestid", id.as_str()), ("order", "buildid")];
         let builds = master.list("builds", "/builds", &pairs).await?;
@@ -124,7 +125,8 @@ async fn step(master: &RunningMaster, step: &Value, show: Show<'_>) -> Result<()
         let logs = master.list("logs", &format!("/steps/{id}/logs"), &[("order", "logid")]).await?;
         for log in logs.iter().skip(told) {
             told += 1;
-            let path = format!("/logs/{}/{}", log["logid"], if show.until_complete { "follow" } else { "records" });
+            let path =
+                format!("/logs/{}/{}", log["logid"], if show.until_complete { "follow" } else { "records" });
             self::log(master, &path).await?;
         }
         if row["complete"].as_bool().unwrap_or(true) {

@@ -69,7 +69,8 @@ pub(super) async fn run(dir: &Path, wish: Wish, wait: bool, as_json: bool) -> Re
         anstream::println!("{answer:#}");
     } else {
         let style = table::outcome_style(done.outcome);
-        let state = done.build.as_ref().map_or("the request was cancelled", |build| text(build, "state_string"));
+        let state =
+            done.build.as_ref().map_or("the request was cancelled", |build| text(build, "state_string"));
         anstream::eprintln!("{style}{}{style:#}: {state}", done.outcome);
     }
     Ok(ExitCode::from(exit_code(done.outcome)))

@@ -14,7 +14,8 @@ use crate::{
 /// Sends all that is logged to both places.
 pub(super) fn start(folder: &MasterFolder, format: LogFormat, level: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
-        let hint = "write a level (error, warn, info, debug, trace), or `lunabot::worker=debug,info`".to_owned();
+        let hint =
+            "write a level (error, warn, info, debug, trace), or `lunabot::worker=debug,info`".to_owned();
         Failure::new(Kind::Failed, error).hint(hint)
     })?;
     let path = folder.log_file();

@@ -15,8 +15,13 @@ c.workers = {
 
 -- What is built: steps in order, on one of the workers named.
 local factory = util.BuildFactory {
-  steps.ShellCommand { name = "greet", command = "echo Hello from $(uname -n)", haltOnFailure = true },
-  steps.ShellCommand { name = "arguments", command = { "printf", "%s\n", util.Interpolate "built on %(prop:workername)s" } },
+  steps.ShellCommand { name = "greet", command = "echo Hello from $(uname -n)", haltOnFailure = true, logEnviron = false },
+  -- A list is seen by no shell: each text is one argument.
+  steps.ShellCommand {
+    name = "arguments",
+    command = { "printf", "%s\n", util.Interpolate "built on %(prop:workername)s" },
+    logEnviron = false,
+  },
 }
 
 c.builders = {

@@ -30,7 +30,12 @@ impl RunningMaster {
     }
 
     /// The rows of a list.
-    pub(super) async fn list(&self, noun: &str, path: &str, pairs: &[(&str, &str)]) -> Result<Vec<Value>, HttpError> {
+    pub(super) async fn list(
+        &self,
+        noun: &str,
+        path: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<Value>, HttpError> {
         let mut answer = self.api.get(path, pairs).await?;
         match answer[noun].take() {
             Value::Array(rows) => Ok(rows),

@@ -159,7 +159,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let wish = force::Wish { builder, properties: property, scheduler, reason };
             force::run(&dir, wish, wait, json).await
         }
-        Command::Builds { dir, builder, limit, json } => builds::run(&dir, builder.as_deref(), limit, json).await,
+        Command::Builds { dir, builder, limit, json } => {
+            builds::run(&dir, builder.as_deref(), limit, json).await
+        }
         Command::Log { dir, builder, number, step, follow } => {
             log::run(&dir, &builder, number, step.as_deref(), follow).await
         }

@@ -79,12 +79,14 @@ fn log_failure(failure: &master::StartError) {
 }
 
 async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
+    let Signals { interrupt, terminate, hangup } = signals;
     loop {
         tokio::select! {
             // Cancel-safe: the request is still there, and a signal is kept until it is read.
             mode = master.stop_requested() => return mode,
-            () = signals.stop() => return StopMode::Now,
-            _ = signals.hangup.recv() => {
+            _ = interrupt.recv() => return StopMode::Now,
+            _ = terminate.recv() => return StopMode::Now,
+            _ = hangup.recv() => {
                 warn!("SIGHUP is heard, but this version cannot reload: restart the master to apply a changed file");
             }
         }

@@ -24,14 +24,18 @@ pub(super) async fn run(dir: &Path, clean: bool) -> Result<ExitCode, Failure> {
     let answer = master.api.call(&format!("/masters/{id}"), "stop", json!({ "clean": clean })).await?;
     let running = answer["builds_running"].as_u64().unwrap_or(0);
     if clean && running > 0 {
-        anstream::eprintln!("waiting for {running} running builds; `lunabot stop {}` interrupts them", dir.display());
+        anstream::eprintln!(
+            "waiting for {running} running builds; `lunabot stop {}` interrupts them",
+            dir.display()
+        );
     }
     let limit = (!clean).then(|| Instant::now() + STOPPED_WITHIN);
     while master.folder.holder().is_some() {
         if limit.is_some_and(|limit| limit < Instant::now()) {
             let pid = answer["pid"].as_u64().unwrap_or(0);
             let text = format!("the master did not stop within {} s", STOPPED_WITHIN.as_secs());
-            let hint = format!("see lunabot.log; `kill -9 {pid}` loses no build: the next start resolves them");
+            let hint =
+                format!("see lunabot.log; `kill -9 {pid}` loses no build: the next start resolves them");
             return Err(Failure::message(Kind::Failed, text).hint(hint));
         }
         time::sleep(LOOK_EVERY).await;

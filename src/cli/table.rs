@@ -1,5 +1,7 @@
 //! Rows for people: aligned columns, colours in a terminal, outcomes in their colours.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -38,7 +40,7 @@ pub(super) fn print(heads: &[&str], rows: &[Vec<Cell>]) {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let Cell { text, style } = cell;
-            line.push_str(&format!("{style}{text}{style:#}"));
+            write!(line, "{style}{text}{style:#}").expect("a text takes all");
             if column + 1 < row.len() {
                 line.extend(std::iter::repeat_n(' ', widths[column] - text.chars().count() + 2));
             }
@@ -68,7 +70,9 @@ pub(super) fn outcome_of(row: &Value) -> Option<Outcome> {
 /// An instant in the zone of the one who reads, to the second.
 pub(super) fn instant(row: &Value, field: &str) -> String {
     let instant = row[field].as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    instant.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string())
+    instant.map_or_else(String::new, |at| {
+        at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    })
 }
 
 /// How long something took, or has taken until now.

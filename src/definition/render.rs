@@ -201,7 +201,9 @@ impl Piece {
         };
         match (form, filled) {
             (Form::IfEmpty(text), Some(value)) if is_empty(&value) => Ok(text.clone()),
-            (Form::IfAbsent(text) | Form::IfEmpty(text), None) | (Form::IfPresent(text), Some(_)) => Ok(text.clone()),
+            (Form::IfAbsent(text) | Form::IfEmpty(text), None) | (Form::IfPresent(text), Some(_)) => {
+                Ok(text.clone())
+            }
             (Form::Plain | Form::IfPresent(_), None) => Ok(String::new()),
             (Form::Plain | Form::IfAbsent(_) | Form::IfEmpty(_), Some(value)) => text_of(name, &value),
         }

@@ -172,7 +172,10 @@ mod tests {
         assert_eq!(folder.holder(), None);
         let lock = folder.lock().unwrap();
         let error = folder.lock().expect_err("it is held");
-        assert!(matches!(error, FolderError::Taken { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
+        assert!(
+            matches!(error, FolderError::Taken { pid: Some(pid), .. } if pid == std::process::id()),
+            "{error}"
+        );
         assert_eq!(folder.holder(), Some(Holder { pid: Some(std::process::id()) }));
         drop(lock);
         assert_eq!(folder.holder(), None);

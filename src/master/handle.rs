@@ -84,7 +84,11 @@ impl MasterHandle {
     }
 
     /// Asks for builds by a force scheduler; returns once that is durable.
-    pub async fn force(&self, scheduler: &str, request: &ForceRequest) -> Result<AddedBuildset, RequestError> {
+    pub async fn force(
+        &self,
+        scheduler: &str,
+        request: &ForceRequest,
+    ) -> Result<AddedBuildset, RequestError> {
         let set = force::buildset(&self.definition(), scheduler, request)?;
         Ok(self.store.add_buildset(set, Timestamp::now()).await?)
     }
@@ -98,10 +102,8 @@ impl MasterHandle {
 
     /// Takes a request from the queue.
     pub async fn cancel_request(&self, request: BuildRequestId) -> Result<(), RequestError> {
-        match self.store.cancel_request(request, Timestamp::now()).await? {
-            true => Ok(()),
-            false => Err(RequestError::NotQueued(request)),
-        }
+        let waited = self.store.cancel_request(request, Timestamp::now()).await?;
+        if waited { Ok(()) } else { Err(RequestError::NotQueued(request)) }
     }
 
     /// Asks the master to stop. Returns at once.

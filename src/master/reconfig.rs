@@ -127,7 +127,8 @@ impl Parts {
             Transition::Remove(old) => (Some(old), None),
             Transition::Change { old, new, .. } => (Some(old), Some(new)),
         };
-        let periodic = |scheduler: &&Arc<SchedulerDefinition>| matches!(scheduler.kind, SchedulerKind::Periodic { .. });
+        let periodic =
+            |scheduler: &&Arc<SchedulerDefinition>| matches!(scheduler.kind, SchedulerKind::Periodic { .. });
         let (was, is) = (old.filter(periodic), new.filter(periodic));
         match (was.and_then(|was| self.periodic.get(&was.name)), is) {
             (Some(task), Some(is)) => {

@@ -120,13 +120,8 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let (folders, folders_watch) = watch::channel(Arc::new(BuilderFolders::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
     let (registry, registry_handle) = Registry::new(store.clone(), folders_watch, cancelled.clone());
-    let (queue, builds) = Builds::new(
-        store.clone(),
-        registry_handle.clone(),
-        definition_watch.clone(),
-        &mq,
-        cancelled.clone(),
-    );
+    let (queue, builds) =
+        Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let mut parts = Parts {
         store: store.clone(),
         definition,

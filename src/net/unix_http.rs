@@ -87,7 +87,8 @@ async fn read(response: reqwest::Response) -> Result<Value, HttpError> {
     let status = response.status();
     let body = response.bytes().await.map_err(HttpError::Broken)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|_| refusal(status.as_u16(), "the answer is no JSON".into(), None));
+        return serde_json::from_slice(&body)
+            .map_err(|_| refusal(status.as_u16(), "the answer is no JSON".into(), None));
     }
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     // Plain answers carry `error` as text, JSON-RPC as an object.

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_told_with_the_nearest_right_one() {
-        let error = buildset(&definition(), "forse", &ForceRequest::default()).expect_err("no such scheduler");
+        let error =
+            buildset(&definition(), "forse", &ForceRequest::default()).expect_err("no such scheduler");
         assert_eq!(error.hint(), Some("did you mean `force`?"));
         let request = ForceRequest { builder: Some("linxu".into()), ..ForceRequest::default() };
         let error = buildset(&definition(), "force", &request).expect_err("no such builder");

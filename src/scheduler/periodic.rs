@@ -21,7 +21,11 @@ use crate::{
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// Asks at the pace of its definition, the newest one that the watch holds, until it is stopped.
-pub async fn run(definition: watch::Receiver<Arc<SchedulerDefinition>>, store: Store, stop: CancellationToken) {
+pub async fn run(
+    definition: watch::Receiver<Arc<SchedulerDefinition>>,
+    store: Store,
+    stop: CancellationToken,
+) {
     let mut definition = definition;
     loop {
         let current = Arc::clone(&definition.borrow_and_update());

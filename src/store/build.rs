@@ -27,7 +27,7 @@ pub struct NewBuild {
     pub request: BuildRequestId,
     /// On which worker.
     pub worker: WorkerName,
-    /// What its steps are rendered with. The store adds nothing; the build's number is not yet known.
+    /// What its steps are rendered with. The store adds `buildnumber`, which only it knows.
     pub properties: Properties,
 }
 
@@ -47,10 +47,12 @@ pub struct BegunBuild {
 pub enum RequestEnd {
     /// It has the outcome of the build.
     Complete,
-    /// It goes back to its place in the queue, with one more attempt counted.
+    /// It goes back to its place in the queue.
     Requeue {
         /// It should not begin before.
         not_before: Option<Timestamp>,
+        /// Whether this was one of its attempts; not so if the master itself took the build back.
+        counted: bool,
     },
 }
 
@@ -158,7 +160,7 @@ impl Store {
 }
 
 async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBuild, JobError<BeginError>> {
-    let NewBuild { request, worker, properties } = new;
+    let NewBuild { request, worker, mut properties } = new;
     let master = work.master;
     let Some(claimed) = request::claim(work, request, master, at).await? else {
         let known = work.row("SELECT 1 AS here FROM build_requests WHERE id = $1", args![request.0]).await?;
@@ -173,6 +175,8 @@ async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBui
     };
     let sql = "UPDATE builders SET last_number = last_number + 1 WHERE id = $1 RETURNING last_number, name";
     let builder = work.one(sql, args![claimed.builderid.0]).await?;
+    let number = builder.integer("last_number")?;
+    properties.set("buildnumber", number, "Build");
     let sql = format!(
         "INSERT INTO builds (number, builderid, buildrequestid, workerid, masterid, started_at, state_string, properties)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {}",
@@ -180,7 +184,7 @@ async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBui
     );
     let properties = serde_json::to_string(&properties).expect("properties are JSON");
     let args = args![
-        builder.integer("last_number")?,
+        number,
         claimed.builderid.0,
         request.0,
         found.integer("id")?,
@@ -192,7 +196,7 @@ async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBui
     let row = work.one(AssertSqlSafe(sql), args).await?;
     let build = BuildRow::read(&row, master)?;
     work.tell(EventKind::BuildStarted, build.buildid.0, at, &build);
-    Ok(BegunBuild { id: build.buildid, number: build.number, builder: builder.parsed("name")? })
+    Ok(BegunBuild { id: build.buildid, number, builder: builder.parsed("name")? })
 }
 
 /// Ends a step; nothing if it has ended before.
@@ -235,8 +239,8 @@ pub(super) async fn end_build(
     work.tell(EventKind::BuildFinished, build.0, at, &row);
     match request {
         RequestEnd::Complete => request::complete(work, row.buildrequestid, outcome, at).await?,
-        RequestEnd::Requeue { not_before } => {
-            request::requeue(work, row.buildrequestid, not_before, at).await?;
+        RequestEnd::Requeue { not_before, counted } => {
+            request::requeue(work, row.buildrequestid, not_before, counted, at).await?;
         }
     }
     Ok(Some(()))

@@ -1,11 +1,11 @@
 //! Questions of the HTTP API, each answered with typed rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    model::{BuildId, BuilderId, BuilderName, MasterId, Properties, WorkerId, WorkerName},
+    model::{BuildId, BuildRequestId, BuilderId, BuilderName, MasterId, Properties, WorkerId, WorkerName},
     store::{
         Store,
         connection::{Kind, Row, args},
@@ -115,6 +115,24 @@ impl Store {
     pub async fn builder_id(&self, builder: &BuilderName) -> Result<Option<BuilderId>, StoreError> {
         let id = self.id("SELECT id FROM builders WHERE name = $1", builder.as_str()).await;
         Ok(id.map_err(|error| failed("find a builder", error))?.map(BuilderId))
+    }
+
+    /// The keys of all builders that are configured.
+    pub async fn builder_ids(&self) -> Result<BTreeMap<BuilderName, BuilderId>, StoreError> {
+        let deed = "read the builders";
+        let rows = self.pool.rows("SELECT id, name FROM builders WHERE configured = 1", args![]).await;
+        let rows = rows.map_err(|error| failed(deed, error))?;
+        let pairs = rows.iter().map(|row| Ok((row.parsed("name")?, BuilderId(row.integer("id")?))));
+        pairs.collect::<Result<_, _>>().map_err(|error| failed(deed, error))
+    }
+
+    /// The build of a request that has not ended, if there is one.
+    pub async fn running_build(&self, request: BuildRequestId) -> Result<Option<BuildId>, StoreError> {
+        let deed = "find the build of a request";
+        let sql = "SELECT id FROM builds WHERE buildrequestid = $1 AND complete_at IS NULL";
+        let row = self.pool.row(sql, args![request.0]).await.map_err(|error| failed(deed, error))?;
+        let id = row.map(|row| row.integer("id")).transpose().map_err(|error| failed(deed, error))?;
+        Ok(id.map(BuildId))
     }
 
     async fn id(&self, sql: &'static str, name: &str) -> Result<Option<i64>, sqlx::Error> {

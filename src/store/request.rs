@@ -276,14 +276,15 @@ pub(super) async fn requeue(
     work: &mut Work,
     request: BuildRequestId,
     not_before: Option<Timestamp>,
+    counted: bool,
     at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = format!(
-        "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + 1, not_before = $1
-         WHERE id = $2 RETURNING {}",
+        "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + $1, not_before = $2
+         WHERE id = $3 RETURNING {}",
         BuildRequestRow::TABLE.columns
     );
-    let row = work.one(AssertSqlSafe(sql), args![not_before, request.0]).await?;
+    let row = work.one(AssertSqlSafe(sql), args![i64::from(counted), not_before, request.0]).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
     work.tell(EventKind::BuildRequestUnclaimed, request.0, at, &row);
     Ok(())

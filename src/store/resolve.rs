@@ -59,7 +59,7 @@ async fn resolve(work: &mut Work, most_attempts: u32, at: Timestamp) -> Result<R
     for row in work.rows(sql, args![master]).await? {
         let again = row.integer("attempts")? + 1 < i64::from(most_attempts);
         let (outcome, request) = if again {
-            (Outcome::Retry, RequestEnd::Requeue { not_before: None })
+            (Outcome::Retry, RequestEnd::Requeue { not_before: None, counted: true })
         } else {
             (Outcome::Exception, RequestEnd::Complete)
         };

@@ -47,8 +47,8 @@ impl<E: Into<ApiError>> From<E> for CallError {
 
 fn parse(body: &[u8]) -> Result<Call, CallError> {
     let wrong = |code, text: &str| CallError { code, error: ApiError::bad_request(text) };
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| wrong(-32700, &format!("the body is no JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| wrong(-32700, &format!("the body is no JSON: {error}")))?;
     let Value::Object(mut call) = value else { return Err(wrong(-32600, "the body is no JSON-RPC call")) };
     if call.get("jsonrpc") != Some(&json!("2.0")) {
         return Err(wrong(-32600, "`jsonrpc` must be \"2.0\""));
@@ -111,7 +111,11 @@ impl Params {
 
 /// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`; all
 /// others are properties. The result is `[buildset id, {builder id: request id}]`.
-pub(super) async fn force(State(master): State<MasterHandle>, Path(name): Path<String>, body: Bytes) -> Response {
+pub(super) async fn force(
+    State(master): State<MasterHandle>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
     answer(&body, |method, mut params| async move {
         if method != "force" {
             return Err(unknown_method(&method, "force"));
@@ -155,7 +159,11 @@ pub(super) async fn build(State(master): State<MasterHandle>, Path(id): Path<i64
 }
 
 /// `POST /api/v2/buildrequests/ID`, method `cancel`: takes a waiting request from the queue, or stops its build.
-pub(super) async fn build_request(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
+pub(super) async fn build_request(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> Response {
     answer(&body, |method, mut params| async move {
         if method != "cancel" {
             return Err(unknown_method(&method, "cancel"));
@@ -174,7 +182,8 @@ pub(super) async fn build_request(State(master): State<MasterHandle>, Path(id): 
 /// `POST /api/v2/masters/ID`, method `stop`: param `clean`. Answers at once.
 pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
     if id != master.store().master_id().0 {
-        return (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no master {id}") }))).into_response();
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no master {id}") })))
+            .into_response();
     }
     answer(&body, |method, mut params| async move {
         if method != "stop" {

@@ -40,17 +40,26 @@ pub(super) async fn contents(
 }
 
 /// `GET /api/v2/logs/ID/raw`: the bytes as the command wrote them, as far as they are there.
-pub(super) async fn raw(State(master): State<MasterHandle>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+pub(super) async fn raw(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+) -> Result<Response, ApiError> {
     stream_log(master.store().clone(), LogId(id), Form::Raw, Until::Now).await
 }
 
 /// `GET /api/v2/logs/ID/records`: records as they are kept, letter and line, as far as they are there.
-pub(super) async fn records(State(master): State<MasterHandle>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+pub(super) async fn records(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+) -> Result<Response, ApiError> {
     stream_log(master.store().clone(), LogId(id), Form::Records, Until::Now).await
 }
 
 /// `GET /api/v2/logs/ID/follow`: records as they are kept, letter and line, until the log is complete.
-pub(super) async fn follow(State(master): State<MasterHandle>, Path(id): Path<i64>) -> Result<Response, ApiError> {
+pub(super) async fn follow(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+) -> Result<Response, ApiError> {
     stream_log(master.store().clone(), LogId(id), Form::Records, Until::Complete).await
 }
 

@@ -45,6 +45,10 @@ pub fn router(master: MasterHandle) -> Router {
 ///
 /// # Errors
 /// Whatever keeps the socket from being served.
-pub async fn serve(listener: UnixListener, master: MasterHandle, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: UnixListener,
+    master: MasterHandle,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     axum::serve(listener, router(master)).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -51,15 +51,19 @@ impl Asked {
         };
         match self.query.filters.iter_mut().find(|filter| filter.field == field && filter.op == op) {
             Some(filter) => filter.values.push(value.to_owned()),
-            None => self.query.filters.push(Filter { field: field.to_owned(), op, values: vec![value.to_owned()] }),
+            None => self.query.filters.push(Filter {
+                field: field.to_owned(),
+                op,
+                values: vec![value.to_owned()],
+            }),
         }
         Ok(())
     }
 
     /// Demands a value of a field, besides what the URL asks.
     #[must_use]
-    pub fn only(mut self, field: &str, value: impl ToString) -> Self {
-        let filter = Filter { field: field.to_owned(), op: FilterOp::Eq, values: vec![value.to_string()] };
+    pub fn only(mut self, field: &str, value: &str) -> Self {
+        let filter = Filter { field: field.to_owned(), op: FilterOp::Eq, values: vec![value.to_owned()] };
         self.query.filters.push(filter);
         self
     }
@@ -98,7 +102,14 @@ mod tests {
 
     #[test]
     fn a_question_is_read_as_buildbot_writes_it() {
-        let pairs = [("number__gt", "3"), ("results", "0"), ("results", "1"), ("order", "-number"), ("limit", "5"), ("field", "number")];
+        let pairs = [
+            ("number__gt", "3"),
+            ("results", "0"),
+            ("results", "1"),
+            ("order", "-number"),
+            ("limit", "5"),
+            ("field", "number"),
+        ];
         let asked = parse(&pairs).unwrap();
         assert_eq!(asked.query.limit, 5);
         assert_eq!(asked.query.order[0].field, "number");

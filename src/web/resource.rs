@@ -106,25 +106,25 @@ impl Noun {
     async fn list(self, store: &Store, asked: &Asked) -> Result<(Vec<Value>, Option<u64>), ApiError> {
         let query = &asked.query;
         let (rows, total) = match self {
-            Self::Workers => shapes(store.workers(query).await?),
-            Self::Builders => shapes(store.builders(query).await?),
-            Self::Buildsets => shapes(store.buildsets(query).await?),
-            Self::BuildRequests => shapes(store.build_requests(query).await?),
-            Self::Builds => shapes(store.builds(query).await?),
-            Self::Steps => shapes(store.steps(query).await?),
-            Self::Logs => shapes(store.logs(query).await?),
-            Self::Schedulers => shapes(store.schedulers(query).await?),
+            Self::Workers => shapes(&store.workers(query).await?),
+            Self::Builders => shapes(&store.builders(query).await?),
+            Self::Buildsets => shapes(&store.buildsets(query).await?),
+            Self::BuildRequests => shapes(&store.build_requests(query).await?),
+            Self::Builds => shapes(&store.builds(query).await?),
+            Self::Steps => shapes(&store.steps(query).await?),
+            Self::Logs => shapes(&store.logs(query).await?),
+            Self::Schedulers => shapes(&store.schedulers(query).await?),
         };
         Ok((asked.project(rows)?, total))
     }
 }
 
-fn shapes<T: Serialize>(page: Page<T>) -> (Vec<Value>, Option<u64>) {
+fn shapes<T: Serialize>(page: &Page<T>) -> (Vec<Value>, Option<u64>) {
     let rows = page.rows.iter().map(|row| serde_json::to_value(row).expect("a row is plain data"));
     (rows.collect(), page.total)
 }
 
-fn listed(key: &str, rows: Vec<Value>, total: Option<u64>) -> Json<Value> {
+fn listed(key: &str, rows: &[Value], total: Option<u64>) -> Json<Value> {
     let meta = total.map_or_else(|| json!({}), |total| json!({ "total": total }));
     Json(json!({ key: rows, "meta": meta }))
 }
@@ -143,14 +143,17 @@ pub(super) async fn by_path(
         let noun = Noun::ALL.into_iter().find(|noun| noun.plural() == pair[0]).ok_or_else(nothing)?;
         let scope = match &above {
             None => None,
-            Some((parent, row)) => Some((noun.below(*parent).ok_or_else(nothing)?, row[parent.id()].to_string())),
+            Some((parent, row)) => {
+                Some((noun.below(*parent).ok_or_else(nothing)?, row[parent.id()].to_string()))
+            }
         };
         let Some(key) = pair.get(1) else {
-            let asked = scope.into_iter().fold(asked, |asked, (field, id)| asked.only(field, id));
+            let asked = scope.into_iter().fold(asked, |asked, (field, id)| asked.only(field, &id));
             let (rows, total) = noun.list(master.store(), &asked).await?;
-            return Ok(listed(noun.plural(), rows, total));
+            return Ok(listed(noun.plural(), &rows, total));
         };
-        let mut wanted = scope.into_iter().fold(Asked::default(), |asked, (field, id)| asked.only(field, id));
+        let mut wanted =
+            scope.into_iter().fold(Asked::default(), |asked, (field, id)| asked.only(field, &id));
         wanted.query.limit = 1;
         let by = match (key.parse::<i64>(), noun.name()) {
             (Ok(_), _) => noun.number(above.as_ref().map(|(parent, _)| *parent)),
@@ -158,11 +161,12 @@ pub(super) async fn by_path(
             (Err(_), None) => return Err(nothing()),
         };
         let (mut rows, _) = noun.list(master.store(), &wanted.only(by, key)).await?;
-        let row = rows.pop().ok_or_else(|| ApiError::not_found(format!("there is no {} {key}", singular(noun))))?;
+        let row =
+            rows.pop().ok_or_else(|| ApiError::not_found(format!("there is no {} {key}", singular(noun))))?;
         above = Some((noun, row));
     }
     let (noun, row) = above.ok_or_else(nothing)?;
-    Ok(listed(noun.plural(), asked.project(vec![row])?, None))
+    Ok(listed(noun.plural(), &asked.project(vec![row])?, None))
 }
 
 fn singular(noun: Noun) -> &'static str {
@@ -171,7 +175,11 @@ fn singular(noun: Noun) -> &'static str {
 }
 
 /// `GET /api/v2/builds/ID`.
-pub(super) async fn one_build(State(master): State<MasterHandle>, Path(id): Path<i64>, pairs: Pairs) -> Answer {
+pub(super) async fn one_build(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+    pairs: Pairs,
+) -> Answer {
     by_path(State(master), Path(format!("builds/{id}")), pairs).await
 }
 
@@ -223,13 +231,13 @@ fn master_row(master: &MasterHandle) -> Value {
 
 /// `GET /api/v2/masters`.
 pub(super) async fn masters(State(master): State<MasterHandle>) -> Answer {
-    Ok(listed("masters", vec![master_row(&master)], Some(1)))
+    Ok(listed("masters", &[master_row(&master)], Some(1)))
 }
 
 /// `GET /api/v2/masters/1`.
 pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i64>) -> Answer {
     if id == master.store().master_id().0 {
-        return Ok(listed("masters", vec![master_row(&master)], Some(1)));
+        return Ok(listed("masters", &[master_row(&master)], Some(1)));
     }
     Err(ApiError::not_found(format!("there is no master {id}")))
 }
@@ -254,14 +262,14 @@ pub(super) async fn force_schedulers(State(master): State<MasterHandle>, UrlQuer
     let asked = Asked::parse(&pairs)?;
     let rows = force_rows(&master.definition());
     let total = u64::try_from(rows.len()).ok();
-    Ok(listed("forceschedulers", asked.project(rows)?, total))
+    Ok(listed("forceschedulers", &asked.project(rows)?, total))
 }
 
 /// `GET /api/v2/forceschedulers/NAME`.
 pub(super) async fn force_scheduler(State(master): State<MasterHandle>, Path(name): Path<String>) -> Answer {
     let rows = force_rows(&master.definition());
     match rows.into_iter().find(|row| row["name"] == name.as_str()) {
-        Some(row) => Ok(listed("forceschedulers", vec![row], Some(1))),
+        Some(row) => Ok(listed("forceschedulers", &[row], Some(1))),
         None => Err(ApiError::not_found(format!("no force scheduler is named `{name}`"))),
     }
 }

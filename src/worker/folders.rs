@@ -20,7 +20,8 @@ impl BuilderFolders {
         for builder in definition.builders.values() {
             let name: Arc<str> = builder.name.as_str().into();
             for worker in &builder.worker_names {
-                let folder = BuilderFolder { builder: Arc::clone(&name), folder: builder.worker_build_dir.clone() };
+                let folder =
+                    BuilderFolder { builder: Arc::clone(&name), folder: builder.worker_build_dir.clone() };
                 lists.entry(worker.clone()).or_default().push(folder);
             }
         }

@@ -140,7 +140,8 @@ impl Registry {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (changes, watcher) = watch::channel(0);
         let places = Places::default();
-        let handle = RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
+        let handle =
+            RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
         (Self { requests, sender, places, changes, next: 1, folders, store, connections, stopping }, handle)
     }

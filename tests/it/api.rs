@@ -12,7 +12,9 @@ fn body(answer: &str) -> Value {
 
 #[test]
 fn resources_have_buildbots_paths_fields_filters_order_and_pages() {
-    let dir = MasterDir::with_steps("steps.ShellCommand { name = 'greet', command = 'echo hi', logEnviron = false }");
+    let dir = MasterDir::with_steps(
+        "steps.ShellCommand { name = 'greet', command = 'echo hi', logEnviron = false }",
+    );
     let _master = dir.start();
     for _ in 0..3 {
         assert!(dir.run("force", &["b", "--wait"]).status.success());
@@ -30,14 +32,18 @@ fn resources_have_buildbots_paths_fields_filters_order_and_pages() {
     assert_eq!(get("/builders/b")["builders"][0]["builderid"], id);
 
     let builds = get(&format!("/builds?builderid={id}&order=-number&limit=2&field=number&field=results"));
-    let numbers: Vec<_> = builds["builds"].as_array().unwrap().iter().map(|b| b["number"].as_i64().unwrap()).collect();
+    let numbers: Vec<_> =
+        builds["builds"].as_array().unwrap().iter().map(|b| b["number"].as_i64().unwrap()).collect();
     assert_eq!(numbers, [3, 2]);
     assert_eq!(builds["builds"][0].as_object().unwrap().len(), 2);
     let rest = get("/builds?order=number&offset=1&number__lt=3");
     assert_eq!(rest["builds"][0]["number"], 2);
 
     let step = &get("/builders/b/builds/1/steps")["steps"][0];
-    assert_eq!((&step["name"], &step["results"], &step["complete"]), (&"greet".into(), &0.into(), &true.into()));
+    assert_eq!(
+        (&step["name"], &step["results"], &step["complete"]),
+        (&"greet".into(), &0.into(), &true.into())
+    );
     let log = &get("/builders/b/builds/1/steps/greet/logs/stdio")["logs"][0];
     assert_eq!(log["complete"], true);
     let chunk = &get(&format!("/logs/{}/contents", log["logid"]))["logchunks"][0];
@@ -65,7 +71,10 @@ fn a_wrong_question_is_answered_with_its_cause() {
         ("/elsewhere", "404", "there is nothing at"),
     ] {
         let answer = dir.get(path);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(wanted), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(wanted),
+            "{path}: {answer}"
+        );
     }
     let unknown = dir.post("/api/v2/forceschedulers/force", "explode", "{}");
     assert!(unknown.contains("-32601"), "{unknown}");

@@ -121,7 +121,8 @@ fn properties_have_buildbots_precedence_and_the_workers_win() {
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
     ));
     let _master = dir.start();
-    let output = dir.run("force", &["b", "--wait", "-p", "os=person", "-p", "own=person", "-p", "workername=forged"]);
+    let output =
+        dir.run("force", &["b", "--wait", "-p", "os=person", "-p", "own=person", "-p", "workername=forged"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let log = lines(&output.stdout);
     let wanted = "os=worker who=builder gap=worker own=person n=1 on=w1";

@@ -65,10 +65,16 @@ fn after_kill_9_in_mid_build_the_build_is_resolved_and_the_queue_goes_on_with_po
     }
     let database = format!("lunabot_restart_{}", std::process::id());
     #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
-    let created = std::process::Command::new("psql").arg(&url).arg("-qc").arg(format!("CREATE DATABASE {database}")).status();
+    let created = std::process::Command::new("psql")
+        .arg(&url)
+        .arg("-qc")
+        .arg(format!("CREATE DATABASE {database}"))
+        .status();
     assert!(created.unwrap().success());
     let (server, _) = url.rsplit_once('/').unwrap();
-    killed_in_mid_build_and_started_again(&MasterDir::new(&config(&format!("c.db = {{ db_url = '{server}/{database}' }}"))));
+    killed_in_mid_build_and_started_again(&MasterDir::new(&config(&format!(
+        "c.db = {{ db_url = '{server}/{database}' }}"
+    ))));
 }
 
 #[test]

@@ -83,7 +83,8 @@ async fn follow(
 ) -> Result<Seen, LogError> {
     let mut seen = Seen::default();
     let id = next_command_id();
-    let start = context.connection.start(id.clone(), context.builder.clone(), WorkerCommand::Shell(arguments));
+    let start =
+        context.connection.start(id.clone(), context.builder.clone(), WorkerCommand::Shell(arguments));
     let Ok(mut events) = start.await else { return Ok(seen) };
     let patience = DEAD_WITHIN + command.sigterm_time.unwrap_or_default();
     let mut give_up: Option<Instant> = None;
@@ -222,7 +223,8 @@ fn render(
     builder_env: &BTreeMap<String, EnvironmentValue>,
     properties: &Properties,
 ) -> Result<ShellArguments, RenderError> {
-    let all = |texts: &[Text]| texts.iter().map(|text| text.render(properties)).collect::<Result<Vec<_>, _>>();
+    let all =
+        |texts: &[Text]| texts.iter().map(|text| text.render(properties)).collect::<Result<Vec<_>, _>>();
     let mut env = BTreeMap::new();
     for (name, value) in builder_env.iter().chain(&command.env) {
         let change = match value {
@@ -239,7 +241,12 @@ fn render(
         },
         workdir: command.workdir.render(properties)?,
         env,
-        stdin: command.initial_stdin.as_ref().map(|text| text.render(properties)).transpose()?.map(Into::into),
+        stdin: command
+            .initial_stdin
+            .as_ref()
+            .map(|text| text.render(properties))
+            .transpose()?
+            .map(Into::into),
         timeout: command.timeout,
         max_time: command.max_time,
         sigterm_time: command.sigterm_time,
@@ -258,7 +265,8 @@ fn summary(command: &ShellLine) -> String {
         ShellLine::Shell(line) => line.split_whitespace().collect(),
         ShellLine::Argv(argv) => argv.iter().map(String::as_str).collect(),
     };
-    let shown: String = words.iter().take(WORDS).copied().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect();
+    let shown: String =
+        words.iter().take(WORDS).copied().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect();
     if words.len() > WORDS { format!("'{shown} ...'") } else { format!("'{shown}'") }
 }
 
@@ -266,7 +274,8 @@ fn summary(command: &ShellLine) -> String {
 fn next_command_id() -> CommandId {
     static LIFE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    let life = LIFE.get_or_init(|| format!("{:x}-{:x}", Timestamp::now().as_microsecond(), std::process::id()));
+    let life =
+        LIFE.get_or_init(|| format!("{:x}-{:x}", Timestamp::now().as_microsecond(), std::process::id()));
     CommandId::new(format!("{life}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
@@ -335,6 +344,9 @@ mod tests {
     #[test]
     fn a_summary_is_short() {
         assert_eq!(summary(&ShellLine::Shell("make test".into())), "'make test'");
-        assert_eq!(summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()])), "'a b c ...'");
+        assert_eq!(
+            summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()])),
+            "'a b c ...'"
+        );
     }
 }

@@ -34,7 +34,8 @@ async fn an_endless_loop_under_pcall_ends_at_its_line() {
     );
     let loop_of_pcalls = "while true do\n  pcall(function() while true do end end)\nend";
     assert_eq!(ends(loop_of_pcalls).await, format!("master.cfg.lua:2: {NO_END}"));
-    let handler = "while true do\n  xpcall(function() while true do end end, function() while true do end end)\nend";
+    let handler =
+        "while true do\n  xpcall(function() while true do end end, function() while true do end end)\nend";
     assert_eq!(ends(handler).await, format!("master.cfg.lua:2: {NO_END}"));
     let closing = "while true do\n  pcall(function()\n    local x <close> = setmetatable({}, { __close = function() while true do end end })\n  end)\nend";
     assert_eq!(ends(closing).await, format!("master.cfg.lua:3: {NO_END}"));
@@ -55,9 +56,11 @@ async fn a_pattern_that_takes_for_ever_ends_at_its_line() {
 async fn a_sort_that_takes_for_ever_ends_at_its_line() {
     let looping = "local t = { 3, 1, 2 }\ntable.sort(t, function()\n  while true do end\nend)";
     assert_eq!(ends(looping).await, format!("master.cfg.lua:3: {NO_END}"));
-    let inconsistent = "local t = {}\nfor i = 1, 1000 do t[i] = i end\ntable.sort(t, function() return true end)";
+    let inconsistent =
+        "local t = {}\nfor i = 1, 1000 do t[i] = i end\ntable.sort(t, function() return true end)";
     assert_eq!(ends(inconsistent).await, "master.cfg.lua:3: invalid order function for sorting");
-    let lying = "local t = setmetatable({}, { __len = function() return 2 ^ 31 - 2 end })\ntable.sort(t, print)";
+    let lying =
+        "local t = setmetatable({}, { __len = function() return 2 ^ 31 - 2 end })\ntable.sort(t, print)";
     assert_eq!(ends(lying).await, "master.cfg.lua:2: `table.sort` takes no table with a `__len` of its own");
 }
 
@@ -67,7 +70,8 @@ async fn loops_in_c_are_refused_at_their_line() {
         ends("table.move({}, 1, math.maxinteger - 1, 2)").await,
         "master.cfg.lua:1: `table.move` moves at most 10000000 elements"
     );
-    let insert = "table.insert(setmetatable({}, { __len = function() return math.maxinteger - 1 end }), 1, 1)";
+    let insert =
+        "table.insert(setmetatable({}, { __len = function() return math.maxinteger - 1 end }), 1, 1)";
     assert_eq!(
         ends(insert).await,
         "master.cfg.lua:1: `table.insert` takes no table with a `__len` of its own"
@@ -155,5 +159,8 @@ async fn a_mistake_in_an_endless_loop_ends_after_a_thousand_problems() {
     let text = "local worker = require 'buildbot.plugins'.worker\nlocal i = 0\nwhile true do\n  i = i + 1\n  worker.Worker('w' .. i, i)\nend";
     let told = problems(text).await;
     assert_eq!(told.len(), 1001);
-    assert_eq!(told.last().map(String::as_str), Some("master.cfg.lua:5: too many problems; what follows was not read"));
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("master.cfg.lua:5: too many problems; what follows was not read")
+    );
 }

@@ -223,7 +223,13 @@ impl MasterDir {
     /// Calls a JSON-RPC method over the socket, as a program without a client library would; the whole answer.
     pub(crate) fn post(&self, path: &str, method: &str, params: &str) -> String {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
-        self.http(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}", body.len()), &body)
+        self.http(
+            &format!(
+                "POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}",
+                body.len()
+            ),
+            &body,
+        )
     }
 
     /// Reads a path over the socket; the whole answer.
