@@ -2,9 +2,11 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
+
 use super::{
     local::{self, StartError},
-    session::MAX_COMMANDS,
+    session::{KILL_LIMIT, MAX_COMMANDS},
     testing::{Master, Told, argv, id, name, shell},
     *,
 };
@@ -206,7 +208,8 @@ async fn a_dropped_link_kills_all_commands() {
     let mut told = Told::default();
     let pids = pids(&master.lines(&mut told, 2).await);
     drop(master.link);
-    within(master.task).await.unwrap();
+    // Killed at once, not given up after the limit.
+    timeout(KILL_LIMIT / 2, master.task).await.expect("the commands are not killed at once").unwrap();
     assert!(!pids.iter().any(|&id| is_running(id)), "it has ended while a command lives");
 }
 
