@@ -20,6 +20,8 @@ mod outlet;
 mod session;
 mod shell;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;

@@ -32,7 +32,7 @@ use crate::protocol::{
 /// Commands at once. A worker with more builds than this is one whose master has gone mad.
 pub(super) const MAX_COMMANDS: usize = 256;
 /// How long all commands together may take to be killed.
-const KILL_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const KILL_LIMIT: Duration = Duration::from_secs(15);
 /// How long files and folders may take: a dead file server must not make the worker deaf for ever.
 const FILES_LIMIT: Duration = Duration::from_secs(60);
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,8 +21,9 @@ use crate::{
     protocol::{FailureReason, ShellArguments, Update, message::ShellLine},
 };
 
-/// How long a folder may take to be made: a dead file server must not hold a command for ever.
-const FOLDER_LIMIT: Duration = Duration::from_secs(60);
+/// How long a folder may take to be made, and a program to be found and started: a dead file server must not hold a
+/// command for ever.
+const FILES_LIMIT: Duration = Duration::from_secs(60);
 
 /// What may interrupt a command: the first reason is the one that is told.
 #[derive(Debug, Default)]
@@ -84,11 +86,21 @@ pub(super) async fn run(order: Order, outlet: &Outlet) -> Result<(), Gone> {
         interrupt: interrupt.token.clone(),
         ..Spec::new(program, dir)
     };
-    let mut process = match spawn(spec).await {
-        Ok(process) => process,
-        Err(error) => {
+    let started = tokio::select! {
+        // Dropped unfinished, it kills what it has started.
+        started = timeout(FILES_LIMIT, spawn(spec)) => started,
+        () = outlet.gone.cancelled() => return Err(Gone),
+    };
+    let mut process = match started {
+        Ok(Ok(process)) => process,
+        Ok(Err(error)) => {
             outlet.header(with_cause(&error)).await?;
             return finish(outlet, error.shell_code(), Duration::ZERO, None).await;
+        }
+        Err(_) => {
+            let text = format!("the command did not start within {} s", FILES_LIMIT.as_secs());
+            outlet.header(format!("{text}\n")).await?;
+            return finish(outlet, 126, FILES_LIMIT, None).await;
         }
     };
     let Some(ended) = relay(&mut process, &arguments, &interrupt, outlet).await else {
@@ -162,9 +174,9 @@ async fn finish(outlet: &Outlet, rc: i32, elapsed: Duration, failure: Option<Str
 }
 
 async fn make_folder(dir: &Path) -> Result<(), String> {
-    match tokio::time::timeout(FOLDER_LIMIT, tokio::fs::create_dir_all(dir)).await {
+    match timeout(FILES_LIMIT, tokio::fs::create_dir_all(dir)).await {
         Ok(made) => made.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("not done within {} s", FOLDER_LIMIT.as_secs())),
+        Err(_) => Err(format!("not done within {} s", FILES_LIMIT.as_secs())),
     }
 }
 

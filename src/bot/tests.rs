@@ -1,162 +1,23 @@
 //! A LocalWorker, told what to run as a master would tell it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{
     local::{self, StartError},
-    session::MAX_COMMANDS,
+    session::{KILL_LIMIT, MAX_COMMANDS},
+    testing::{Master, Told, argv, id, name, shell},
     *,
 };
 use crate::{
     exec::testing::{LIMIT, eventually, is_running, within},
-    model::{LogStream, WorkerName},
+    model::LogStream,
     protocol::{
-        CommandId, FailureReason, FromWorker, Link, ShellArguments, ToWorker, Update, WorkerCommand,
-        message::{BuilderFolder, EnvironmentChange, ShellLine},
+        FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
+        message::EnvironmentChange,
     },
 };
-
-struct Master {
-    link: Link,
-    task: JoinHandle<()>,
-    dir: tempfile::TempDir,
-}
-
-/// What was told of one command.
-#[derive(Debug, Default)]
-struct Told {
-    header: String,
-    output: Vec<u8>,
-    rc: Option<i32>,
-    reason: Option<FailureReason>,
-    failure: Option<String>,
-}
-
-impl Told {
-    fn text(&self) -> String {
-        String::from_utf8(self.output.clone()).unwrap()
-    }
-}
-
-fn name() -> WorkerName {
-    WorkerName::new("bot1").unwrap()
-}
-
-fn id(text: &str) -> CommandId {
-    CommandId::new(text)
-}
-
-fn shell(line: &str) -> ShellArguments {
-    ShellArguments {
-        command: ShellLine::Shell(line.to_owned()),
-        workdir: "build".to_owned(),
-        env: [].into(),
-        stdin: None,
-        timeout: None,
-        max_time: None,
-        sigterm_time: None,
-        interrupt_signal: "KILL".to_owned(),
-        want_stdout: true,
-        want_stderr: true,
-        log_environ: false,
-    }
-}
-
-fn argv(words: &[&str]) -> ShellArguments {
-    let words = words.iter().map(|&word| word.to_owned()).collect();
-    ShellArguments { command: ShellLine::Argv(words), ..shell("") }
-}
-
-impl Master {
-    /// A worker that has said hello and has one builder, `b`.
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (link, task) = within(local::start(&name(), &dir.path().join("workers/bot1"))).await.unwrap();
-        let mut master = Self { link, task, dir };
-        let FromWorker::Hello(info) = master.heard().await else { panic!("no hello") };
-        assert_eq!(info.text("system"), Some("posix"));
-        master.set_builders(&[("b", "b-folder")]).await;
-        master
-    }
-
-    fn builddir(&self) -> PathBuf {
-        self.dir.path().canonicalize().unwrap().join("workers/bot1/b-folder")
-    }
-
-    async fn say(&self, message: ToWorker) {
-        within(self.link.to_worker.send(message)).await.unwrap();
-    }
-
-    async fn set_builders(&self, builders: &[(&str, &str)]) {
-        let folder = |&(builder, folder): &(&str, &str)| BuilderFolder {
-            builder: builder.into(),
-            folder: folder.to_owned(),
-        };
-        self.say(ToWorker::SetBuilders(builders.iter().map(folder).collect())).await;
-    }
-
-    async fn order(&self, id: &CommandId, builder: &str, arguments: ShellArguments) {
-        let command = WorkerCommand::Shell(arguments);
-        self.say(ToWorker::Start { id: id.clone(), builder: Arc::from(builder), command }).await;
-    }
-
-    async fn heard(&mut self) -> FromWorker {
-        within(self.link.from_worker.recv()).await.expect("the worker has ended")
-    }
-
-    /// Hears one message of a command; whether it was the last.
-    async fn hear(&mut self, told: &mut Told) -> bool {
-        match self.heard().await {
-            FromWorker::Update { update, .. } => {
-                assert_eq!(
-                    told.rc.is_some(),
-                    matches!(update, Update::Elapsed(_)),
-                    "after the rc comes elapsed"
-                );
-                match update {
-                    Update::Output { stream: LogStream::Header, bytes } => {
-                        told.header.push_str(str::from_utf8(&bytes).unwrap());
-                    }
-                    Update::Output { bytes, .. } => told.output.extend(bytes),
-                    Update::Rc(rc) => told.rc = Some(rc),
-                    Update::FailureReason(reason) => told.reason = Some(reason),
-                    Update::Elapsed(_) => {}
-                }
-                false
-            }
-            FromWorker::Complete { failure, .. } => {
-                told.failure = failure;
-                true
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn rest(&mut self, mut told: Told) -> Told {
-        while !self.hear(&mut told).await {}
-        told
-    }
-
-    async fn run(&mut self, arguments: ShellArguments) -> Told {
-        self.order(&id("1"), "b", arguments).await;
-        self.rest(Told::default()).await
-    }
-
-    /// Hears until so many lines are there.
-    async fn lines(&mut self, told: &mut Told, count: usize) -> Vec<String> {
-        while memchr::memchr_iter(b'\n', &told.output).count() < count {
-            assert!(!self.hear(told).await, "{told:?}");
-        }
-        told.text().lines().map(str::to_owned).collect()
-    }
-}
 
 async fn gone(pids: &[u32]) {
     eventually("all are gone", || !pids.iter().any(|&id| is_running(id))).await;
@@ -347,7 +208,8 @@ async fn a_dropped_link_kills_all_commands() {
     let mut told = Told::default();
     let pids = pids(&master.lines(&mut told, 2).await);
     drop(master.link);
-    within(master.task).await.unwrap();
+    // Killed at once, not given up after the limit.
+    timeout(KILL_LIMIT / 2, master.task).await.expect("the commands are not killed at once").unwrap();
     assert!(!pids.iter().any(|&id| is_running(id)), "it has ended while a command lives");
 }
 

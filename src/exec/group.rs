@@ -91,3 +91,22 @@ impl Drop for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::within, *};
+
+    #[tokio::test]
+    async fn an_end_is_seen_without_a_pidfd_too() {
+        for with_pidfd in [true, false] {
+            #[expect(clippy::disallowed_methods, reason = "this is the room that starts children")]
+            let mut command = tokio::process::Command::new("/bin/sh");
+            let mut group =
+                Group::new(command.args(["-c", "exit 3"]).process_group(0).spawn().unwrap()).unwrap();
+            group.watch = group.watch.take().filter(|_| with_pidfd);
+            within(group.ended()).await.unwrap();
+            assert_eq!(group.reaped, !with_pidfd, "it is reaped no earlier than it must be");
+            assert_eq!(within(group.reap()).await.unwrap().code(), Some(3));
+        }
+    }
+}

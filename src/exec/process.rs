@@ -135,8 +135,8 @@ impl Process {
 
 fn start(spec: Spec) -> Result<Process, SpawnError> {
     let folder = |source| SpawnError::Folder { dir: spec.dir.clone(), source };
-    let dir = spec.dir.canonicalize().map_err(folder)?;
-    if !dir.is_dir() {
+    let dir = std::path::absolute(&spec.dir).map_err(folder)?;
+    if !dir.metadata().map_err(folder)?.is_dir() {
         return Err(folder(io::ErrorKind::NotADirectory.into()));
     }
     access(&dir, Access::EXEC_OK).map_err(|error| folder(error.into()))?;
@@ -164,7 +164,7 @@ fn start(spec: Spec) -> Result<Process, SpawnError> {
     command
         .arg0(program)
         .args(arguments)
-        .current_dir(&spec.dir)
+        .current_dir(&dir)
         .env_clear()
         .envs(&spec.env)
         .envs(spec.mark.as_ref().map(|mark| (&mark.name, &mark.value)))

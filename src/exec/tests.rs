@@ -299,7 +299,7 @@ async fn a_child_gets_its_environment_alone_and_no_files_of_ours() {
         ..argv(&[
             "sh",
             "-c",
-            "env; echo; readlink /proc/$$/fd/*; echo; grep -E '^Sig(Blk|Ign)' /proc/$$/status",
+            "env; echo; readlink /proc/$$/fd/*; echo; exec grep -E '^Sig(Blk|Ign)' /proc/self/status",
         ])
     };
     let text = String::from_utf8(run(spec).await.stdout).unwrap();
