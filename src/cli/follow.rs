@@ -15,7 +15,7 @@ use crate::{
         master::{RunningMaster, text},
         table,
     },
-    model::{LogStream, Outcome},
+    model::{LogStream, Outcome, RecordReader},
 };
 
 /// How often the master is asked for news.
@@ -155,38 +155,30 @@ async fn log(master: &RunningMaster, path: &str) -> Result<(), Failure> {
 /// Prints records: to a terminal with colours for what is not plain output, to a pipe the bytes as they were.
 struct Printer {
     colours: bool,
-    /// A record that was cut by the end of a piece.
-    rest: Vec<u8>,
+    reader: RecordReader,
 }
 
 impl Printer {
     fn new() -> Self {
-        Self { colours: std::io::stdout().is_terminal(), rest: Vec::new() }
+        Self { colours: std::io::stdout().is_terminal(), reader: RecordReader::new() }
     }
 
     fn print(&mut self, piece: &[u8]) -> std::io::Result<()> {
-        self.rest.extend_from_slice(piece);
-        let end = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let mut out = std::io::stdout().lock();
-        for record in self.rest[..end].split_inclusive(|byte| *byte == b'\n') {
-            let Some((letter, line)) = record.split_first() else { continue };
-            let goes_on = letter.is_ascii_uppercase();
-            let line = if goes_on { line.strip_suffix(b"\n").unwrap_or(line) } else { line };
-            let style = match LogStream::from_letter(letter.to_ascii_lowercase()) {
-                Some(LogStream::Header) => AnsiColor::Blue.on_default(),
-                Some(LogStream::Stderr) => AnsiColor::Red.on_default(),
-                Some(LogStream::Stdout) | None => Style::new(),
+        self.reader.feed(piece, |stream, bytes| {
+            let style = match stream {
+                LogStream::Header => AnsiColor::Blue.on_default(),
+                LogStream::Stderr => AnsiColor::Red.on_default(),
+                LogStream::Stdout => Style::new(),
             };
             if self.colours {
                 write!(out, "{style}")?;
-                out.write_all(line)?;
-                write!(out, "{style:#}")?;
+                out.write_all(bytes)?;
+                write!(out, "{style:#}")
             } else {
-                out.write_all(line)?;
+                out.write_all(bytes)
             }
-        }
-        out.flush()?;
-        self.rest.drain(..end);
-        Ok(())
+        })?;
+        out.flush()
     }
 }

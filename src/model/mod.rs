@@ -9,6 +9,7 @@
 
 mod event;
 mod ids;
+mod log_record;
 mod log_stream;
 mod names;
 mod outcome;
@@ -21,6 +22,7 @@ pub use event::{Event, EventKind};
 pub use ids::{
     BuildId, BuildRequestId, BuilderId, BuildsetId, EventId, LogId, MasterId, SchedulerId, StepId, WorkerId,
 };
+pub use log_record::RecordReader;
 pub use log_stream::LogStream;
 pub use names::{BuilderName, NameError, SchedulerName, WorkerName};
 pub use outcome::Outcome;

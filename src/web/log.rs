@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::{
     master::MasterHandle,
-    model::LogId,
+    model::{LogId, RecordReader},
     store::Store,
     web::{error::ApiError, query::Asked, resource::Pairs},
 };
@@ -79,14 +79,29 @@ struct Position {
     store: Store,
     log: LogId,
     offset: u64,
+    reader: RecordReader,
     form: Form,
     until: Until,
+}
+
+impl Position {
+    /// The bytes of records as the command wrote them.
+    fn bytes_of(&mut self, records: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(records.len());
+        let read: Result<(), Infallible> = self.reader.feed(records, |_, bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        });
+        match read {
+            Ok(()) => out.into(),
+        }
+    }
 }
 
 async fn stream_log(store: Store, log: LogId, form: Form, until: Until) -> Result<Response, ApiError> {
     // The first look tells whether there is such a log, while the status can still say so.
     store.read_log(log, 0, 1).await?;
-    let start = Position { store, log, offset: 0, form, until };
+    let start = Position { store, log, offset: 0, reader: RecordReader::new(), form, until };
     let pieces = stream::unfold(start, |position| async move { next_piece(position).await });
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, Body::from_stream(pieces)).into_response())
@@ -106,7 +121,7 @@ async fn next_piece(mut position: Position) -> Option<(Result<Bytes, Infallible>
         if !at_end {
             let bytes = match position.form {
                 Form::Records => piece.bytes.into(),
-                Form::Raw => strip(&piece.bytes).into(),
+                Form::Raw => position.bytes_of(&piece.bytes),
             };
             return Some((Ok(bytes), position));
         }
@@ -114,27 +129,5 @@ async fn next_piece(mut position: Position) -> Option<(Result<Bytes, Infallible>
             return None;
         }
         time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// The bytes of records without their letters; a record in capitals goes on in the next one of its stream.
-fn strip(records: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(records.len());
-    for record in records.split_inclusive(|byte| *byte == b'\n') {
-        let Some((letter, line)) = record.split_first() else { continue };
-        let line = if letter.is_ascii_uppercase() { line.strip_suffix(b"\n").unwrap_or(line) } else { line };
-        out.extend_from_slice(line);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn raw_bytes_are_the_records_without_letters_and_joined_where_a_line_goes_on() {
-        assert_eq!(strip(b"oone\nOtwo-\noand more\nee\n"), b"one\ntwo-and more\ne\n");
-        assert_eq!(strip(b"o\xff\xfe\n"), b"\xff\xfe\n");
     }
 }

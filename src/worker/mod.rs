@@ -12,6 +12,8 @@ pub mod connection;
 pub mod folders;
 pub mod local;
 pub mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
 pub use folders::{BuilderFolders, FoldersWatch};

@@ -70,7 +70,7 @@ fn a_bad_configuration_is_not_started_and_all_its_problems_are_told() {
     let output = dir.run("start", &[]);
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("master.cfg.lua:2:") && said.contains("did you mean `workers`?"), "{said}");
+    assert!(said.contains("master.cfg.lua:2:") && said.contains("did you mean `c.workers`?"), "{said}");
     assert!(said.contains("master.cfg.lua:3:") && said.contains("undefined_name"), "{said}");
     assert!(!dir.file("state.sqlite").exists() && !dir.file("lunabot.sock").exists());
 }

@@ -14,12 +14,17 @@ pub(super) struct Cutter {
 
 impl Cutter {
     /// Appends the records that `bytes` complete; their number.
+    ///
+    /// What is said about a command comes after all that the command has said before, also after a line without end.
     pub(super) fn feed(&mut self, stream: LogStream, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
+        let mut records = 0;
+        if stream == LogStream::Header {
+            records += self.let_go(LogStream::Stdout, out) + self.let_go(LogStream::Stderr, out);
+        }
         let letter = stream.letter();
         let partial = &mut self.partial[place(stream)];
         // A letter for each line of twenty: mostly enough, and never asked again for the same bytes.
         out.reserve(bytes.len() + bytes.len() / 20 + partial.len() + 2);
-        let mut records = 0;
         let mut start = 0;
         for end in memchr_iter(b'\n', bytes) {
             let line = &bytes[start..end];
@@ -40,15 +45,18 @@ impl Cutter {
 
     /// Appends what has no line end, as lines that go on; their number.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> u64 {
-        let mut records = 0;
-        for stream in [LogStream::Header, LogStream::Stdout, LogStream::Stderr] {
-            let partial = std::mem::take(&mut self.partial[place(stream)]);
-            if !partial.is_empty() {
-                record(goes_on(stream.letter()), &partial, out);
-                records += 1;
-            }
+        let all = [LogStream::Header, LogStream::Stdout, LogStream::Stderr];
+        all.into_iter().map(|stream| self.let_go(stream, out)).sum()
+    }
+
+    /// Appends the beginning of a stream's line, as a line that goes on; the number of records.
+    fn let_go(&mut self, stream: LogStream, out: &mut Vec<u8>) -> u64 {
+        let partial = std::mem::take(&mut self.partial[place(stream)]);
+        if partial.is_empty() {
+            return 0;
         }
-        records
+        record(goes_on(stream.letter()), &partial, out);
+        1
     }
 }
 

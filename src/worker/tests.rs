@@ -1,0 +1,200 @@
+//! Links held by their worker's end: what the master makes of them.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    definition::DatabaseDefinition,
+    model::{Event, EventKind, LogStream, Timestamp, WorkerInfo, WorkerName},
+    protocol::{
+        CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
+        link::{self, WorkerEnd},
+        message::ShellLine,
+    },
+    store::{GenerationRows, Query, Store},
+};
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Master {
+    registry: RegistryHandle,
+    store: Store,
+    folders: watch::Sender<Arc<BuilderFolders>>,
+    committed: mpsc::Receiver<Vec<Arc<Event>>>,
+    _dir: tempfile::TempDir,
+}
+
+async fn master() -> Master {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, committed) = mpsc::channel(64);
+    let database = DatabaseDefinition::Sqlite { path: "state.sqlite".into() };
+    let store = Store::open(&database, dir.path(), dir.path().join("logs"), sender).await.unwrap();
+    let rows = GenerationRows { workers: vec![name()], ..GenerationRows::default() };
+    store.prepare_generation(rows, Timestamp::now()).await.unwrap().commit().await.unwrap();
+    let (folders, watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (registry, handle) = Registry::new(store.clone(), watch, CancellationToken::new());
+    tokio::spawn(registry.run());
+    Master { registry: handle, store, folders, committed, _dir: dir }
+}
+
+fn name() -> WorkerName {
+    WorkerName::new("w1").unwrap()
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+/// Attaches a worker whose end the test holds.
+async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
+    let (link, end) = link::pair();
+    end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let connection = soon("attach", master.registry.attach(name(), link)).await.unwrap();
+    (connection, end)
+}
+
+fn command() -> WorkerCommand {
+    WorkerCommand::Shell(ShellArguments {
+        command: ShellLine::Shell("yes".into()),
+        workdir: "build".into(),
+        env: Default::default(),
+        stdin: None,
+        timeout: None,
+        max_time: None,
+        sigterm_time: None,
+        interrupt_signal: "KILL".into(),
+        want_stdout: true,
+        want_stderr: true,
+        log_environ: false,
+    })
+}
+
+async fn next_order(end: &mut WorkerEnd) -> ToWorker {
+    loop {
+        match soon("an order", end.from_master.recv()).await.expect("the link is up") {
+            ToWorker::SetBuilders(_) => {}
+            order => return order,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_has_one_connection_and_is_free_once_that_is_gone() {
+    let mut master = master().await;
+    let (first, end) = attach(&master).await;
+    let (link, _other) = link::pair();
+    let second = master.registry.attach(name(), link).await;
+    assert!(matches!(second, Err(AttachError::Duplicate { .. })));
+    assert!(master.registry.connection("w1").is_some());
+
+    drop(end);
+    soon("the end of the link", first.gone()).await;
+    let mut changes = master.registry.changes();
+    let free = async {
+        while master.registry.connection("w1").is_some() || attach_fails(&master).await {
+            changes.changed().await.unwrap();
+        }
+    };
+    soon("the name to be free", free).await;
+
+    let mut presence = Vec::new();
+    while presence.len() < 3 {
+        for event in soon("events", master.committed.recv()).await.unwrap() {
+            if matches!(event.kind, EventKind::WorkerAttached | EventKind::WorkerDetached) {
+                presence.push(event.kind);
+            }
+        }
+    }
+    use EventKind::{WorkerAttached, WorkerDetached};
+    assert_eq!(presence[..3], [WorkerAttached, WorkerDetached, WorkerAttached]);
+}
+
+/// Whether the name is still taken; a connection that is made stays up.
+async fn attach_fails(master: &Master) -> bool {
+    let (link, end) = link::pair();
+    end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let attached = master.registry.attach(name(), link).await;
+    // Kept for as long as the test runs.
+    std::mem::forget(end);
+    attached.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_does_not_say_who_it_is_loses_its_place() {
+    let master = master().await;
+    let (link, end) = link::pair();
+    let silent = master.registry.attach(name(), link).await;
+    assert!(matches!(silent, Err(AttachError::Greeting { .. })), "{silent:?}");
+    drop(end);
+    let page = master.store.workers(&Query::all()).await.unwrap();
+    assert!(page.rows[0].connected_to.is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_that_nobody_reads_can_be_interrupted_and_fills_no_memory() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    let id = CommandId::new("1");
+    let mut events = connection.start(id.clone(), "b".into(), command()).await.unwrap();
+    assert!(matches!(next_order(&mut end).await, ToWorker::Start { .. }));
+    let output = || FromWorker::Update {
+        id: id.clone(),
+        update: Update::Output { stream: LogStream::Stdout, bytes: Bytes::from_static(b"y\n") },
+    };
+    // As much as the queues hold; then the worker is held back.
+    let mut sent = 0;
+    while timeout(Duration::from_millis(200), end.to_master.send(output())).await.is_ok() {
+        sent += 1;
+        assert!(sent < 1000, "nothing holds the worker back");
+    }
+    connection.interrupt(&id, "enough").await.unwrap();
+    assert!(matches!(next_order(&mut end).await, ToWorker::Interrupt { .. }));
+    // Once it is read, all of it comes, in order, and then the end.
+    let to_master = end.to_master.clone();
+    let complete = FromWorker::Complete { id: id.clone(), failure: None };
+    tokio::spawn(async move { to_master.send(complete).await });
+    let mut received = 0;
+    loop {
+        match soon("news", events.next()).await.expect("the link is up") {
+            CommandEvent::Update(_) => received += 1,
+            CommandEvent::Complete(failure) => {
+                assert_eq!(failure, None);
+                break;
+            }
+        }
+    }
+    assert_eq!(received, sent);
+}
+
+#[tokio::test]
+async fn the_loss_of_a_link_ends_the_news_of_its_commands_without_a_completion() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    let mut events = connection.start(CommandId::new("1"), "b".into(), command()).await.unwrap();
+    assert!(matches!(next_order(&mut end).await, ToWorker::Start { .. }));
+    drop(end);
+    assert!(soon("the end of the news", events.next()).await.is_none());
+    soon("the end of the link", connection.gone()).await;
+    assert!(connection.start(CommandId::new("2"), "b".into(), command()).await.is_err());
+    assert!(master.registry.connection("w1").is_none());
+}
+
+#[tokio::test]
+async fn a_worker_is_told_its_builders_at_once_and_again_only_when_they_change() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    let told = soon("the builders", end.from_master.recv()).await;
+    assert_eq!(told, Some(ToWorker::SetBuilders(Vec::new())));
+    master.folders.send_replace(Arc::new(BuilderFolders::default()));
+    // The same again is not told: the next thing heard is the shutdown.
+    connection.shut_down().await.unwrap();
+    assert_eq!(soon("an order", end.from_master.recv()).await, Some(ToWorker::Shutdown));
+}
