@@ -26,9 +26,7 @@ const OS: [&str; 5] = ["time", "date", "clock", "getenv", "difftime"];
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     let globals = lua.globals();
     keep_only(lua, session, "os", &OS)?;
-    guard_setmetatable(lua, session)?;
     guard_load(lua, session)?;
-    guard_error(lua, session)?;
     guard_collector(lua, session)?;
     printing(lua, session)?;
 
@@ -133,21 +131,6 @@ pub(super) fn seal_library(
     library.set_metatable(Some(lua.create_table_from([("__index", absent)])?))
 }
 
-/// A finalizer runs without hooks, so an endless one could not be stopped.
-fn guard_setmetatable(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
-    let original: Function = lua.globals().raw_get("setmetatable")?;
-    let session = Rc::clone(session);
-    let guarded = lua.create_function(move |lua, arguments: MultiValue| {
-        if let Some(Value::Table(metatable)) = arguments.get(1)
-            && !metatable.raw_get::<Value>("__gc")?.is_nil()
-        {
-            return Err(session.error(lua, "a configuration has no finalizers (`__gc`)"));
-        }
-        original.call::<MultiValue>(arguments).map_err(|error| relay(lua, &session, &error))
-    })?;
-    lua.globals().raw_set("setmetatable", guarded)
-}
-
 /// Precompiled chunks can break the interpreter, so only text is loaded.
 fn guard_load(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     let original: Function = lua.globals().raw_get("load")?;
@@ -163,22 +146,6 @@ fn guard_load(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
             .map_err(|error| relay(lua, &session, &error))
     })?;
     lua.globals().raw_set("load", guarded)
-}
-
-/// An error may be any value; the line where it was raised is kept beside it.
-fn guard_error(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
-    let original: Function = lua.globals().raw_get("error")?;
-    let note = {
-        let session = Rc::clone(session);
-        lua.create_function(move |lua, ()| {
-            session.note_raised(session.place(lua));
-            Ok(())
-        })?
-    };
-    // In Lua, since `error` counts levels of the stack from the one who calls it; the tail call leaves none of ours.
-    let wrap = "local original, note = ... return function(...) note() return original(...) end";
-    let guarded: Function = lua.load(wrap).set_name("=lunabot").call((original, note))?;
-    lua.globals().raw_set("error", guarded)
 }
 
 fn guard_collector(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use mlua::{HookTriggers, Lua, VmState, debug::DebugEvent};
 
+use super::control;
 use crate::config::session::Session;
 
 /// Instructions between two looks at the clock: some ten microseconds.
@@ -13,23 +14,30 @@ const STRIDE: u32 = 1000;
 
 /// Puts the hook in force.
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
-    set(lua, session, HookTriggers::new().every_line(), STRIDE)
-}
-
-fn set(lua: &Lua, session: &Rc<Session>, triggers: HookTriggers, stride: u32) -> mlua::Result<()> {
     let session = Rc::clone(session);
-    lua.set_global_hook(triggers.every_nth_instruction(stride), move |lua, frame| {
+    let triggers = HookTriggers::new().every_line().every_nth_instruction(STRIDE);
+    lua.set_global_hook(triggers, move |lua, frame| {
         if frame.event() == DebugEvent::Line {
             session.see(frame);
             return Ok(VmState::Continue);
         }
-        if let Err(stop) = session.meter.spend(u64::from(stride)) {
-            // A `pcall` catches the error once. Raised again at each instruction, it gets out of all of them.
-            if stride > 1 {
-                set(lua, &session, HookTriggers::new(), 1)?;
+        match session.meter.spend(u64::from(STRIDE)) {
+            Ok(()) => Ok(VmState::Continue),
+            Err(stop) => {
+                let error = session.stop_here(lua, stop);
+                control::disarm(lua)?;
+                raise_always(lua, error.clone())?;
+                Err(error)
             }
-            return Err(session.stop_here(lua, stop));
         }
-        Ok(VmState::Continue)
+    })
+}
+
+/// A `pcall` catches the error once. Raised again at each instruction, it gets out of all of them.
+fn raise_always(lua: &Lua, error: mlua::Error) -> mlua::Result<()> {
+    lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), move |lua, _| {
+        // The callback is global, but how often it is called each coroutine has for itself, from the time it was made.
+        raise_always(lua, error.clone())?;
+        Err(error.clone())
     })
 }

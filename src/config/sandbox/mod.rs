@@ -9,6 +9,7 @@
 //! # Not here
 //! The constructors (`super::api`).
 
+mod control;
 mod files;
 mod globals;
 mod hook;
@@ -34,6 +35,7 @@ pub(super) fn interpreter(session: &Rc<Session>) -> mlua::Result<Lua> {
         | StdLib::UTF8
         | StdLib::MATH;
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
+    control::install(&lua, session)?;
     globals::install(&lua, session)?;
     strings::install(&lua, session)?;
     tables::install(&lua, session)?;

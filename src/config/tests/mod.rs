@@ -12,7 +12,7 @@ use crate::definition::{check, check::Checked};
 
 /// No test waits for the wall clock; what runs away is stopped by its instructions, on any machine after as many.
 pub(super) const LIMITS: Limits =
-    Limits { instructions: 1_000_000, memory_bytes: 64 << 20, wall: Duration::from_secs(120) };
+    Limits { instructions: 3_000_000, memory_bytes: 128 << 20, wall: Duration::from_secs(30) };
 
 /// Loads a file.
 async fn load_file(path: &Path) -> Loaded {
