@@ -97,10 +97,12 @@ impl Store {
 
     /// When a scheduler last asked for builds.
     pub async fn last_buildset_at(&self, scheduler: &SchedulerName) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT submitted_at FROM buildsets WHERE schedulerid = (SELECT id FROM schedulers WHERE name = $1)
-             ORDER BY submitted_at DESC LIMIT 1";
         let deed = "find a scheduler's last buildset";
-        let row = self.pool.row(sql, args![scheduler.as_str()]).await.map_err(|error| failed(deed, error))?;
+        let row = self
+            .pool
+            .row(LAST_BUILDSET, args![scheduler.as_str()])
+            .await
+            .map_err(|error| failed(deed, error))?;
         row.map(|row| row.instant("submitted_at")).transpose().map_err(|error| failed(deed, error))
     }
 
@@ -151,6 +153,9 @@ impl Store {
         .await
     }
 }
+
+pub(super) const LAST_BUILDSET: &str = "SELECT submitted_at FROM buildsets
+     WHERE schedulerid = (SELECT id FROM schedulers WHERE name = $1) ORDER BY submitted_at DESC LIMIT 1";
 
 /// The columns of the order are those of the index `build_requests_queue`.
 pub(super) const QUEUE: &str =

@@ -38,6 +38,10 @@ const SKIPPABLE: u32 = 0x184D_2A5B;
 /// The last four bytes of a file with a table: `LBT1`.
 const TABLE_MAGIC: u32 = u32::from_le_bytes(*b"LBT1");
 
+/// The first condition is that of the index `logs_unsettled`.
+pub(in crate::store) const WAITING_FOR_COMPRESSION: &str = "SELECT id FROM logs
+     WHERE form IN ('open', 'plain') AND form = 'plain' AND masterid = $1 AND id > $2 ORDER BY id LIMIT 16";
+
 /// A compressed log.
 pub(super) struct Compressed {
     file: File,
@@ -88,13 +92,11 @@ impl Store {
 
     /// Compresses all that waits. One that fails is passed over until the next start.
     async fn compress_waiting(&self, passed_over: &mut HashSet<LogId>) -> Result<(), StoreError> {
-        let sql = "SELECT id FROM logs WHERE form IN ('open', 'plain') AND form = 'plain' AND masterid = $1 AND id > $2
-             ORDER BY id LIMIT 16";
         let deed = "find logs to compress";
         // From the first one each time: a log may be closed after one that was opened later.
         let mut next = LogId(0);
         while !self.logs.stop.is_cancelled() {
-            let rows = self.pool.rows(sql, args![self.master.0, next.0]).await;
+            let rows = self.pool.rows(WAITING_FOR_COMPRESSION, args![self.master.0, next.0]).await;
             let rows = rows.map_err(|error| failed(deed, error))?;
             if rows.is_empty() {
                 break;

@@ -14,7 +14,7 @@
 
 mod compress;
 mod read;
-mod record;
+pub(super) mod record;
 mod settle;
 mod writer;
 
@@ -34,6 +34,8 @@ use std::{
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+pub(super) use compress::WAITING_FOR_COMPRESSION;
 pub use read::{LogLines, LogPiece};
 pub use writer::LogWriter;
 
