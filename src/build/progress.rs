@@ -77,6 +77,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{
         definition::{ShellCommand, StepKind, step::Command},
@@ -89,7 +91,7 @@ mod tests {
             kind: StepKind::Shell(ShellCommand {
                 command: Command::Shell("true".into()),
                 workdir: "build".into(),
-                env: Default::default(),
+                env: BTreeMap::new(),
                 timeout: None,
                 max_time: None,
                 sigterm_time: None,
@@ -98,7 +100,7 @@ mod tests {
                 want_stderr: true,
                 log_environ: false,
                 initial_stdin: None,
-                decode_rc: Default::default(),
+                decode_rc: BTreeMap::new(),
             }),
             failure_counts_as: Outcome::Failure,
             warnings_count_as: Outcome::Warnings,

@@ -1,6 +1,6 @@
 //! Links held by their worker's end: what the master makes of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -12,7 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     definition::DatabaseDefinition,
-    model::{Event, EventKind, LogStream, Timestamp, WorkerInfo, WorkerName},
+    model::{
+        Event,
+        EventKind::{WorkerAttached, WorkerDetached},
+        LogStream, Timestamp, WorkerInfo, WorkerName,
+    },
     protocol::{
         CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
         link::{self, WorkerEnd},
@@ -65,7 +69,7 @@ fn command() -> WorkerCommand {
     WorkerCommand::Shell(ShellArguments {
         command: ShellLine::Shell("yes".into()),
         workdir: "build".into(),
-        env: Default::default(),
+        env: BTreeMap::new(),
         stdin: None,
         timeout: None,
         max_time: None,
@@ -111,12 +115,11 @@ async fn a_name_has_one_connection_and_is_free_once_that_is_gone() {
     let mut presence = Vec::new();
     while presence.len() < 3 {
         for event in soon("events", master.committed.recv()).await.unwrap() {
-            if matches!(event.kind, EventKind::WorkerAttached | EventKind::WorkerDetached) {
+            if matches!(event.kind, WorkerAttached | WorkerDetached) {
                 presence.push(event.kind);
             }
         }
     }
-    use EventKind::{WorkerAttached, WorkerDetached};
     assert_eq!(presence[..3], [WorkerAttached, WorkerDetached, WorkerAttached]);
 }
 

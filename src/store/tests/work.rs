@@ -114,7 +114,7 @@ on_both! {
         let new = NewBuild { request: wanted[1].1, worker: worker("w"), properties: Properties::new() };
         let build = store.begin_build(new, at(9)).await.unwrap();
         assert_eq!(store.queued_requests(&builder("a"), None, 99).await.unwrap().len(), 6);
-        let end = RequestEnd::Requeue { not_before: Some(at(60)) };
+        let end = RequestEnd::Requeue { not_before: Some(at(60)), counted: true };
         store.finish_build(build.id, Outcome::Retry, "lost", end, at(10)).await.unwrap();
         let queue = store.queued_requests(&builder("a"), None, 99).await.unwrap();
         assert_eq!(queue.iter().map(|request| request.id).collect::<Vec<_>>(), wanted.iter().map(|w| w.1).collect::<Vec<_>>());
