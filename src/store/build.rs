@@ -14,9 +14,9 @@ use crate::{
         Store,
         connection::args,
         error::{BeginError, JobError, StoreError},
+        job::Work,
         request,
         row::{ApiRow, BuildRow, StepRow},
-        writer::Work,
     },
 };
 

@@ -16,8 +16,9 @@ use crate::{
         Store,
         connection::{Dialect, Kind, args, clean},
         error::StoreError,
+        job::Work,
         row::GenerationRow,
-        writer::{Order, Work},
+        writer::Order,
     },
 };
 

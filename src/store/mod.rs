@@ -16,6 +16,7 @@ mod build;
 mod connection;
 mod error;
 mod generation;
+mod job;
 mod log;
 mod open;
 mod query;
@@ -60,8 +61,9 @@ use crate::{
 };
 use connection::Pool;
 use error::JobError;
+use job::{Job, Work};
 use log::Logs;
-use writer::{Job, Order, WAITING, Work, Writer};
+use writer::{Order, WAITING, Writer};
 
 /// How long [`Store::close`] waits for the writer, and for the readers.
 const CLOSE_LIMIT: Duration = Duration::from_secs(60);

@@ -183,15 +183,6 @@ impl Opener {
             Self::Postgres(_) => &POSTGRES_MIGRATIONS,
         }
     }
-
-    /// What tells this master from others in the database. A SQLite file has only one, wherever it is moved.
-    fn master_name(&self, base: &Path) -> String {
-        match self {
-            Self::Sqlite(_) => "master".to_owned(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => base.display().to_string(),
-        }
-    }
 }
 
 pub(super) async fn open(database: &DatabaseDefinition, base: &Path) -> Result<Opened, OpenError> {
@@ -202,7 +193,11 @@ pub(super) async fn open(database: &DatabaseDefinition, base: &Path) -> Result<O
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
         .map_err(trouble)?;
     migrate(&opener, &mut connection, &database.shown()).await?;
-    let name = opener.master_name(base);
+    // What tells this master from others in the database. A SQLite file has only one, wherever it is moved.
+    let name = match database {
+        DatabaseDefinition::Sqlite { .. } => "master".to_owned(),
+        DatabaseDefinition::Postgres { .. } => base.display().to_string(),
+    };
     let sql = "INSERT INTO masters (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id";
     let row = connection.one(sql, args![name]).await.map_err(trouble)?;
     let master = MasterId(row.integer("id").map_err(trouble)?);

@@ -14,11 +14,11 @@ use crate::{
     },
     store::{
         Store,
-        connection::{Arg, Kind, args, clean},
+        connection::{Kind, Row, args, clean},
         error::{JobError, StoreError, failed},
         generation::json,
+        job::Work,
         row::{ApiRow, BuildRequestRow, BuildsetRow},
-        writer::Work,
     },
 };
 
@@ -115,9 +115,19 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<QueuedRequest>, StoreError> {
         let deed = "read the queue";
-        let args = queue_args(builder, after, limit);
-        let rows = self.pool.rows(QUEUE, args).await.map_err(|error| failed(deed, error))?;
-        let request = |row: &crate::store::connection::Row| {
+        let limit = limit.min(10_000);
+        let (mut rows, mut urgency) = (Vec::new(), i64::MIN);
+        if let Some(mark) = after {
+            urgency = -i64::from(mark.priority);
+            let args = args![builder.as_str(), urgency, mark.id.0, limit];
+            rows = self.pool.rows(QUEUE_SAME, args).await.map_err(|error| failed(deed, error))?;
+        }
+        let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
+        if left > 0 {
+            let args = args![builder.as_str(), urgency, left];
+            rows.extend(self.pool.rows(QUEUE_LOWER, args).await.map_err(|error| failed(deed, error))?);
+        }
+        let request = |row: &Row| {
             Ok(QueuedRequest {
                 id: BuildRequestId(row.integer("id")?),
                 buildset: BuildsetId(row.integer("buildsetid")?),
@@ -157,18 +167,24 @@ impl Store {
 pub(super) const LAST_BUILDSET: &str = "SELECT submitted_at FROM buildsets
      WHERE schedulerid = (SELECT id FROM schedulers WHERE name = $1) ORDER BY submitted_at DESC LIMIT 1";
 
-/// The columns of the order are those of the index `build_requests_queue`.
-pub(super) const QUEUE: &str =
-    "SELECT r.id, r.buildsetid, r.priority, r.submitted_at, r.attempts, r.not_before, s.reason, s.properties
-     FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid
-     WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
-         AND r.claimed_at IS NULL AND r.complete_at IS NULL AND (-r.priority, r.id) > ($2, $3)
-     ORDER BY -r.priority, r.id LIMIT $4";
-
-pub(super) fn queue_args(builder: &BuilderName, after: Option<QueueMark>, limit: u32) -> Vec<Arg> {
-    let (urgency, id) = after.map_or((i64::MIN, i64::MIN), |mark| (-i64::from(mark.priority), mark.id.0));
-    args![builder.as_str(), urgency, id, limit.min(10_000)]
+macro_rules! queue {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.not_before,
+                 s.reason, s.properties
+             FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid
+             WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
+                 AND r.claimed_at IS NULL AND r.complete_at IS NULL ",
+            $rest
+        )
+    };
 }
+
+// Two questions, since SQLite seeks an index by one column that is compared, not by a pair of them.
+/// The rest of a priority, after some request.
+pub(super) const QUEUE_SAME: &str = queue!("AND r.urgency = $2 AND r.id > $3 ORDER BY r.id LIMIT $4");
+/// All lower priorities.
+pub(super) const QUEUE_LOWER: &str = queue!("AND r.urgency > $2 ORDER BY r.urgency, r.id LIMIT $3");
 
 async fn add(
     work: &mut Work,
@@ -206,13 +222,13 @@ async fn add(
     // In the order asked for: a key tells the age.
     let listed = work.dialect().rows(1, &[Kind::Integer, Kind::Text]);
     let sql = format!(
-        "INSERT INTO build_requests (buildsetid, builderid, priority, submitted_at)
+        "INSERT INTO build_requests (buildsetid, builderid, urgency, submitted_at)
          SELECT $2, b.id, $3, $4 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
          RETURNING {}, (SELECT name FROM builders WHERE builders.id = builderid) AS builder",
         BuildRequestRow::TABLE.columns
     );
     let names = json(builders.iter().enumerate().map(|(i, name)| (i, name.as_str())));
-    let rows = work.rows(AssertSqlSafe(sql), args![names, id.0, new.priority, at]).await?;
+    let rows = work.rows(AssertSqlSafe(sql), args![names, id.0, -i64::from(new.priority), at]).await?;
     let mut requests = Vec::with_capacity(rows.len());
     for row in rows {
         let request = BuildRequestRow::read(&row, work.master)?;

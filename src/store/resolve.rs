@@ -6,9 +6,10 @@ use crate::{
         Store,
         build::{RequestEnd, end_build, end_step},
         connection::args,
+        error::{JobError, StoreError},
+        job::Work,
         log::LogError,
         worker,
-        writer::Work,
     },
 };
 
@@ -35,28 +36,27 @@ impl Store {
     pub async fn resolve_unfinished(&self, most_attempts: u32, at: Timestamp) -> Result<Resolved, LogError> {
         self.close_open_logs(at).await?;
         let resolved = self.write("resolve what the last run left", move |work| {
-            Box::pin(async move {
-                Ok::<_, crate::store::error::JobError<crate::store::StoreError>>(
-                    resolve(work, most_attempts, at).await?,
-                )
-            })
+            Box::pin(async move { Ok::<_, JobError<StoreError>>(resolve(work, most_attempts, at).await?) })
         });
         Ok(resolved.await?)
     }
 }
 
+pub(super) const OPEN_STEPS: &str = "SELECT s.id FROM steps s JOIN builds b ON b.id = s.buildid
+     WHERE s.complete_at IS NULL AND b.masterid = $1 ORDER BY s.id";
+
+pub(super) const OPEN_BUILDS: &str =
+    "SELECT b.id, r.attempts FROM builds b JOIN build_requests r ON r.id = b.buildrequestid
+     WHERE b.complete_at IS NULL AND b.masterid = $1 ORDER BY b.id";
+
 async fn resolve(work: &mut Work, most_attempts: u32, at: Timestamp) -> Result<Resolved, sqlx::Error> {
     let state = "the master was killed";
     let MasterId(master) = work.master;
-    let sql = "SELECT s.id FROM steps s JOIN builds b ON b.id = s.buildid
-         WHERE s.complete_at IS NULL AND b.masterid = $1 ORDER BY s.id";
-    for row in work.rows(sql, args![master]).await? {
+    for row in work.rows(OPEN_STEPS, args![master]).await? {
         end_step(work, StepId(row.integer("id")?), Outcome::Retry, state, at).await?;
     }
     let mut resolved = Resolved::default();
-    let sql = "SELECT b.id, r.attempts FROM builds b JOIN build_requests r ON r.id = b.buildrequestid
-         WHERE b.complete_at IS NULL AND b.masterid = $1 ORDER BY b.id";
-    for row in work.rows(sql, args![master]).await? {
+    for row in work.rows(OPEN_BUILDS, args![master]).await? {
         let again = row.integer("attempts")? + 1 < i64::from(most_attempts);
         let (outcome, request) = if again {
             (Outcome::Retry, RequestEnd::Requeue { not_before: None, counted: true })

@@ -8,9 +8,9 @@ use crate::{
         Store,
         connection::{Arg, args},
         error::{JobError, StoreError},
+        job::Work,
         read::CONFIGURED_ON,
         row::{ApiRow, WorkerRow},
-        writer::Work,
     },
 };
 

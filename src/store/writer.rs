@@ -14,20 +14,18 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
-use serde::Serialize;
-use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
 
 use crate::{
-    model::{Event, EventId, EventKind, MasterId, Timestamp},
+    model::Event,
     store::{
-        connection::{Arg, Connection, Dialect, Kind, Row, args, clean},
-        error::{JobError, StoreError, failed},
+        connection::Connection,
+        error::{StoreError, failed},
         generation::{self, PreparedGeneration, PreparedRows},
+        job::{Job, Work},
         open::Opener,
     },
 };
@@ -50,159 +48,6 @@ pub(super) enum Order {
     Write(Job),
     Prepare(PreparedRows),
     Close(oneshot::Sender<()>),
-}
-
-/// Changes to be made in one savepoint.
-pub(super) struct Job {
-    pub(super) deed: &'static str,
-    run: Run,
-}
-
-/// Runs the job, or answers its caller at once if there is no connection.
-type Run = Box<dyn for<'t> FnOnce(Result<&'t mut Work, StoreError>) -> BoxFuture<'t, Settled> + Send>;
-
-/// A job that has run: whether its changes stay, and how its caller is told.
-struct Settled {
-    keep: bool,
-    answer: Answer,
-}
-
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
-/// The transaction in which a job works, and the events that it tells.
-pub(super) struct Work {
-    connection: Connection,
-    pub(super) master: MasterId,
-    told: Vec<Told>,
-}
-
-struct Told {
-    kind: EventKind,
-    key: i64,
-    at: Timestamp,
-    body: serde_json::Value,
-}
-
-impl Job {
-    /// A job from its closure, and where its answer will come.
-    pub(super) fn new<T, E, F>(deed: &'static str, job: F) -> (Self, oneshot::Receiver<Result<T, E>>)
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Work) -> BoxFuture<'t, Result<T, JobError<E>>> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel();
-        let run: Run = Box::new(move |work| {
-            Box::pin(async move {
-                let result = match work {
-                    Ok(work) => job(work).await.map_err(|error| error.named(deed)),
-                    Err(error) => Err(error.into()),
-                };
-                let keep = result.is_ok();
-                let answer: Answer = Box::new(move |committed| {
-                    // A caller that no longer listens needs no answer.
-                    drop(sender.send(committed.map_err(E::from).and(result)));
-                });
-                Settled { keep, answer }
-            })
-        });
-        (Self { deed, run }, receiver)
-    }
-
-    /// Tells the caller that nothing was done.
-    async fn refuse(self, error: StoreError) {
-        let settled = (self.run)(Err(error)).await;
-        (settled.answer)(Ok(()));
-    }
-}
-
-impl Work {
-    pub(super) const fn new(connection: Connection, master: MasterId) -> Self {
-        Self { connection, master, told: Vec::new() }
-    }
-
-    pub(super) const fn dialect(&self) -> Dialect {
-        self.connection.dialect()
-    }
-
-    /// Tells what happened, once it is committed.
-    pub(super) fn tell(&mut self, kind: EventKind, key: i64, at: Timestamp, body: &impl Serialize) {
-        let body = serde_json::to_value(body).expect("a row of the API is plain data");
-        self.told.push(Told { kind, key, at, body });
-    }
-
-    pub(super) async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, sqlx::Error> {
-        self.connection.execute(sql, args).await
-    }
-
-    pub(super) async fn rows(
-        &mut self,
-        sql: impl SqlSafeStr,
-        args: Vec<Arg>,
-    ) -> Result<Vec<Row>, sqlx::Error> {
-        self.connection.rows(sql, args).await
-    }
-
-    pub(super) async fn row(
-        &mut self,
-        sql: impl SqlSafeStr,
-        args: Vec<Arg>,
-    ) -> Result<Option<Row>, sqlx::Error> {
-        self.connection.row(sql, args).await
-    }
-
-    pub(super) async fn one(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Row, sqlx::Error> {
-        self.connection.one(sql, args).await
-    }
-
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        self.told.clear();
-        self.execute(self.dialect().begin(), args![]).await.map(drop)
-    }
-
-    /// Runs one job in its savepoint. An error is about the connection: the job's own are in its answer.
-    async fn run(&mut self, job: Job) -> Result<Answer, sqlx::Error> {
-        let told = self.told.len();
-        self.execute("SAVEPOINT job", args![]).await?;
-        let settled = (job.run)(Ok(self)).await;
-        if !settled.keep {
-            self.told.truncate(told);
-            self.execute("ROLLBACK TO SAVEPOINT job", args![]).await?;
-        }
-        self.execute("RELEASE SAVEPOINT job", args![]).await?;
-        Ok(settled.answer)
-    }
-
-    /// Writes the events and commits.
-    async fn commit(&mut self) -> Result<Vec<Arc<Event>>, sqlx::Error> {
-        let told = std::mem::take(&mut self.told);
-        let mut events = Vec::with_capacity(told.len());
-        if !told.is_empty() {
-            // The last thing before the commit: until then no other master can take a number.
-            let count = i64::try_from(told.len()).expect("a group's events can be counted");
-            let sql = "UPDATE counters SET last = last + $1 WHERE name = 'events' RETURNING last";
-            let first = self.one(sql, args![count]).await?.integer("last")? - count;
-            let mut rows = Vec::with_capacity(told.len());
-            for (id, Told { kind, key, at, body }) in (first + 1..).zip(told) {
-                rows.push((id, kind.topic(), key, at.as_microsecond(), clean(body.to_string())));
-                events.push(Arc::new(Event { id: EventId(id), kind, key, at, body }));
-            }
-            let kinds = [Kind::Integer, Kind::Text, Kind::Integer, Kind::Integer, Kind::Text];
-            let sql = format!(
-                "INSERT INTO events (id, kind, about, at, body) SELECT c0, c1, c2, c3, c4 FROM {} AS r",
-                self.dialect().rows(1, &kinds)
-            );
-            let rows = serde_json::to_string(&rows).expect("numbers and texts are JSON");
-            self.execute(AssertSqlSafe(sql), args![rows]).await?;
-        }
-        self.execute("COMMIT", args![]).await?;
-        Ok(events)
-    }
-
-    async fn rollback(&mut self) -> Result<(), sqlx::Error> {
-        self.told.clear();
-        self.execute("ROLLBACK", args![]).await.map(drop)
-    }
 }
 
 /// The task. It ends by `Order::Close`, or when the last handle of the store is gone and all its jobs are done.
@@ -239,7 +84,7 @@ impl Writer {
         while let Some(order) = orders.recv().await {
             refuse(order, |deed| StoreError::Closed { deed }).await;
         }
-        work.connection.close().await;
+        work.close().await;
         // Whoever asked for the end may have stopped waiting for it.
         if closed.is_some_and(|closed| closed.send(()).is_err()) {
             tracing::debug!("the store closed later than was waited for");
@@ -302,7 +147,7 @@ async fn run_group(work: &mut Work, mut group: VecDeque<Job>) -> Result<Vec<Arc<
         work.begin().await?;
         while let Some(job) = group.pop_front() {
             deed = job.deed;
-            answers.push((deed, work.run(job).await?));
+            work.run(job, &mut answers).await?;
         }
         committing = true;
         work.commit().await

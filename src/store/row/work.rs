@@ -103,7 +103,7 @@ impl ApiRow for BuildRequestRow {
     const TABLE: Table = Table {
         resource: "buildrequests",
         relation: "build_requests",
-        columns: "id, buildsetid, builderid, priority, claimed_at, claimed_by, complete_at, results, submitted_at, \
+        columns: "id, buildsetid, builderid, -urgency AS priority, claimed_at, claimed_by, complete_at, results, submitted_at, \
                   waited_for, attempts",
         fields: &[
             field("buildrequestid", "id", FieldKind::Integer),

@@ -110,7 +110,9 @@ on_both! {
         let records: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         assert_eq!(row.num_lines, i64::try_from(records.len()).unwrap());
         assert_eq!(row.num_bytes, i64::try_from(bytes.len()).unwrap());
-        for first in [0, 1, 17_000, 55_000, records.len() - 2, records.len(), records.len() + 5] {
+        // The record which lies across the border of the first two frames, and its neighbours.
+        let across = memchr::memchr_iter(b'\n', &bytes[..1024 * 1024]).count();
+        for first in [0, 1, across - 1, across, across + 1, 17_000, 55_000, records.len() - 2, records.len(), records.len() + 5] {
             let lines = store.log_lines(id, u64::try_from(first).unwrap(), 3).await.unwrap();
             let wanted: Vec<&[u8]> = records.iter().skip(first).take(3).copied().collect();
             let mut text = String::from_utf8_lossy(&wanted.concat()).into_owned();

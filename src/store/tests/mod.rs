@@ -85,8 +85,8 @@ impl House {
         open
     }
 
+    #[cfg(feature = "postgres")]
     async fn gone(self) {
-        #[cfg(feature = "postgres")]
         if let Some(Made { server, name }) = self.made {
             on_server(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         }
@@ -109,7 +109,6 @@ macro_rules! on_both {
             async fn $name() {
                 let house = super::House::sqlite();
                 super::$name(&house).await;
-                house.gone().await;
             }
         )*}
         #[cfg(feature = "postgres")]

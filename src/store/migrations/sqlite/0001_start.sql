@@ -74,13 +74,13 @@ CREATE INDEX buildsets_scheduler ON buildsets (schedulerid, submitted_at);
 CREATE INDEX buildsets_submitted ON buildsets (submitted_at, id);
 CREATE INDEX buildsets_complete ON buildsets (complete_at, id);
 CREATE INDEX buildsets_results ON buildsets (results, id);
-CREATE INDEX buildsets_open ON buildsets (id) WHERE complete_at IS NULL;
 
 CREATE TABLE build_requests (
     id INTEGER PRIMARY KEY,
     buildsetid BIGINT NOT NULL REFERENCES buildsets (id),
     builderid BIGINT NOT NULL REFERENCES builders (id),
-    priority BIGINT NOT NULL,
+    -- The priority with its sign turned, so that the queue's order is rising in all its columns.
+    urgency BIGINT NOT NULL,
     submitted_at BIGINT NOT NULL,
     waited_for BIGINT NOT NULL DEFAULT 0,
     -- Builds that ended without an outcome for the request.
@@ -92,9 +92,8 @@ CREATE TABLE build_requests (
     results BIGINT
 );
 -- The queue of a builder in its order: highest priority, then oldest.
-CREATE INDEX build_requests_queue ON build_requests (builderid, (-priority), id)
+CREATE INDEX build_requests_queue ON build_requests (builderid, urgency, id)
     WHERE claimed_at IS NULL AND complete_at IS NULL;
-CREATE INDEX build_requests_open ON build_requests (id) WHERE complete_at IS NULL;
 CREATE INDEX build_requests_buildset ON build_requests (buildsetid, id);
 CREATE INDEX build_requests_builder ON build_requests (builderid, id);
 CREATE INDEX build_requests_submitted ON build_requests (submitted_at, id);
@@ -115,7 +114,6 @@ CREATE TABLE builds (
     properties TEXT NOT NULL,
     UNIQUE (builderid, number)
 );
-CREATE INDEX builds_open ON builds (id) WHERE complete_at IS NULL;
 CREATE INDEX builds_request ON builds (buildrequestid, id);
 CREATE INDEX builds_worker ON builds (workerid, id);
 CREATE INDEX builds_started ON builds (started_at, id);
