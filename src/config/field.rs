@@ -230,6 +230,7 @@ impl Reader<'_> {
                         None if is_dud(&element) => {}
                         None => {
                             let reason = wrong_element(spec.kind, index, &element);
+                            self.session.lose(None);
                             self.complain(&format!("`{name}` {reason}"), None);
                         }
                     }

@@ -116,7 +116,9 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
                 meter::shown(limits.wall + GRACE)
             );
             let empty = Record::new(&MASTER, Place::new(shown, 0));
-            Draft::from_record(&empty, vec![Problem::error(seen.place(), text)])
+            let mut draft = Draft::from_record(&empty, vec![Problem::error(seen.place(), text)]);
+            draft.is_incomplete = true;
+            draft
         }
     };
     let files = read.lock().unwrap_or_else(PoisonError::into_inner).clone();

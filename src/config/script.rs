@@ -39,11 +39,17 @@ pub(super) fn run(
             None
         }
     };
-    let Some(record) = record else {
-        return Ok(broken_off(&session));
+    let mut draft = match record {
+        Some(record) => {
+            unlisted(&session);
+            Draft::from_record(&record, session.take_problems())
+        }
+        None => broken_off(&session),
     };
-    unlisted(&session);
-    Ok(Draft::from_record(&record, session.take_problems()))
+    let lost = session.lost();
+    draft.unreadable.extend(lost.names);
+    draft.is_incomplete |= lost.nameless;
+    Ok(draft)
 }
 
 /// Runs the text; what it assigned to `c`, unless it was broken off.
@@ -96,6 +102,7 @@ fn broken_off(session: &Session) -> Draft {
     draft.workers.clear();
     draft.builders.clear();
     draft.schedulers.clear();
+    draft.is_incomplete = true;
     draft
 }
 

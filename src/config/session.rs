@@ -8,6 +8,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
@@ -47,8 +48,19 @@ pub(super) struct Session {
     undefined: RefCell<Vec<(String, Place)>>,
     /// Where `error` was last called: an error may be any value, and most hold no line.
     raised: RefCell<Option<Place>>,
+    /// What was meant to be there and could not be read.
+    lost: RefCell<Lost>,
     /// The file that the line hook saw last.
     seen_file: RefCell<Arc<str>>,
+}
+
+/// Parts of the configuration that could not be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lost {
+    /// Those whose names are known.
+    pub(super) names: BTreeSet<String>,
+    /// Whether there are others.
+    pub(super) nameless: bool,
 }
 
 impl Session {
@@ -63,6 +75,7 @@ impl Session {
             names: RefCell::new(vec![Arc::clone(&main)]),
             undefined: RefCell::default(),
             raised: RefCell::default(),
+            lost: RefCell::default(),
             seen_file: RefCell::new(main),
         }
     }
@@ -177,8 +190,26 @@ impl Session {
         self.made.borrow().clone()
     }
 
+    /// Notes that a part could not be read, so that naming it is no second mistake.
+    pub(super) fn lose(&self, name: Option<String>) {
+        let mut lost = self.lost.borrow_mut();
+        match name {
+            Some(name) => {
+                lost.names.insert(name);
+            }
+            None => lost.nameless = true,
+        }
+    }
+
+    /// What could not be read.
+    pub(super) fn lost(&self) -> Lost {
+        self.lost.borrow().clone()
+    }
+
     /// Notes that a global was read which is not there.
     pub(super) fn note_undefined(&self, name: &str, place: Place) {
+        // It may have stood for a part.
+        self.lose(None);
         self.undefined.borrow_mut().push((name.to_owned(), place));
     }
 

@@ -24,9 +24,19 @@ pub struct Checked {
 /// # Errors
 /// All problems at once, errors and warnings, in the order of their lines, if one of them is an error.
 pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
-    let Draft { settings, workers, builders, schedulers, listeners, unreadable, mut problems, place } = draft;
+    let Draft {
+        settings,
+        workers,
+        builders,
+        schedulers,
+        listeners,
+        unreadable,
+        is_incomplete,
+        mut problems,
+        place,
+    } = draft;
     // A list that lost a member to another problem would let each mention of that member look wrong as well.
-    let whole = problems.iter().all(|problem| !problem.is_error());
+    let whole = !is_incomplete;
 
     let workers = by_name(workers, "worker", |w| (w.name.clone(), w.place.clone()), &mut problems);
     let builders = by_name(builders, "builder", |b| (b.name.clone(), b.place.clone()), &mut problems);
@@ -67,12 +77,14 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     }
     shared_folders(&builders, &mut problems);
     local_folders(&workers, &mut problems);
-    if workers.is_empty() && whole {
+    if workers.is_empty() && whole && unreadable.is_empty() {
         problems.push(Problem::error(place, "no worker is defined").hint("set `c.workers`".to_owned()));
     }
-    idle_parts(&workers, &builders, &schedulers, &mut problems);
-
     let failed = problems.iter().any(Problem::is_error);
+    if !failed {
+        // What is idle may be so because of what is wrong.
+        idle_parts(&workers, &builders, &schedulers, &mut problems);
+    }
     let problems = arrange(problems);
     if failed {
         return Err(problems);

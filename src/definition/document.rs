@@ -1,4 +1,132 @@
-//! tmp
-pub fn luals_stubs() -> String {
-    String::new()
+//! What is written from the table of options: `docs/config.md` for people, `lua/lunabot.lua` for their editors.
+//!
+//! A test compares both files with what is written here; with `UPDATE_GENERATED=1` it writes them anew.
+
+mod example;
+mod page;
+mod stubs;
+
+pub use page::config_md;
+pub use stubs::luals_stubs;
+
+use crate::definition::options::{Constructor, DB, Default, MASTER, OptionSpec, PB, PROTOCOLS};
+
+/// The tables of settings, in the order of the documentation: `c`, and those in it.
+static SETTINGS: [&Constructor; 4] = [&MASTER, &DB, &PROTOCOLS, &PB];
+
+/// What stands for an option that was not given, as Lua writes it.
+fn default(option: &OptionSpec) -> String {
+    match option.default {
+        Default::Required => "required".into(),
+        Default::None => "`None`".into(),
+        Default::Empty => "`{}`".into(),
+        Default::Bool(flag) => format!("`{flag}`"),
+        Default::Integer(number) => format!("`{number}`"),
+        Default::Seconds(seconds) => format!("`{seconds}`"),
+        Default::Text(text) => format!("`{text:?}`"),
+        Default::Derived(text) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::definition::options::{BUILDER_CONFIG, CONSTRUCTORS, LOCAL_WORKER, WORKER};
+
+    fn compare(file: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            fs::create_dir_all(path.parent().expect("the file is in a folder"))
+                .expect("the folder can be made");
+            fs::write(&path, text).expect("the file can be written");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == text,
+            "{file} is not what the table of options says; set UPDATE_GENERATED=1 to write it"
+        );
+    }
+
+    #[test]
+    fn the_page_of_options_is_what_the_table_says() {
+        compare("docs/config.md", &config_md());
+    }
+
+    #[test]
+    fn the_stubs_for_the_editor_are_what_the_table_says() {
+        compare("lua/lunabot.lua", &luals_stubs());
+    }
+
+    #[test]
+    fn each_option_stands_in_both() {
+        let (page, stubs) = (config_md(), luals_stubs());
+        for constructor in CONSTRUCTORS.iter().copied().chain(SETTINGS) {
+            for option in constructor.options() {
+                assert!(
+                    page.contains(&format!("| `{}` |", option.name)),
+                    "{}: {}",
+                    constructor.path(),
+                    option.name
+                );
+                assert!(
+                    stubs.contains(&format!("---@field {}", option.name)),
+                    "{}: {}",
+                    constructor.path(),
+                    option.name
+                );
+            }
+        }
+    }
+
+    /// Typed by hand from Buildbot 4.3.0, so that the table is not its own witness. Name, and default as Lua writes it.
+    const BASE: [(&str, &str); 6] = [
+        ("max_builds", "`None`"),
+        ("notify_on_missing", "`{}`"),
+        ("missing_timeout", "`3600`"),
+        ("properties", "`{}`"),
+        ("defaultProperties", "`{}`"),
+        ("keepalive_interval", "`3600`"),
+    ];
+    const BASE_NOT_YET: [&str; 2] = ["locks", "machine_name"];
+    const BUILDER: [(&str, &str); 8] = [
+        ("workername", "`None`"),
+        ("workernames", "`{}`"),
+        ("builddir", "the name, made safe for a file system"),
+        ("workerbuilddir", "`builddir`"),
+        ("env", "`{}`"),
+        ("properties", "`{}`"),
+        ("defaultProperties", "`{}`"),
+        ("factory", "required"),
+    ];
+    const BUILDER_NOT_YET: [&str; 6] =
+        ["nextWorker", "nextBuild", "canStartBuild", "locks", "collapseRequests", "do_build_if"];
+
+    fn holds(constructor: &Constructor, options: &[(&str, &str)], not_yet: &[&str]) {
+        for (name, written) in options {
+            let option =
+                constructor.option(name).unwrap_or_else(|| panic!("{}: no {name}", constructor.path()));
+            assert_eq!(default(option), *written, "{}: {name}", constructor.path());
+        }
+        for name in not_yet {
+            assert!(
+                constructor.not_yet.contains(name) || constructor.option(name).is_some(),
+                "{}: {name} is unknown",
+                constructor.path()
+            );
+        }
+    }
+
+    #[test]
+    fn names_and_defaults_are_buildbots() {
+        holds(&WORKER, &[("name", "required"), ("password", "required")], &BASE_NOT_YET);
+        holds(&WORKER, &BASE, &[]);
+        holds(&LOCAL_WORKER, &[("name", "required"), ("workdir", "its name")], &BASE_NOT_YET);
+        holds(&LOCAL_WORKER, &BASE, &[]);
+        assert!(LOCAL_WORKER.option("password").is_none(), "a LocalWorker has no password");
+        holds(&BUILDER_CONFIG, &BUILDER, &BUILDER_NOT_YET);
+        assert_eq!(WORKER.positional, ["name", "password"]);
+        assert_eq!(LOCAL_WORKER.positional, ["name", "workdir"]);
+    }
 }

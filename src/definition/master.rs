@@ -32,6 +32,8 @@ pub struct Draft {
     pub listeners: Vec<ListenerDefinition>,
     /// Names of parts that could not be read. They were meant to be there, so that naming one is no second mistake.
     pub unreadable: BTreeSet<String>,
+    /// Whether parts without a known name could not be read. Then a name that is not there may be theirs.
+    pub is_incomplete: bool,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
     /// The configuration's main file, as place of what has no other.
@@ -93,38 +95,44 @@ impl MasterDefinition {
 impl Draft {
     /// A draft from the record of `c`; `problems` are those that reading it found.
     pub fn from_record(record: &Record, mut problems: Vec<Problem>) -> Self {
-        let mut unreadable = BTreeSet::new();
-        Self {
+        let mut lost = Lost::default();
+        let mut draft = Self {
             settings: Settings::from_record(record, &mut problems),
-            workers: parts(record, "workers", &mut problems, &mut unreadable, WorkerDefinition::from_record),
-            builders: parts(
-                record,
-                "builders",
-                &mut problems,
-                &mut unreadable,
-                BuilderDefinition::from_record,
-            ),
+            workers: parts(record, "workers", &mut problems, &mut lost, WorkerDefinition::from_record),
+            builders: parts(record, "builders", &mut problems, &mut lost, BuilderDefinition::from_record),
             schedulers: parts(
                 record,
                 "schedulers",
                 &mut problems,
-                &mut unreadable,
+                &mut lost,
                 SchedulerDefinition::from_record,
             ),
             listeners: listeners(record, &mut problems),
-            unreadable,
-            problems,
+            unreadable: BTreeSet::new(),
+            is_incomplete: false,
+            problems: Vec::new(),
             place: record.place.clone(),
-        }
+        };
+        draft.unreadable = lost.names;
+        draft.is_incomplete = lost.nameless;
+        draft.problems = problems;
+        draft
     }
 }
 
-/// The definitions of a list; the names of those that could not be read go to `unreadable`.
+/// What could not be read.
+#[derive(Default)]
+struct Lost {
+    names: BTreeSet<String>,
+    nameless: bool,
+}
+
+/// The definitions of a list; those that could not be read go to `lost`.
 fn parts<T>(
     record: &Record,
     option: &str,
     problems: &mut Vec<Problem>,
-    unreadable: &mut BTreeSet<String>,
+    lost: &mut Lost,
     read: impl Fn(&Record, &mut Vec<Problem>) -> Option<T>,
 ) -> Vec<T> {
     let Some(Value::Objects(parts)) = record.values.get(option) else { return Vec::new() };
@@ -132,7 +140,12 @@ fn parts<T>(
     for part in parts {
         match (!part.broken).then(|| read(part, problems)).flatten() {
             Some(definition) => out.push(definition),
-            None => unreadable.extend(part.is_given("name").then(|| part.text("name")).flatten()),
+            None => match part.is_given("name").then(|| part.text("name")).flatten() {
+                Some(name) => {
+                    lost.names.insert(name);
+                }
+                None => lost.nameless = true,
+            },
         }
     }
     out

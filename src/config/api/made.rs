@@ -213,7 +213,7 @@ impl Handle {
             let hint = suggest::did_you_mean(&key, names.chain(methods.into_iter().flatten()));
             self.complain(lua, format!("{} has no `{key}`", self.made.label()), hint);
             // It will be called, or read further; neither may hide what follows.
-            return lua.create_userdata(super::dud::Dud).map(Value::UserData);
+            return lua.create_userdata(super::dud::Dud(Rc::clone(&self.session))).map(Value::UserData);
         }
         Ok(Value::Nil)
     }

@@ -87,8 +87,12 @@ impl Master {
             }
             let place = places.get(option.name).cloned().unwrap_or_else(|| session.main());
             let reader = Reader { lua, session, place, label: None, prefix: "c.".into() };
-            if let Some(field) = reader.option(option, &value, &made)? {
-                made.fields.borrow_mut().insert(option.name, field);
+            match reader.option(option, &value, &made)? {
+                Some(field) => {
+                    made.fields.borrow_mut().insert(option.name, field);
+                }
+                None if matches!(option.kind, Kind::Objects(_)) => session.lose(None),
+                None => {}
             }
         }
         made.places.replace(places.clone());
@@ -96,12 +100,12 @@ impl Master {
     }
 }
 
-fn read(lua: &Lua, session: &Session, values: &Table, key: &Value) -> mlua::Result<Value> {
+fn read(lua: &Lua, session: &Rc<Session>, values: &Table, key: &Value) -> mlua::Result<Value> {
     if let Some(name) = known(key) {
         return values.raw_get(name);
     }
     unknown(lua, session, key);
-    lua.create_userdata(Dud).map(Value::UserData)
+    lua.create_userdata(Dud(Rc::clone(session))).map(Value::UserData)
 }
 
 fn write(
@@ -118,6 +122,7 @@ fn write(
         return Ok(());
     };
     if is_dud(&value) {
+        session.lose(None);
         return Ok(());
     }
     places.borrow_mut().insert(name, session.place(lua));

@@ -68,7 +68,7 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
                 format!("there is no `{path}`")
             };
             session.complain(Problem::error(session.place(lua), text).hint(hint));
-            lua.create_userdata(dud::Dud)
+            lua.create_userdata(dud::Dud(Rc::clone(&session)))
         })?
     };
     let fixed = {

@@ -65,11 +65,11 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>, util: &Table) -> mlua::R
                     session.copy(lua, rendered.bytes)?;
                     lua.create_userdata(rendered)
                 }
-                Err(None) => lua.create_userdata(Dud),
+                Err(None) => lua.create_userdata(Dud(Rc::clone(&session))),
                 Err(Some(text)) => {
                     let place = session.place(lua);
                     session.complain(Problem::error(place, format!("util.{name}: {text}")));
-                    lua.create_userdata(Dud)
+                    lua.create_userdata(Dud(Rc::clone(&session)))
                 }
             }
         })?;

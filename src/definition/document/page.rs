@@ -1,0 +1,136 @@
+//! `docs/config.md`.
+
+use std::fmt::Write as _;
+
+use super::{SETTINGS, default, example};
+use crate::definition::options::{CONSTRUCTORS, Constructor, Kind, OptionSpec};
+
+/// Writing to a `String` cannot fail.
+const LAW: &str = "a string takes all that is written to it";
+
+/// The page of all options, as `docs/config.md` holds it.
+pub fn config_md() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page.push_str("\n## Constructors\n");
+    for constructor in CONSTRUCTORS {
+        section(&mut page, constructor);
+    }
+    page.push_str("\n## The configuration itself\n");
+    for constructor in SETTINGS {
+        section(&mut page, constructor);
+    }
+    page.push_str(RENDERABLES);
+    block(&mut page, "renderables");
+    page.push_str(LIMITS);
+    page
+}
+
+fn section(page: &mut String, constructor: &Constructor) {
+    writeln!(page, "\n### `{}`\n\n{}", constructor.path(), constructor.sentence).expect(LAW);
+    if !constructor.positional.is_empty() {
+        let names = constructor.positional.join("`, `");
+        writeln!(page, "\nBy position: `{names}`.").expect(LAW);
+    }
+    page.push_str("\n| option | takes | default | |\n|---|---|---|---|\n");
+    for option in constructor.options() {
+        row(page, option);
+    }
+    if !constructor.not_yet.is_empty() {
+        let names = constructor.not_yet.join("`, `");
+        writeln!(page, "\nKnown from Buildbot and not there yet: `{names}`.").expect(LAW);
+    }
+    block(page, &constructor.path());
+}
+
+fn row(page: &mut String, option: &OptionSpec) {
+    let mut takes = option.kind.words();
+    match option.kind {
+        Kind::Integer { least, most } if most == i64::from(u32::MAX) => {
+            write!(takes, ", at least {least}").expect(LAW);
+        }
+        Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
+        Kind::Seconds { least } if least > 0.0 => write!(takes, ", at least {least}").expect(LAW),
+        _ => {}
+    }
+    if option.nullable {
+        takes.push_str(", or `None`");
+    }
+    let renderable = if option.renderable { " May be [rendered](#texts-that-are-rendered)." } else { "" };
+    let cells = [takes, default(option), format!("{}{renderable}", option.sentence)];
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    writeln!(page, "| `{}` | {} |", option.name, cells.join(" | ")).expect(LAW);
+}
+
+fn block(page: &mut String, path: &str) {
+    if let Some(example) = example::of(path) {
+        writeln!(page, "\n```lua\n{example}```").expect(LAW);
+    }
+}
+
+const INTRODUCTION: &str = r#"# The configuration
+
+<!-- Written by a test from `src/definition/options.rs`; change it there. -->
+
+The configuration of a master is a Lua program, `master.cfg.lua` in the master's folder. It fills the table `c`, which is given, with
+workers, builders and schedulers. If you know Buildbot's `master.cfg`, you know this: names, arguments and defaults are Buildbot's,
+and where one differs, its sentence says so. `lunabot checkconfig` tells all that is wrong with a file, each with its line.
+
+```lua
+local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+c.title = "Hello"
+c.workers = { worker.LocalWorker "bot1" }
+
+local factory = util.BuildFactory()
+factory:addStep(steps.ShellCommand { command = { "echo", "hello" } })
+
+c.builders = { util.BuilderConfig { name = "hello", workernames = { "bot1" }, factory = factory } }
+c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
+```
+
+## How it is written
+
+- **Calls.** A constructor takes the positional arguments of Buildbot's, and then a table of named ones:
+  `worker.Worker("bot", "sesame", { max_builds = 2 })`. Or one table for all: `worker.Worker { "bot", "sesame", max_builds = 2 }`.
+  A single text needs no brackets: `worker.LocalWorker "bot1"`.
+- **`None`** is given, and says what it says in Python: `{ keepalive_interval = None }` turns the option off. `false` means the same
+  wherever an option is not a truth value itself. An option set to `nil` is not given, so it has its default. Note that Lua takes
+  `None` for true in an `if`.
+- **Spans of time** are seconds, fractions allowed.
+- **Lists** are tables: `{ "a", "b" }`. A list with a hole in it (a `nil` between its elements) is an error, since a misspelt name is
+  what makes one.
+- **Order.** Lists, tables of `c` and the steps of a factory are read when the file has ended: what is added later counts.
+- **Names that are not there**, be it a variable, an option or a constructor, are errors with their line and a "did you mean". So are
+  wrong types and values out of range. All of them are told in one run.
+- **What is made and not used** (a worker that no list holds) is a warning.
+- **Modules.** `require "lib.workers"` reads `lib/workers.lua` or `lib/workers/init.lua` below the folder of `master.cfg.lua`, nothing
+  else. `require "buildbot.plugins"` has another name, `lunabot.plugins`.
+- **Editors.** With the Lua language server and `lua/lunabot.lua` as library, names complete and types are checked as you type.
+"#;
+
+const RENDERABLES: &str = r#"
+## Texts that are rendered
+
+Where the tables above say so, a text may be made from the properties of the build.
+
+- `util.Interpolate(format, { keyword = … })`: `%(prop:name)s` is the property `name`, `%(kw:name)s` the keyword `name`, `%%` a percent
+  sign. After the name may stand `:-text` (used if there is no such property), `:~text` (used if it is absent, empty, false or zero) or
+  `:+text` (used if there is one). Without any of these, an absent property is empty text.
+- `util.Property(name, default)`: one property.
+"#;
+
+const LIMITS: &str = r#"
+## What a configuration can do
+
+It is a program, and a guest in the master's process: it may compute, and read.
+
+- There are Lua 5.4's `string`, `table`, `math`, `utf8` and `coroutine`; of `os`: `time`, `date`, `clock`, `difftime` and `getenv`;
+  of `io`: `open` and `lines`, for reading regular files; `dofile`, `loadfile`, and `load` for text. Relative file names begin at the
+  folder of `master.cfg.lua`. Files that were read are watched like the configuration itself.
+- There is nothing that writes a file, starts a program or opens a socket; no compiled Lua, no finalizers (`__gc`), no `debug` but
+  `debug.traceback`.
+- `print` writes to the master's log, `warn` adds a warning to the result.
+- One load may take 5 seconds, 200 million instructions and 256 MiB. What needs more is stopped, told with the line where it was, and
+  does no harm to the master, which keeps the configuration that it has.
+"#;

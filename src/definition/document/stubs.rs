@@ -1,0 +1,205 @@
+//! `lua/lunabot.lua`: types for the Lua language server.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use super::{SETTINGS, default};
+use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, OptionSpec};
+
+/// Writing to a `String` cannot fail.
+const LAW: &str = "a string takes all that is written to it";
+
+/// The types for editors, as `lua/lunabot.lua` holds them.
+pub fn luals_stubs() -> String {
+    let mut out = HEAD.to_owned();
+    for settings in SETTINGS.iter().rev() {
+        fields(&mut out, &class_name(settings), settings);
+    }
+    for constructor in CONSTRUCTORS {
+        fields(&mut out, &class_name(constructor), constructor);
+    }
+    let modules: BTreeSet<&str> = CONSTRUCTORS.iter().map(|constructor| constructor.module).collect();
+    for module in &modules {
+        writeln!(out, "---@class lunabot.module.{module}\nlocal {module} = {{}}\n").expect(LAW);
+        for constructor in CONSTRUCTORS.iter().filter(|constructor| constructor.module == *module) {
+            function(&mut out, constructor);
+        }
+        if *module == "util" {
+            out.push_str(RENDERABLES);
+        }
+    }
+    out.push_str("---@class lunabot.plugins\n");
+    for module in &modules {
+        writeln!(out, "---@field {module} lunabot.module.{module}").expect(LAW);
+    }
+    out.push_str(TAIL);
+    out
+}
+
+/// The class of a table of options.
+fn class_name(constructor: &Constructor) -> String {
+    format!("lunabot.options.{}", constructor.name)
+}
+
+fn fields(out: &mut String, class: &str, constructor: &Constructor) {
+    writeln!(out, "---{}\n---@class {class}", constructor.sentence).expect(LAW);
+    for option in constructor.options() {
+        // By position it may stand in the same table without its name.
+        let is_optional = !matches!(option.default, Default::Required)
+            || constructor.positional.contains(&option.name)
+            || constructor.class == Class::Settings;
+        let mark = if is_optional { "?" } else { "" };
+        let default = match option.default {
+            Default::Required => String::new(),
+            _ => format!(" Default: {}.", default(option)),
+        };
+        writeln!(out, "---@field {}{mark} {} {}{default}", option.name, lua_type(option), option.sentence)
+            .expect(LAW);
+    }
+    for (index, name) in (1..).zip(constructor.positional) {
+        if let Some(option) = constructor.option(name) {
+            let element = match option.kind {
+                // The elements of the table are the list.
+                Kind::Objects(class) => made(class).to_owned(),
+                _ => lua_type(option),
+            };
+            writeln!(out, "---@field [{index}]? {element} The same as `{name}`.").expect(LAW);
+        }
+    }
+    out.push('\n');
+}
+
+fn function(out: &mut String, constructor: &Constructor) {
+    let class = class_name(constructor);
+    let returned = made(constructor.class);
+    writeln!(out, "---{}", constructor.sentence).expect(LAW);
+    let positional: Vec<&OptionSpec> =
+        constructor.positional.iter().filter_map(|name| constructor.option(name)).collect();
+    if let [first, rest @ ..] = &*positional {
+        writeln!(out, "---@overload fun(options: {class}): {returned}").expect(LAW);
+        if rest.iter().any(|option| !matches!(option.default, Default::Required)) || rest.is_empty() {
+            // What is not needed by position may give its place to the table of named options.
+            let required: Vec<String> = positional
+                .iter()
+                .filter(|option| matches!(option.default, Default::Required))
+                .map(|option| format!("{}: {}", option.name, lua_type(option)))
+                .collect();
+            let given = if required.is_empty() {
+                format!("{}: {}", first.name, lua_type(first))
+            } else {
+                required.join(", ")
+            };
+            writeln!(out, "---@overload fun({given}, options?: {class}): {returned}").expect(LAW);
+        }
+        for option in &positional {
+            let mark = if matches!(option.default, Default::Required) { "" } else { "?" };
+            writeln!(out, "---@param {}{mark} {} {}", option.name, lua_type(option), option.sentence)
+                .expect(LAW);
+        }
+        writeln!(out, "---@param options? {class}").expect(LAW);
+        let names = constructor.positional.join(", ");
+        writeln!(
+            out,
+            "---@return {returned}\nfunction {}.{}({names}, options) end\n",
+            constructor.module, constructor.name
+        )
+        .expect(LAW);
+    } else {
+        writeln!(
+            out,
+            "---@param options {class}\n---@return {returned}\nfunction {}.{}(options) end\n",
+            constructor.module, constructor.name
+        )
+        .expect(LAW);
+    }
+}
+
+/// The class of what is made.
+const fn made(class: Class) -> &'static str {
+    match class {
+        Class::Worker => "lunabot.Worker",
+        Class::Builder => "lunabot.Builder",
+        Class::Factory => "lunabot.Factory",
+        Class::Step => "lunabot.Step",
+        Class::Scheduler => "lunabot.Scheduler",
+        Class::Settings => "table",
+    }
+}
+
+fn lua_type(option: &OptionSpec) -> String {
+    let text = if option.renderable { "string|lunabot.Renderable" } else { "string" };
+    let list = if option.renderable { "(string|lunabot.Renderable)[]" } else { "string[]" };
+    let mut types = match option.kind {
+        Kind::Text | Kind::Secret => text.to_owned(),
+        Kind::Port => "integer|string".to_owned(),
+        Kind::Bool => "boolean".to_owned(),
+        Kind::Integer { .. } => "integer".to_owned(),
+        Kind::Seconds { .. } => "number".to_owned(),
+        Kind::Texts | Kind::Command => format!("{text}|{list}"),
+        Kind::Properties => "table<string, any>".to_owned(),
+        Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
+        Kind::Outcomes => "table<integer, string|integer>".to_owned(),
+        Kind::Record(constructor) => class_name(constructor),
+        Kind::Object(class) => made(class).to_owned(),
+        Kind::Objects(class) => format!("{}[]", made(class)),
+    };
+    if option.nullable {
+        types.push_str("|lunabot.None|false");
+    }
+    types
+}
+
+const HEAD: &str = r"---@meta lunabot
+-- Types of a configuration, for the Lua language server. Written by a test from `src/definition/options.rs`.
+
+---The value that says `None`: no limit, no text, never.
+---@class lunabot.None
+None = {}
+
+---A text that is made from the properties of a build.
+---@class lunabot.Renderable
+
+---@class lunabot.Worker
+---@field name string
+---@class lunabot.Builder
+---@field name string
+---@class lunabot.Scheduler
+---@field name string
+---@class lunabot.Step
+
+---@class lunabot.Factory
+local Factory = {}
+
+---Adds a step at the end.
+---@param step lunabot.Step
+function Factory:addStep(step) end
+
+---Adds steps at the end.
+---@param steps lunabot.Step[]
+function Factory:addSteps(steps) end
+
+";
+
+const RENDERABLES: &str = r"---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword.
+---@param format string
+---@param keywords? table<string, string|number|lunabot.Renderable>
+---@return lunabot.Renderable
+function util.Interpolate(format, keywords) end
+
+---One property of the build.
+---@param name string
+---@param default? any What stands for it if it is not set.
+---@return lunabot.Renderable
+function util.Property(name, default) end
+
+";
+
+const TAIL: &str = r#"
+---@type lunabot.options.c
+c = {}
+
+---@overload fun(name: "buildbot.plugins"): lunabot.plugins
+---@overload fun(name: "lunabot.plugins"): lunabot.plugins
+---@param name string
+---@return any
+function require(name) end
+"#;
