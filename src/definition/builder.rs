@@ -1,6 +1,9 @@
 //! A builder, as the operator defined it: which steps, on which workers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     definition::{
@@ -50,10 +53,12 @@ impl BuilderDefinition {
         if names.is_empty() {
             complain("no worker is named; give `workername` or `workernames`".into());
         }
-        let mut worker_names = Vec::new();
+        let mut worker_names = Vec::with_capacity(names.len());
+        // A farm has thousands of workers, and a builder may name them all.
+        let mut seen = HashSet::new();
         for text in names {
             match WorkerName::new(&text) {
-                Ok(worker) if !worker_names.contains(&worker) => worker_names.push(worker),
+                Ok(worker) if seen.insert(worker.clone()) => worker_names.push(worker),
                 Ok(_) => {}
                 Err(error) => complain(format!("worker {text:?}: {error}")),
             }
