@@ -60,7 +60,7 @@ type Taken<T> = mlua::Result<Result<T, Wrong>>;
 /// Passes a reason on, and leaves an end by the limits to `?`.
 macro_rules! taken {
     ($value:expr) => {
-        match $value? {
+        match $value {
             Ok(value) => value,
             Err(wrong) => return Ok(Err(wrong)),
         }
@@ -165,7 +165,7 @@ impl Reader<'_> {
             (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
                 Some(number) if (least..=most).contains(&number) => number,
                 Some(number) => {
-                    return because(format!("takes a whole number from {least} to {most}, not {number}"));
+                    return Ok(because(format!("takes a whole number from {least} to {most}, not {number}")));
                 }
                 None => return Ok(Err(Wrong::Kind)),
             })),
@@ -176,12 +176,14 @@ impl Reader<'_> {
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
                 let mut texts = Vec::new();
-                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
-                    match text(&element, spec.renderable, bytes)? {
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+                    match text(&element, spec.renderable, bytes) {
                         Ok(text) => texts.push(text),
                         Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
-                        Err(Wrong::Because(reason)) => return because(format!("element {index} {reason}")),
-                        Err(_) => return because(wrong_element(spec.kind, index, &element)),
+                        Err(Wrong::Because(reason)) => {
+                            return Ok(because(format!("element {index} {reason}")));
+                        }
+                        Err(_) => return Ok(because(wrong_element(spec.kind, index, &element))),
                     }
                     self.within(*bytes)?;
                 }
@@ -197,8 +199,8 @@ impl Reader<'_> {
                 Ok((PropertyValue::Array(list), _)) if list.is_empty() => {
                     plain(V::Properties(BTreeMap::new()))
                 }
-                Ok(_) => because("takes a table of names and values, not a list".into()),
-                Err(why) => because(why),
+                Ok(_) => Ok(because("takes a table of names and values, not a list".into())),
+                Err(why) => Ok(because(why)),
             },
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
             (Kind::Outcomes, Value::Table(table)) => outcomes(table),
@@ -206,7 +208,7 @@ impl Reader<'_> {
                 let shape = Shape::of(table)?;
                 let made = Rc::new(Made::new(constructor, self.place.clone()));
                 if let Some(index) = shape.numbered.keys().next() {
-                    return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+                    return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
                 }
                 let inner = Reader {
                     lua: self.lua,
@@ -224,7 +226,7 @@ impl Reader<'_> {
             },
             (Kind::Objects(class), Value::Table(table)) => {
                 let mut parts = Vec::new();
-                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
                     match part(&element, class) {
                         Some(part) => parts.push(part),
                         None if is_dud(&element) => {}
@@ -238,9 +240,11 @@ impl Reader<'_> {
                 }
                 Ok(Ok(Field::Parts(parts)))
             }
-            (Kind::Objects(class), value) if part(value, class).is_some() => {
-                because(format!("takes {}, not {}; put it into braces", spec.kind.words(), describe(value)))
-            }
+            (Kind::Objects(class), value) if part(value, class).is_some() => Ok(because(format!(
+                "takes {}, not {}; put it into braces",
+                spec.kind.words(),
+                describe(value)
+            ))),
             _ => Ok(Err(Wrong::Kind)),
         }
     }
@@ -248,15 +252,15 @@ impl Reader<'_> {
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
         let shape = Shape::of(table)?;
         if let Some(index) = shape.numbered.keys().next() {
-            return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+            return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
         }
         if let Some(odd) = shape.odd.first() {
-            return because(format!("takes {}; it has {odd} as key", spec.kind.words()));
+            return Ok(because(format!("takes {}; it has {odd} as key", spec.kind.words())));
         }
         let mut variables = BTreeMap::new();
         for (name, value) in shape.named {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return because(format!("holds {name:?}, which is no name of a variable"));
+                return Ok(because(format!("holds {name:?}, which is no name of a variable")));
             }
             *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
             let variable = match &value {
@@ -264,16 +268,16 @@ impl Reader<'_> {
                 value if is_dud(value) => return Ok(Err(Wrong::Told)),
                 Value::Table(table) => {
                     let mut texts = Vec::new();
-                    for element in taken!(list(table, Kind::Texts)) {
+                    for element in taken!(list(table, Kind::Texts)?) {
                         texts.push(taken!(text(&element, spec.renderable, bytes)));
                     }
                     EnvironmentValue::Joined(texts)
                 }
-                value => match text(value, spec.renderable, bytes)? {
+                value => match text(value, spec.renderable, bytes) {
                     Ok(text) => EnvironmentValue::Set(text),
-                    Err(Wrong::Because(reason)) => return because(format!("variable `{name}` {reason}")),
+                    Err(Wrong::Because(reason)) => return Ok(because(format!("variable `{name}` {reason}"))),
                     Err(_) => {
-                        return because(format!("variable `{name}` takes text, not {}", describe(value)));
+                        return Ok(because(format!("variable `{name}` takes text, not {}", describe(value))));
                     }
                 },
             };
@@ -298,8 +302,8 @@ fn is_vital(spec: &OptionSpec) -> bool {
     matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
 }
 
-fn because<T>(reason: String) -> Taken<T> {
-    Ok(Err(Wrong::Because(reason)))
+fn because<T>(reason: String) -> Result<T, Wrong> {
+    Err(Wrong::Because(reason))
 }
 
 fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
@@ -309,30 +313,30 @@ fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
 fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     match Shape::of(table)?.into_list() {
         Ok(list) => Ok(Ok(list)),
-        Err(why) => because(format!("takes {}; {why}", kind.words())),
+        Err(why) => Ok(because(format!("takes {}; {why}", kind.words()))),
     }
 }
 
-fn utf8(text: &LuaString, bytes: &mut usize) -> Taken<String> {
+fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     match text.to_str() {
         Ok(text) => {
             *bytes = bytes.saturating_add(text.len() + VALUE_BYTES);
-            Ok(Ok(text.to_owned()))
+            Ok(text.to_owned())
         }
         Err(_) => because("is text that is not UTF-8".into()),
     }
 }
 
-fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Taken<Text> {
+fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
     if let Value::String(text) = value {
-        return Ok(Ok(Text::Plain(taken!(utf8(text, bytes)))));
+        return utf8(text, bytes).map(Text::Plain);
     }
     match rendered(value) {
         Some(rendered) if renderable => {
             *bytes = bytes.saturating_add(rendered.bytes);
-            Ok(Ok(Text::Rendered(rendered.renderable.clone())))
+            Ok(Text::Rendered(rendered.renderable.clone()))
         }
-        _ => Ok(Err(Wrong::Kind)),
+        _ => Err(Wrong::Kind),
     }
 }
 
@@ -379,28 +383,34 @@ fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
 fn outcomes(table: &mlua::Table) -> Taken<Field> {
     let shape = Shape::of(table)?;
     if let Some(name) = shape.named.keys().next() {
-        return because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code"));
+        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
     }
     if let Some(odd) = shape.odd.first() {
-        return because(format!("takes a table of exit codes and outcomes; {odd} is no exit code"));
+        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
     }
     let mut outcomes = BTreeMap::new();
     for (code, value) in shape.numbered {
         let Ok(code) = i32::try_from(code) else {
-            return because(format!("takes a table of exit codes and outcomes; {code} is no exit code"));
+            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
         };
         let word = match &value {
             Value::String(word) => word.to_string_lossy(),
             // Buildbot's constants are numbers.
-            Value::Integer(number) => match i32::try_from(*number)
-                .ok()
-                .and_then(|n| Outcome::try_from(n).ok())
-            {
-                Some(outcome) => outcome.word().to_owned(),
-                None => return because(format!("has {number} for exit code {code}, which is no outcome")),
-            },
+            Value::Integer(number) => {
+                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
+                    Some(outcome) => outcome.word().to_owned(),
+                    None => {
+                        return Ok(because(format!(
+                            "has {number} for exit code {code}, which is no outcome"
+                        )));
+                    }
+                }
+            }
             other => {
-                return because(format!("has {} for exit code {code}, which is no outcome", describe(other)));
+                return Ok(because(format!(
+                    "has {} for exit code {code}, which is no outcome",
+                    describe(other)
+                )));
             }
         };
         outcomes.insert(code, word);

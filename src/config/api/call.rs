@@ -50,7 +50,7 @@ pub(super) fn construct(
         let takes = match constructor.positional {
             [] => "its options by name only".to_owned(),
             [one] => format!("one argument by position (`{one}`)"),
-            names => format!("{most} arguments by position (`{}`)", names.join("`, `")),
+            several => format!("{most} arguments by position (`{}`)", several.join("`, `")),
         };
         faults.push(format!("takes {takes}, not {}", last + 1));
         // What was meant for the missing ones may be among them.
