@@ -5,7 +5,10 @@
 //!   secret.
 //! - What is copied is counted, since it leaves the interpreter and its memory limit.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use mlua::{Lua, LuaString, Value};
 
@@ -15,20 +18,19 @@ use super::{
         made::{Field, Made, handle, is_none},
         render::rendered,
     },
+    json::json,
+    scalar::{seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
 };
 use crate::{
     definition::{
         EnvironmentValue, Problem, Text,
-        options::{Class, Default, Kind, LONGEST_SECONDS, OptionSpec},
+        options::{Class, Default, Kind, OptionSpec},
         record, suggest,
     },
     model::{Outcome, Place, PropertyValue, Secret},
 };
-
-/// Tables nested in tables: more is a table that holds itself.
-const MOST_DEPTH: usize = 32;
 
 /// What stands beside each value: keys, pointers, lengths.
 const VALUE_BYTES: usize = 64;
@@ -46,7 +48,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Why a value cannot be taken, after "`max_builds` takes a whole number, ".
-enum Wrong {
+pub(super) enum Wrong {
     /// It was told, or it follows from what was told.
     Told,
     /// It is of another kind.
@@ -77,6 +79,9 @@ impl Reader<'_> {
     /// Reads options by name into `made`, and tells which are missing.
     pub(super) fn options(&self, made: &Made, given: BTreeMap<String, Value>) -> mlua::Result<()> {
         let constructor = made.constructor;
+        // Then what is missing was meant to be there.
+        let is_told = made.broken.get();
+        let names: BTreeSet<String> = given.keys().cloned().collect();
         for (name, value) in given {
             match constructor.option(&name) {
                 Some(spec) => match self.option(spec, &value, made)? {
@@ -94,14 +99,15 @@ impl Reader<'_> {
                 }
                 None => {
                     let known = constructor.options().map(|option| option.name);
-                    let hint = suggest::did_you_mean(&name, known.chain(constructor.not_yet.iter().copied()));
+                    let near = suggest::nearest(&name, known.chain(constructor.not_yet.iter().copied()));
+                    let hint = near.map(|near| format!("did you mean `{}{near}`?", self.prefix));
                     self.complain(&format!("unknown option `{}{name}`", self.prefix), hint);
                 }
             }
         }
         let required = constructor.options().filter(|option| matches!(option.default, Default::Required));
         for spec in required {
-            if !made.fields.borrow().contains_key(spec.name) && !made.broken.get() {
+            if !is_told && !names.contains(spec.name) && !made.fields.borrow().contains_key(spec.name) {
                 self.complain(&format!("`{}{}` is missing", self.prefix, spec.name), None);
                 made.broken.set(true);
             }
@@ -346,40 +352,6 @@ fn part(value: &Value, class: Class) -> Option<Rc<Made>> {
         .map(|handle| Rc::clone(&handle.made))
 }
 
-/// A whole number, be it written `2` or `2.0`.
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::Integer(number) => Some(*number),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "checked: whole, and within what an i64 holds exactly"
-        )]
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
-        _ => None,
-    }
-}
-
-fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
-    let number = match value {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "far beyond the longest span where it begins to matter"
-        )]
-        Value::Integer(number) => *number as f64,
-        Value::Number(number) => *number,
-        _ => return Err(Wrong::Kind),
-    };
-    if number.is_nan() {
-        Err(Wrong::Because("takes a number of seconds, not NaN".into()))
-    } else if number < least {
-        Err(Wrong::Because(format!("takes at least {least} seconds, not {number}")))
-    } else if number > LONGEST_SECONDS {
-        Err(Wrong::Because(format!("takes at most {LONGEST_SECONDS} seconds (a century), not {number}")))
-    } else {
-        Duration::try_from_secs_f64(number).map_err(|_| Wrong::Kind)
-    }
-}
-
 fn outcomes(table: &mlua::Table) -> Taken<Field> {
     let shape = Shape::of(table)?;
     if let Some(name) = shape.named.keys().next() {
@@ -416,88 +388,4 @@ fn outcomes(table: &mlua::Table) -> Taken<Field> {
         outcomes.insert(code, word);
     }
     Ok(Ok(Field::Plain(record::Value::Outcomes(outcomes))))
-}
-
-/// A value as JSON can hold it, and what it takes in memory; or why it cannot be held, after the option's name.
-pub(super) fn json(
-    lua: &Lua,
-    session: &Rc<Session>,
-    value: &Value,
-) -> mlua::Result<Result<(PropertyValue, usize), String>> {
-    let mut bytes = 0;
-    let value = nested(lua, session, value, "", 0, &mut bytes)?;
-    Ok(value.map(|value| (value, bytes)))
-}
-
-fn nested(
-    lua: &Lua,
-    session: &Rc<Session>,
-    value: &Value,
-    path: &str,
-    depth: usize,
-    bytes: &mut usize,
-) -> mlua::Result<Result<PropertyValue, String>> {
-    let at = |path: &str| if path.is_empty() { String::new() } else { format!(" at `{path}`") };
-    let refuse = |why: &str| Ok(Err(format!("holds {why}{}", at(path))));
-    *bytes = bytes.saturating_add(VALUE_BYTES);
-    // One table may stand in many places, and be copied for each.
-    session.copy(lua, VALUE_BYTES)?;
-    if depth > MOST_DEPTH {
-        return refuse("tables nested too deeply, or a table that holds itself,");
-    }
-    Ok(Ok(match value {
-        value if is_none(value) => PropertyValue::Null,
-        Value::Boolean(flag) => PropertyValue::Bool(*flag),
-        Value::Integer(number) => PropertyValue::from(*number),
-        Value::Number(number) => match serde_json::Number::from_f64(*number) {
-            Some(number) => PropertyValue::Number(number),
-            None => return refuse(&format!("the number {number}, which JSON cannot hold,")),
-        },
-        Value::String(text) => match text.to_str() {
-            Ok(text) => {
-                *bytes = bytes.saturating_add(text.len());
-                session.copy(lua, text.len())?;
-                PropertyValue::String(text.to_owned())
-            }
-            Err(_) => return refuse("text that is not UTF-8"),
-        },
-        Value::Table(table) => {
-            let shape = Shape::of(table)?;
-            if let Some(odd) = shape.odd.first() {
-                return refuse(&format!("a table with {odd} as key"));
-            }
-            if shape.named.is_empty() {
-                let list = match shape.into_list() {
-                    Ok(list) => list,
-                    Err(why) => return Ok(Err(format!("holds a list{}; {why}", at(path)))),
-                };
-                let mut out = Vec::new();
-                for (index, element) in (1..).zip(&list) {
-                    let path = format!("{path}[{index}]");
-                    match nested(lua, session, element, &path, depth + 1, bytes)? {
-                        Ok(value) => out.push(value),
-                        Err(why) => return Ok(Err(why)),
-                    }
-                }
-                PropertyValue::Array(out)
-            } else if shape.numbered.is_empty() {
-                let mut out = serde_json::Map::new();
-                for (name, element) in shape.named {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    match nested(lua, session, &element, &path, depth + 1, bytes)? {
-                        Ok(value) => {
-                            session.copy(lua, name.len())?;
-                            *bytes = bytes.saturating_add(name.len());
-                            out.insert(name, value);
-                        }
-                        Err(why) => return Ok(Err(why)),
-                    }
-                }
-                PropertyValue::Object(out)
-            } else {
-                return refuse("a table that is a list and has names as well");
-            }
-        }
-        other => return refuse(&describe(other)),
-    }))
 }

@@ -46,7 +46,10 @@ pub(super) fn run(
     };
     let mut draft = match record {
         Some(record) => {
-            unlisted(&session);
+            if session.is_well() {
+                // What is used nowhere may be so because of what is wrong.
+                unlisted(&session);
+            }
             Draft::from_record(&record, session.take_problems())
         }
         None => broken_off(&session),
@@ -174,8 +177,21 @@ fn complain(session: &Session, error: &Error) {
         .and_then(|(_, rest)| rest.split_once('\''))
         .is_some_and(|(name, _)| session.is_undefined(name, &place));
     if !names_undefined {
-        let text: String = text.chars().take(SHOWN).collect();
-        session.complain(Problem::error(place, text));
+        let hint = text
+            .ends_with("near '['")
+            .then(|| "lists are written with braces: `{ \"a\", \"b\" }`".to_owned());
+        let text: String = named(text).chars().take(SHOWN).collect();
+        session.complain(Problem::error(place, text).hint(hint));
+    }
+}
+
+/// An error may be any value, and Lua shows some by their address, which says nothing.
+fn named(text: &str) -> &str {
+    match text.split_once(": 0x").map(|(kind, _)| kind) {
+        Some("table") => "a table was raised as error",
+        Some("function") => "a function was raised as error",
+        Some("thread") => "a coroutine was raised as error",
+        _ => text,
     }
 }
 

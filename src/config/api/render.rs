@@ -11,7 +11,7 @@ use mlua::{Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, UserDa
 use super::dud::{Dud, is_dud};
 use crate::{
     config::{
-        field::json,
+        json::json,
         session::Session,
         shape::{self, Shape},
     },

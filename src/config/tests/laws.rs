@@ -259,6 +259,22 @@ end",
 }
 
 #[tokio::test]
+async fn a_long_file_name_is_told_whole() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let name = format!("{}.lua", "a-long-name-".repeat(8));
+    let path = folder.path().join(&name);
+    for (text, told) in [
+        ("\nlocal x = nil + 1", "attempt to perform arithmetic on a nil value"),
+        ("\nlocal x = = 1", "unexpected symbol near '='"),
+        ("\nerror 'raised'", "raised"),
+    ] {
+        fs::write(&path, text).expect("there is room for a file");
+        let problems = load_file(&path).await.draft.problems;
+        assert_eq!(problems[0].to_string(), format!("{name}:2: {told}"));
+    }
+}
+
+#[tokio::test]
 async fn only_what_reads_is_there() {
     for (text, told) in [
         (
