@@ -168,13 +168,6 @@ impl Piece {
     fn parse(hole: &str, keywords: &BTreeMap<String, Text>) -> Result<Self, FormatError> {
         let (selector, rest) = hole.split_once(':').ok_or_else(|| FormatError::Selector(hole.to_owned()))?;
         let (name, form) = rest.split_once(':').map_or((rest, None), |(name, form)| (name, Some(form)));
-        let form = match form.map(|form| (form.get(..1), form.get(1..).unwrap_or_default().to_owned())) {
-            None => Form::Plain,
-            Some((Some("-"), text)) => Form::IfAbsent(text),
-            Some((Some("~"), text)) => Form::IfEmpty(text),
-            Some((Some("+"), text)) => Form::IfPresent(text),
-            Some(_) => return Err(FormatError::Selector(hole.to_owned())),
-        };
         let filling = match selector {
             "prop" => Filling::Property(name.to_owned()),
             "kw" => {
@@ -182,6 +175,13 @@ impl Piece {
                 Filling::Keyword(Box::new(text.clone()))
             }
             other => return Err(FormatError::Selector(other.to_owned())),
+        };
+        let form = match form.map(|form| (form.get(..1), form.get(1..).unwrap_or_default().to_owned())) {
+            None => Form::Plain,
+            Some((Some("-"), text)) => Form::IfAbsent(text),
+            Some((Some("~"), text)) => Form::IfEmpty(text),
+            Some((Some("+"), text)) => Form::IfPresent(text),
+            Some(_) => return Err(FormatError::Selector(hole.to_owned())),
         };
         Ok(Self::Hole { filling, form })
     }
@@ -200,9 +200,10 @@ impl Piece {
             Filling::Keyword(_) => "",
         };
         match (form, filled) {
-            (Form::IfAbsent(text) | Form::IfEmpty(text), None) => Ok(text.clone()),
             (Form::IfEmpty(text), Some(value)) if is_empty(&value) => Ok(text.clone()),
-            (Form::IfPresent(text), Some(_)) => Ok(text.clone()),
+            (Form::IfAbsent(text) | Form::IfEmpty(text), None) | (Form::IfPresent(text), Some(_)) => {
+                Ok(text.clone())
+            }
             (Form::Plain | Form::IfPresent(_), None) => Ok(String::new()),
             (Form::Plain | Form::IfAbsent(_) | Form::IfEmpty(_), Some(value)) => text_of(name, &value),
         }
