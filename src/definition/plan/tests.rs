@@ -7,10 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        Command, DatabaseDefinition, EnvironmentValue, SchedulerKind, ShellCommand, StepDefinition, StepKind,
-        Text, WorkerKind, listener::Protocol,
+        DatabaseDefinition, EnvironmentValue, SchedulerKind, StepDefinition, Text, WorkerKind,
+        listener::Protocol,
+        options::SHELL_COMMAND,
+        record::{self, Record},
     },
-    model::{BuilderName, Outcome, Place, PropertyValue, SchedulerName, Secret, WorkerName},
+    model::{BuilderName, Place, PropertyValue, SchedulerName, Secret, WorkerName},
 };
 
 fn place() -> impl Strategy<Value = Place> {
@@ -66,30 +68,20 @@ fn environment() -> impl Strategy<Value = BTreeMap<String, EnvironmentValue>> {
 }
 
 fn step() -> impl Strategy<Value = StepDefinition> {
-    ("[a-c]", "[a-c]", any::<[bool; 3]>(), seconds(), environment(), place()).prop_map(
-        |(name, command, [halt, log, always], timeout, env, place)| StepDefinition {
-            name,
-            kind: StepKind::Shell(ShellCommand {
-                command: Command::Shell(Text::Plain(command)),
-                workdir: "build".into(),
-                env,
-                timeout,
-                max_time: None,
-                sigterm_time: None,
-                interrupt_signal: "KILL".into(),
-                want_stdout: true,
-                want_stderr: true,
-                log_environ: log,
-                initial_stdin: None,
-                decode_rc: BTreeMap::from([(0, Outcome::Success)]),
-            }),
-            halt_on_failure: halt,
-            flunk_on_failure: true,
-            flunk_on_warnings: false,
-            warn_on_failure: false,
-            warn_on_warnings: true,
-            always_run: always,
-            place,
+    ("[a-c]", "[a-c]", any::<[bool; 4]>(), seconds(), environment(), place()).prop_map(
+        |(name, command, [halt, flunk, log, always], timeout, env, place)| {
+            let mut record = Record::new(&SHELL_COMMAND, place);
+            record.values = BTreeMap::from([
+                ("name", record::Value::Text(Text::Plain(name))),
+                ("command", record::Value::Text(Text::Plain(command))),
+                ("haltOnFailure", record::Value::Bool(halt)),
+                ("flunkOnFailure", record::Value::Bool(flunk)),
+                ("logEnviron", record::Value::Bool(log)),
+                ("alwaysRun", record::Value::Bool(always)),
+                ("timeout", timeout.map_or(record::Value::None, record::Value::Seconds)),
+                ("env", record::Value::Environment(env)),
+            ]);
+            StepDefinition::from_record(&record, &mut Vec::new()).expect("the options are good")
         },
     )
 }
