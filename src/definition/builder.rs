@@ -20,7 +20,7 @@ use crate::{
 pub struct BuilderDefinition {
     /// Its name, unique in the master.
     pub name: BuilderName,
-    /// The workers that may run its builds, in the order written, each once.
+    /// The workers that may run its builds, in the order of their names, each once.
     pub worker_names: Vec<WorkerName>,
     /// Its steps. Shared: a running build keeps those that it began with.
     pub steps: Arc<[StepDefinition]>,
@@ -63,6 +63,8 @@ impl BuilderDefinition {
                 Err(error) => complain(format!("worker {text:?}: {error}")),
             }
         }
+        // Their order means nothing, and Lua's `pairs` gives another one at each load.
+        worker_names.sort();
         let worker_build_dir = record
             .text("workerbuilddir")
             .or_else(|| record.text("builddir"))
