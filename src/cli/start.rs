@@ -29,6 +29,7 @@ pub(super) async fn run(dir: &Path, format: LogFormat, level: &str) -> Result<Ex
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     logging::start(&folder, format, level)?;
+    raise_open_files();
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
@@ -90,6 +91,21 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
                 warn!("SIGHUP is heard, but this version cannot reload: restart the master to apply a changed file");
             }
         }
+    }
+}
+
+/// Each worker is an open file, and the usual soft limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    // Beyond this no farm goes, and commands that close all files they might have would take long.
+    const ENOUGH: u64 = 262_144;
+    limit.current = Some(limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH)));
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
     }
 }
 

@@ -18,4 +18,5 @@ pub mod start;
 
 pub use folder::{FolderError, FolderLock, MasterFolder};
 pub use handle::{MasterHandle, RequestError, StopMode};
+pub use reconfig::PrepareError;
 pub use start::{Master, StartError, start};

@@ -13,13 +13,16 @@ use tracing::error;
 
 use crate::{
     definition::{
-        Cost, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind, WorkerDefinition,
-        plan::Transition,
+        Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
+        WorkerDefinition, listener::Protocol, plan::Transition,
     },
     model::{SchedulerName, Timestamp, WorkerName},
     scheduler::periodic,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
-    worker::{LocalWorkers, Roster},
+    worker::{
+        LocalWorkers, Roster,
+        listener::{self, BindError, Bound, Gate, Serving},
+    },
 };
 
 /// The parts that a configuration has running.
@@ -29,6 +32,19 @@ pub(super) struct Parts {
     pub(super) roster: watch::Sender<Arc<Roster>>,
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
+    pub(super) gate: Gate,
+    pub(super) listeners: HashMap<Protocol, Serving>,
+}
+
+/// Why a plan cannot be carried out. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The database does not take the configuration.
+    #[error("cannot write the configuration to the database")]
+    Store(#[from] StoreError),
 }
 
 /// A Periodic scheduler that runs.
@@ -44,6 +60,7 @@ pub(super) struct Prepared {
     new: Arc<MasterDefinition>,
     roster: Roster,
     rows: PreparedGeneration,
+    ports: Vec<(Protocol, Option<Bound>)>,
 }
 
 /// What a commit has told to end.
@@ -61,22 +78,34 @@ impl Parts {
         &self,
         plan: ReconfigPlan,
         new: MasterDefinition,
-    ) -> Result<Prepared, StoreError> {
+    ) -> Result<Prepared, PrepareError> {
+        let ports = plan.listeners.iter().map(port).collect::<Result<_, BindError>>()?;
         let roster = Roster::new(&new);
         let rows = self.store.prepare_generation(GenerationRows::from(&new), Timestamp::now()).await?;
-        Ok(Prepared { plan, new: Arc::new(new), roster, rows })
+        Ok(Prepared { plan, new: Arc::new(new), roster, rows, ports })
     }
 
     /// Makes the new configuration the one that runs. Fails only if the database does not take it: then all is as
     /// before.
     pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<Retired, StoreError> {
-        let Prepared { plan, new, roster, rows } = prepared;
+        let Prepared { plan, new, roster, rows, ports } = prepared;
         rows.commit().await?;
         self.roster.send_replace(Arc::new(roster));
         self.definition.send_replace(new);
         let mut retired = Retired { workers: Vec::new(), restarted: Vec::new(), schedulers: Vec::new() };
         for transition in &plan.workers {
             self.change_worker(transition, &mut retired);
+        }
+        for (protocol, bound) in ports {
+            let new = bound.map(|bound| bound.serve(self.gate.clone()));
+            let old = match new {
+                Some(new) => self.listeners.insert(protocol, new),
+                None => self.listeners.remove(&protocol),
+            };
+            // Those who came by the old port stay.
+            if let Some(old) = old {
+                old.close();
+            }
         }
         for transition in &plan.schedulers {
             self.change_scheduler(transition, &mut retired);
@@ -148,6 +177,16 @@ impl Parts {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// Takes the port of a listener that is new or has moved; nothing for one that goes.
+fn port(transition: &Transition<ListenerDefinition>) -> Result<(Protocol, Option<Bound>), BindError> {
+    match transition {
+        Transition::Add(new) | Transition::Change { new, .. } => {
+            Ok((new.protocol, Some(listener::bind(new)?)))
+        }
+        Transition::Remove(old) => Ok((old.protocol, None)),
     }
 }
 

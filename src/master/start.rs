@@ -18,13 +18,13 @@ use crate::{
     master::{
         folder::{FolderError, FolderLock, MasterFolder},
         handle::{MasterHandle, StopMode},
-        reconfig::Parts,
+        reconfig::{Parts, PrepareError},
         socket::{self, SocketError},
     },
     model::Timestamp,
     mq::Mq,
-    store::{LogError, OpenError, Store, StoreError},
-    worker::{LocalWorkers, Registry, Roster},
+    store::{LogError, OpenError, Store},
+    worker::{LocalWorkers, Registry, Roster, listener::Gate},
 };
 
 /// How long running builds may take to die when the master stops: a command's own kill takes less.
@@ -60,9 +60,9 @@ pub enum StartError {
     /// What the last master left cannot be resolved.
     #[error("cannot resolve what the last master left")]
     Resolve(#[source] LogError),
-    /// Its database cannot be used.
-    #[error("cannot write the configuration to the database")]
-    Store(#[source] StoreError),
+    /// Its configuration cannot be put into force.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
 }
 
 fn count(problems: &[Problem]) -> String {
@@ -119,7 +119,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let cancelled = CancellationToken::new();
     let (roster, roster_watch) = watch::channel(Arc::new(Roster::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
-    let (registry, registry_handle) = Registry::new(store.clone(), roster_watch, cancelled.clone());
+    let (registry, registry_handle) = Registry::new(store.clone(), roster_watch.clone(), cancelled.clone());
     let (queue, builds) =
         Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let mut parts = Parts {
@@ -128,11 +128,13 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         roster,
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
         periodic: HashMap::new(),
+        gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
+        listeners: HashMap::new(),
     };
     let listener = socket::listen(&folder.socket())?;
-    let prepared = parts.prepare(plan, new).await.map_err(StartError::Store)?;
+    let prepared = parts.prepare(plan, new).await?;
     let tasks = Tasks { registry: tokio::spawn(registry.run()), queue: tokio::spawn(queue.run()), pump };
-    let retired = parts.commit(prepared).await.map_err(StartError::Store)?;
+    let retired = parts.commit(prepared).await.map_err(PrepareError::Store)?;
     parts.retire(retired).await;
 
     let (stop, stop_watch) = watch::channel(None);
@@ -199,6 +201,9 @@ impl Master {
         self.cancelled.cancel();
         // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
         let Tasks { registry, queue, pump } = self.tasks;
+        if time::timeout(TASK_ENDS_WITHIN, self.parts.gate.ended()).await.is_err() {
+            warn!("connections of workers do not end");
+        }
         join(registry).await;
         join(queue).await;
         self.handle.store.close().await;

@@ -11,7 +11,9 @@
 pub mod connection;
 mod keepalive;
 mod lease;
+pub mod listener;
 pub mod local;
+mod pb_link;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]

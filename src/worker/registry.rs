@@ -1,5 +1,8 @@
 //! Who is connected: at most one live connection for each worker name.
 //!
+//! A worker whose link died silently comes back before the master has noticed. So a second link is not refused at once:
+//! the first is asked for a sign of life, and loses its place if it gives none.
+//!
 //! # Laws
 //! - A name has one connection or none, counted from before its greeting until its end is written down.
 //! - Only the registry's task changes the map. Readers see a state that was true a moment ago.
@@ -13,6 +16,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -57,6 +61,9 @@ pub enum AttachError {
     #[error("the master is stopping")]
     Stopping,
 }
+
+/// How long the first connection of a name may take to show that it is alive. Source: Buildbot's limit.
+const SIGN_OF_LIFE_WITHIN: Duration = Duration::from_secs(10);
 
 enum Request {
     Attach { worker: WorkerName, link: Link, answer: oneshot::Sender<Result<ConnectionHandle, AttachError>> },
@@ -192,13 +199,24 @@ impl Registry {
         link: Link,
         answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
     ) {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        match places.get(&worker) {
+            None => {}
+            Some(Place::Attached(first)) => {
+                let first = first.clone();
+                drop(places);
+                self.arbitrate(first, link, answer);
+                return;
+            }
+            Some(Place::Greeting(_)) => {
+                drop(places);
+                reply(answer, Err(AttachError::Duplicate { worker }));
+                return;
+            }
+        }
+        drop(places);
         let epoch = Epoch(self.next);
         self.next += 1;
-        let taken = self.places.read().unwrap_or_else(PoisonError::into_inner).contains_key(&worker);
-        if taken {
-            reply(answer, Err(AttachError::Duplicate { worker }));
-            return;
-        }
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         self.connections.spawn(async move {
@@ -220,6 +238,33 @@ impl Registry {
             }
             if requests.send(Request::Ended { worker, epoch }).await.is_err() {
                 tracing::trace!("the registry ended first");
+            }
+        });
+    }
+
+    /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is
+    /// cut, and the second asks again once that is written down.
+    fn arbitrate(
+        &self,
+        first: ConnectionHandle,
+        link: Link,
+        answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
+    ) {
+        let requests = self.sender.clone();
+        self.connections.spawn(async move {
+            let worker = first.worker.clone();
+            if first.is_up() && first.answers(SIGN_OF_LIFE_WITHIN).await {
+                warn!(%worker, "a second worker with this name was refused; the first one is alive");
+                reply(answer, Err(AttachError::Duplicate { worker }));
+                return;
+            }
+            info!(%worker, "its old link is dead and gives its place to a new one");
+            first.close();
+            first.gone().await;
+            // Its end was told before its place is free; this request stands behind that in the queue, or close to it.
+            let again = Request::Attach { worker, link, answer };
+            if let Err(mpsc::error::SendError(Request::Attach { answer, .. })) = requests.send(again).await {
+                reply(answer, Err(AttachError::Stopping));
             }
         });
     }
