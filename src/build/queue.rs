@@ -28,7 +28,7 @@ use crate::{
     build::{
         claim::{self, Candidate, Head},
         control::{BuildControl, Running, StopKind},
-        run::{self, Assignment},
+        run::{self, Assignment, Ran},
     },
     definition::MasterDefinition,
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
@@ -107,8 +107,10 @@ pub struct Builds {
     /// The store's keys of the builders that are configured.
     names: HashMap<BuilderId, BuilderName>,
     busy: Busy,
-    ended: mpsc::Receiver<BuildRequestId>,
-    tell_ended: mpsc::Sender<BuildRequestId>,
+    ended: mpsc::Receiver<(BuildRequestId, Ran)>,
+    tell_ended: mpsc::Sender<(BuildRequestId, Ran)>,
+    /// When to look at the whole queue again, after a failure of the store.
+    look_again_at: Option<Instant>,
     running: Running,
     tracker: TaskTracker,
     stop: watch::Receiver<Option<StopMode>>,
@@ -162,6 +164,7 @@ impl Builds {
             busy: Busy::default(),
             ended,
             tell_ended,
+            look_again_at: None,
             running: handle.running.clone(),
             tracker,
             stop: stop_watch,
@@ -176,7 +179,7 @@ impl Builds {
         let mut workers = self.registry.changes();
         self.mark_all_stale().await;
         loop {
-            let wake_at = self.dispatch().await;
+            let wake_at = [self.dispatch().await, self.look_again_at].into_iter().flatten().min();
             tokio::select! {
                 // Each arm is cancel-safe: what it has not returned is still there at the next turn.
                 () = self.cancelled.cancelled() => return,
@@ -185,8 +188,8 @@ impl Builds {
                     Err(NextError::Lagged { .. }) => self.mark_all_stale().await,
                     Err(NextError::Closed) => return,
                 },
-                ended = self.ended.recv() => if let Some(request) = ended {
-                    self.busy.release(request);
+                ended = self.ended.recv() => if let Some(ended) = ended {
+                    self.release(ended);
                 },
                 changed = self.definition.changed() => match changed {
                     Ok(()) => self.mark_all_stale().await,
@@ -205,13 +208,21 @@ impl Builds {
                     self.heard.send_replace(true);
                 },
                 () = time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    self.look_again_at = None;
                     self.mark_all_stale().await;
                 },
             }
             // What has gathered meanwhile costs one look at the queue, not one each.
-            while let Ok(request) = self.ended.try_recv() {
-                self.busy.release(request);
+            while let Ok(ended) = self.ended.try_recv() {
+                self.release(ended);
             }
+        }
+    }
+
+    fn release(&mut self, (request, ran): (BuildRequestId, Ran)) {
+        self.busy.release(request);
+        if ran == Ran::NotBegun {
+            self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
         }
     }
 
@@ -374,9 +385,9 @@ impl Builds {
         };
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {
-            run::run(assignment, store, running).await;
+            let ran = run::run(assignment, store, running).await;
             // The queue is gone only when the master stops.
-            if ended.send(id).await.is_err() {
+            if ended.send((id, ran)).await.is_err() {
                 debug!(request = %id, "ended after the queue");
             }
         });

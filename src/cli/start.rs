@@ -94,6 +94,9 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
     }
 }
 
+/// Beyond this no farm goes, and commands that close all files they might have would take long.
+const ENOUGH_OPEN_FILES: u64 = 262_144;
+
 /// Each worker is an open file, and the usual soft limit is a thousand.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -101,9 +104,7 @@ fn raise_open_files() {
     if limit.current == limit.maximum {
         return;
     }
-    // Beyond this no farm goes, and commands that close all files they might have would take long.
-    const ENOUGH: u64 = 262_144;
-    limit.current = Some(limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH)));
+    limit.current = Some(limit.maximum.map_or(ENOUGH_OPEN_FILES, |most| most.min(ENOUGH_OPEN_FILES)));
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
     }
