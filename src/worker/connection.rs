@@ -258,9 +258,7 @@ impl Connection {
         let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
         loop {
             // Before any command that needs its folder, and again whenever a configuration changes it.
-            if let Some(folders) = self.folders_to_tell()
-                && !self.say(ToWorker::SetBuilders(folders)).await
-            {
+            if !self.tell_folders().await {
                 return;
             }
             let wake_at = match self.keepalive.due(Instant::now()) {
@@ -326,6 +324,14 @@ impl Connection {
         }
     }
 
+    /// Tells the worker its builders if that is due; false if the link is down.
+    async fn tell_folders(&mut self) -> bool {
+        match self.folders_to_tell() {
+            Some(folders) => self.say(ToWorker::SetBuilders(folders)).await,
+            None => true,
+        }
+    }
+
     /// The builders of this worker, if it was not told these yet. Its other options are read on the way.
     fn folders_to_tell(&mut self) -> Option<Vec<BuilderFolder>> {
         let changed =
@@ -348,6 +354,10 @@ impl Connection {
 
     /// Carries an order out; false if the link is down.
     async fn obey(&mut self, order: Order) -> bool {
+        // A build begins where the configuration says now, also when both have just changed.
+        if !self.tell_folders().await {
+            return false;
+        }
         let message = match order {
             Order::Start { id, builder, command, events } => {
                 self.commands.insert(id.clone(), events);
