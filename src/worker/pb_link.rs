@@ -29,7 +29,7 @@ use crate::{
     },
     worker::{
         listener::{Gate, LOGIN_WITHIN},
-        registry::{AttachError, RegistryHandle},
+        registry::{self, AttachError, RegistryHandle},
     },
 };
 
@@ -109,7 +109,7 @@ impl Attaching {
         let (told, outcome) = oneshot::channel();
         // A task of its own: it must go on while the conversation does, which it waits for.
         tokio::spawn(async move {
-            let attached = registry.attach(worker, link).await.map(drop);
+            let attached = registry.attach(worker, link, registry::PATIENCE).await.map(drop);
             if told.send(attached).is_err() {
                 debug!("the connection ended before its worker was attached");
             }

@@ -63,12 +63,21 @@ pub enum AttachError {
 }
 
 /// How long the first connection of a name may take to show that it is alive. Source: Buildbot's limit.
-const SIGN_OF_LIFE_WITHIN: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
 enum Request {
-    Attach { worker: WorkerName, link: Link, answer: oneshot::Sender<Result<ConnectionHandle, AttachError>> },
+    Attach(Attach),
     Greeted { worker: WorkerName, connection: ConnectionHandle },
     Ended { worker: WorkerName, epoch: Epoch },
+}
+
+struct Attach {
+    worker: WorkerName,
+    link: Link,
+    patience: Duration,
+    answer: Answer,
 }
 
 enum Place {
@@ -104,15 +113,23 @@ pub struct Registry {
 impl RegistryHandle {
     /// Gives a link the place of its worker, and returns once the worker has said who it is and that is durable.
     ///
+    /// `patience` is how long an earlier connection of this name may take to give a sign of life: wall time, usually
+    /// [`PATIENCE`]. The call lasts no longer than that, the greeting of the new link, and what the database takes.
+    ///
     /// # Errors
     /// [`AttachError`]; the link is then closed.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the link may still attach.
-    pub async fn attach(&self, worker: WorkerName, link: Link) -> Result<ConnectionHandle, AttachError> {
+    pub async fn attach(
+        &self,
+        worker: WorkerName,
+        link: Link,
+        patience: Duration,
+    ) -> Result<ConnectionHandle, AttachError> {
         let (answer, outcome) = oneshot::channel();
-        let request = Request::Attach { worker, link, answer };
-        self.requests.send(request).await.map_err(|_| AttachError::Stopping)?;
+        let attach = Attach { worker, link, patience, answer };
+        self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
         outcome.await.unwrap_or(Err(AttachError::Stopping))
     }
 
@@ -179,7 +196,7 @@ impl Registry {
 
     fn serve(&mut self, request: Request) {
         match request {
-            Request::Attach { worker, link, answer } => self.greet(worker, link, answer),
+            Request::Attach(attach) => self.greet(attach),
             Request::Greeted { worker, connection } => {
                 info!(%worker, version = connection.info.text("version"), "worker attached");
                 self.change(|places| places.insert(worker, Place::Attached(connection)));
@@ -193,28 +210,24 @@ impl Registry {
         }
     }
 
-    fn greet(
-        &mut self,
-        worker: WorkerName,
-        link: Link,
-        answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
-    ) {
+    fn greet(&mut self, attach: Attach) {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        match places.get(&worker) {
+        match places.get(&attach.worker) {
             None => {}
             Some(Place::Attached(first)) => {
                 let first = first.clone();
                 drop(places);
-                self.arbitrate(first, link, answer);
+                self.arbitrate(first, attach);
                 return;
             }
             Some(Place::Greeting(_)) => {
                 drop(places);
-                reply(answer, Err(AttachError::Duplicate { worker }));
+                reply(attach.answer, Err(AttachError::Duplicate { worker: attach.worker }));
                 return;
             }
         }
         drop(places);
+        let Attach { worker, link, answer, .. } = attach;
         let epoch = Epoch(self.next);
         self.next += 1;
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
@@ -244,27 +257,22 @@ impl Registry {
 
     /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is
     /// cut, and the second asks again once that is written down.
-    fn arbitrate(
-        &self,
-        first: ConnectionHandle,
-        link: Link,
-        answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
-    ) {
+    fn arbitrate(&self, first: ConnectionHandle, attach: Attach) {
         let requests = self.sender.clone();
         self.connections.spawn(async move {
             let worker = first.worker.clone();
-            if first.is_up() && first.answers(SIGN_OF_LIFE_WITHIN).await {
+            if first.is_up() && first.answers(attach.patience).await {
                 warn!(%worker, "a second worker with this name was refused; the first one is alive");
-                reply(answer, Err(AttachError::Duplicate { worker }));
+                reply(attach.answer, Err(AttachError::Duplicate { worker }));
                 return;
             }
             info!(%worker, "its old link is dead and gives its place to a new one");
             first.close();
             first.gone().await;
             // Its end was told before its place is free; this request stands behind that in the queue, or close to it.
-            let again = Request::Attach { worker, link, answer };
-            if let Err(mpsc::error::SendError(Request::Attach { answer, .. })) = requests.send(again).await {
-                reply(answer, Err(AttachError::Stopping));
+            let again = requests.send(Request::Attach(attach)).await;
+            if let Err(mpsc::error::SendError(Request::Attach(attach))) = again {
+                reply(attach.answer, Err(AttachError::Stopping));
             }
         });
     }
@@ -284,10 +292,7 @@ impl Place {
     }
 }
 
-fn reply(
-    answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
-    outcome: Result<ConnectionHandle, AttachError>,
-) {
+fn reply(answer: Answer, outcome: Result<ConnectionHandle, AttachError>) {
     if answer.send(outcome).is_err() {
         tracing::trace!("nobody waits for the outcome of this attach");
     }
