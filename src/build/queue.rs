@@ -7,6 +7,8 @@
 //! - Memory is bounded by the number of builders, whatever the length of the queue.
 //! - Nothing is polled: a new request, a worker that came, a build that ended and a new configuration wake it, and
 //!   the clock for requests that wait after a loss.
+//! - A build starts only on a worker that was told its builder's folder as the configuration has it: while an earlier
+//!   build still works in another folder, the next one waits.
 //!
 //! # Not here
 //! The decision (`claim`), the build (`run`).
@@ -34,7 +36,7 @@ use crate::{
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
-    worker::RegistryHandle,
+    worker::{FoldersWatch, RegistryHandle},
 };
 
 /// Requests of one builder that are looked at together: as many may start before the store is asked again.
@@ -54,6 +56,30 @@ pub struct BuildsHandle {
     tracker: TaskTracker,
     stop: watch::Sender<Option<StopMode>>,
     heard: watch::Receiver<bool>,
+    load: watch::Receiver<Load>,
+}
+
+/// What runs where.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The configuration by which builds are given out: none begins by an earlier one any more.
+    pub definition: Arc<MasterDefinition>,
+    /// How many builds run on each worker that has some.
+    pub workers: HashMap<WorkerName, usize>,
+    /// Which builder's build runs on which worker.
+    pub pairs: HashSet<(BuilderName, WorkerName)>,
+}
+
+impl Load {
+    /// How many builds of a builder run.
+    pub fn of_builder(&self, builder: &BuilderName) -> usize {
+        self.pairs.iter().filter(|(name, _)| name == builder).count()
+    }
+
+    /// How many builds run on a worker.
+    pub fn of_worker(&self, worker: &WorkerName) -> usize {
+        self.workers.get(worker).copied().unwrap_or(0)
+    }
 }
 
 /// How the builds are stopped.
@@ -91,6 +117,11 @@ impl BuildsHandle {
         self.tracker.wait().await;
     }
 
+    /// What runs where, as it changes.
+    pub fn load(&self) -> watch::Receiver<Load> {
+        self.load.clone()
+    }
+
     /// How many builds run.
     pub fn count(&self) -> usize {
         self.tracker.len()
@@ -102,6 +133,7 @@ pub struct Builds {
     store: Store,
     registry: RegistryHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
+    folders: FoldersWatch,
     events: Subscription,
     pending: BTreeMap<BuilderName, Pending>,
     /// The store's keys of the builders that are configured.
@@ -125,11 +157,10 @@ struct Pending {
 }
 
 /// Who runs what.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Busy {
     builds: HashMap<BuildRequestId, (BuilderName, WorkerName, BuildControl)>,
-    workers: HashMap<WorkerName, usize>,
-    pairs: HashSet<(BuilderName, WorkerName)>,
+    load: watch::Sender<Load>,
     last_used: HashMap<WorkerName, u64>,
     clock: u64,
 }
@@ -140,6 +171,7 @@ impl Builds {
         store: Store,
         registry: RegistryHandle,
         definition: watch::Receiver<Arc<MasterDefinition>>,
+        folders: FoldersWatch,
         mq: &Mq,
         cancelled: CancellationToken,
     ) -> (Self, BuildsHandle) {
@@ -149,17 +181,25 @@ impl Builds {
         let tracker = TaskTracker::new();
         // Closed from the start: whoever waits for it waits until it is empty.
         tracker.close();
-        let handle = BuildsHandle { running: Running::default(), tracker: tracker.clone(), stop, heard };
+        let busy = Busy::new(Arc::clone(&definition.borrow()));
+        let handle = BuildsHandle {
+            running: Running::default(),
+            tracker: tracker.clone(),
+            stop,
+            heard,
+            load: busy.load.subscribe(),
+        };
         let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let builds = Self {
             store,
             registry,
             definition,
+            folders,
             events,
             pending: BTreeMap::new(),
             names: HashMap::new(),
-            busy: Busy::default(),
+            busy,
             ended,
             tell_ended,
             running: handle.running.clone(),
@@ -193,6 +233,9 @@ impl Builds {
                     Err(_) => return,
                 },
                 changed = workers.changed() => if changed.is_err() {
+                    return;
+                },
+                changed = self.folders.changed() => if changed.is_err() {
                     return;
                 },
                 changed = self.stop.changed() => {
@@ -240,6 +283,11 @@ impl Builds {
         for name in definition.builders.keys() {
             self.pending.entry(name.clone()).or_default().stale = true;
         }
+        self.busy.load.send_if_modified(|load| {
+            let is_new = !Arc::ptr_eq(&load.definition, &definition);
+            load.definition = definition;
+            is_new
+        });
     }
 
     fn interrupt_all(&self) {
@@ -300,12 +348,17 @@ impl Builds {
         builder: &BuilderName,
         names: &'a [WorkerName],
     ) -> Vec<Candidate<'a>> {
+        let folder = definition.builders.get(builder).map(|builder| builder.worker_build_dir.as_str());
+        let (load, folders) = (self.busy.load.borrow(), self.folders.borrow());
         let connected = names.iter().filter_map(|name| {
             let worker = definition.workers.get(name)?;
             let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
-            let running = self.busy.workers.get(name).copied().unwrap_or(0);
-            let runs_this_builder = running > 0 && self.busy.pairs.contains(&(builder.clone(), name.clone()));
+            let running = load.of_worker(name);
+            let runs_this_builder = running > 0 && load.pairs.contains(&(builder.clone(), name.clone()));
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
+                return None;
+            }
+            if folders.folder(name, builder) != folder {
                 return None;
             }
             self.registry.connection(name.as_str())?;
@@ -391,6 +444,11 @@ fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 impl Busy {
+    fn new(definition: Arc<MasterDefinition>) -> Self {
+        let load = Load { definition, workers: HashMap::new(), pairs: HashSet::new() };
+        Self { builds: HashMap::new(), load: watch::Sender::new(load), last_used: HashMap::new(), clock: 0 }
+    }
+
     fn take(
         &mut self,
         id: BuildRequestId,
@@ -399,21 +457,25 @@ impl Busy {
         control: BuildControl,
     ) {
         self.builds.insert(id, (builder.clone(), worker.clone(), control));
-        *self.workers.entry(worker.clone()).or_default() += 1;
-        self.pairs.insert((builder.clone(), worker.clone()));
+        self.load.send_modify(|load| {
+            *load.workers.entry(worker.clone()).or_default() += 1;
+            load.pairs.insert((builder.clone(), worker.clone()));
+        });
     }
 
     fn release(&mut self, id: BuildRequestId) {
         let Some((builder, worker, _)) = self.builds.remove(&id) else { return };
         self.clock += 1;
-        if let Some(count) = self.workers.get_mut(&worker) {
-            *count -= 1;
-            if *count == 0 {
-                self.workers.remove(&worker);
-            }
-        }
         self.last_used.insert(worker.clone(), self.clock);
-        self.pairs.remove(&(builder, worker));
+        self.load.send_modify(|load| {
+            if let Some(count) = load.workers.get_mut(&worker) {
+                *count -= 1;
+                if *count == 0 {
+                    load.workers.remove(&worker);
+                }
+            }
+            load.pairs.remove(&(builder, worker));
+        });
     }
 }
 
@@ -425,15 +487,16 @@ mod tests {
     fn a_worker_is_free_again_once_each_of_its_builds_has_ended() {
         let (builder, other) = (BuilderName::new("a").unwrap(), BuilderName::new("b").unwrap());
         let worker = WorkerName::new("w").unwrap();
-        let mut busy = Busy::default();
+        let mut busy = Busy::new(Arc::new(MasterDefinition::nothing()));
         busy.take(BuildRequestId(1), &builder, &worker, BuildControl::new());
         busy.take(BuildRequestId(2), &other, &worker, BuildControl::new());
-        assert_eq!(busy.workers[&worker], 2);
+        assert_eq!(busy.load.borrow().of_worker(&worker), 2);
         busy.release(BuildRequestId(1));
         busy.release(BuildRequestId(1));
-        assert_eq!(busy.workers[&worker], 1);
-        assert!(!busy.pairs.contains(&(builder, worker.clone())));
+        assert_eq!(busy.load.borrow().of_worker(&worker), 1);
+        assert!(!busy.load.borrow().pairs.contains(&(builder, worker.clone())));
         busy.release(BuildRequestId(2));
-        assert!(busy.workers.is_empty() && busy.pairs.is_empty() && busy.builds.is_empty());
+        let load = busy.load.borrow();
+        assert!(load.workers.is_empty() && load.pairs.is_empty() && busy.builds.is_empty());
     }
 }

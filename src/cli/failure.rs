@@ -130,6 +130,7 @@ impl From<StartError> for Failure {
                 let hint = "run the newer Lunabot that wrote it, or restore a backup of its time".to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
+            StartError::Watch(_) => Self::new(Kind::Environment, error),
             StartError::Open(_) | StartError::Resolve(_) | StartError::Store(_) => {
                 let hint =
                     "check `c.db`, the server or file that it names, and the space on its disk".to_owned();

@@ -9,7 +9,7 @@ use super::{
     api::{self, made::Made, master::Master, render::NoneValue},
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
-    session::{FilesRead, Session},
+    session::{FilesRead, Session, note_look},
 };
 use crate::{
     definition::{
@@ -28,6 +28,7 @@ pub(super) fn run(
     seen: Arc<Seen>,
     read: &FilesRead,
 ) -> Result<Draft, LoadError> {
+    note_look(read, path);
     let text = sandbox::read_main(path, limits.memory_bytes)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));

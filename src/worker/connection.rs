@@ -235,6 +235,12 @@ impl Connection {
                 // Cancel-safe: `recv` takes a message only when it returns it.
                 order = self.orders.recv() => {
                     let Some(order) = order else { return };
+                    // The order may be for a builder that came while this task waited.
+                    if let Some(folders) = self.folders_to_tell()
+                        && !self.say(ToWorker::SetBuilders(folders)).await
+                    {
+                        return;
+                    }
                     let message = self.message_for(order);
                     if !self.say(message).await {
                         return;

@@ -16,6 +16,6 @@ pub mod registry;
 mod tests;
 
 pub use connection::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
-pub use folders::{BuilderFolders, FoldersWatch};
+pub use folders::{BuilderFolders, FoldersWatch, Lingering};
 pub use local::LocalWorkers;
 pub use registry::{AttachError, Epoch, Registry, RegistryHandle};

@@ -172,6 +172,8 @@ pub struct GenerationRow {
     /// When it came into force.
     #[serde(serialize_with = "seconds")]
     pub committed_at: Timestamp,
+    /// Why it did.
+    pub cause: String,
     /// How many workers it has.
     pub workers: i64,
     /// How many builders it has.
@@ -184,7 +186,7 @@ impl ApiRow for GenerationRow {
     const TABLE: Table = Table {
         resource: "configurations",
         relation: "generations",
-        columns: "id, committed_at, workers, builders, schedulers",
+        columns: "id, committed_at, cause, workers, builders, schedulers",
         fields: &[field("generation", "id", FieldKind::Integer)],
         is_small: false,
     };
@@ -193,6 +195,7 @@ impl ApiRow for GenerationRow {
         Ok(Self {
             generation: row.integer("id")?,
             committed_at: row.instant("committed_at")?,
+            cause: row.text("cause")?,
             workers: row.integer("workers")?,
             builders: row.integer("builders")?,
             schedulers: row.integer("schedulers")?,
