@@ -20,7 +20,7 @@ pub mod run;
 pub mod step;
 
 pub use control::{BuildControl, Running, StopKind, Stopped};
-pub use queue::{Builds, BuildsHandle};
+pub use queue::{Builds, BuildsHandle, Load};
 
 /// How often a request may lose its build through no fault of its own before it is given up.
 pub const MOST_ATTEMPTS: u32 = 3;

@@ -1,7 +1,7 @@
 //! The task that gives requests to workers.
 //!
 //! The queue itself is in the store. This task holds the first few requests of each builder that has some, asks
-//! [`claim`](super::claim) what may start, and starts it; the build's own task claims the request in the store.
+//! [`claim`] what may start, and starts it; the build's own task claims the request in the store.
 //!
 //! # Laws
 //! - Memory is bounded by the number of builders, whatever the length of the queue.
@@ -54,6 +54,30 @@ pub struct BuildsHandle {
     tracker: TaskTracker,
     stop: watch::Sender<Option<StopMode>>,
     heard: watch::Receiver<bool>,
+    load: watch::Receiver<Load>,
+}
+
+/// What runs where.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The configuration by which builds are given out: none begins by an earlier one any more.
+    pub definition: Arc<MasterDefinition>,
+    /// How many builds run on each worker that has some.
+    pub workers: HashMap<WorkerName, usize>,
+    /// Which builder's build runs on which worker.
+    pub pairs: HashSet<(BuilderName, WorkerName)>,
+}
+
+impl Load {
+    /// How many builds of a builder run.
+    pub fn of_builder(&self, builder: &BuilderName) -> usize {
+        self.pairs.iter().filter(|(name, _)| name == builder).count()
+    }
+
+    /// How many builds run on a worker.
+    pub fn of_worker(&self, worker: &WorkerName) -> usize {
+        self.workers.get(worker).copied().unwrap_or(0)
+    }
 }
 
 /// How the builds are stopped.
@@ -89,6 +113,11 @@ impl BuildsHandle {
             debug!("the queue ended first");
         }
         self.tracker.wait().await;
+    }
+
+    /// What runs where, as it changes.
+    pub fn load(&self) -> watch::Receiver<Load> {
+        self.load.clone()
     }
 
     /// How many builds run.
@@ -127,11 +156,10 @@ struct Pending {
 }
 
 /// Who runs what.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Busy {
     builds: HashMap<BuildRequestId, (BuilderName, WorkerName, BuildControl)>,
-    workers: HashMap<WorkerName, usize>,
-    pairs: HashSet<(BuilderName, WorkerName)>,
+    load: watch::Sender<Load>,
     last_used: HashMap<WorkerName, u64>,
     clock: u64,
 }
@@ -151,7 +179,14 @@ impl Builds {
         let tracker = TaskTracker::new();
         // Closed from the start: whoever waits for it waits until it is empty.
         tracker.close();
-        let handle = BuildsHandle { running: Running::default(), tracker: tracker.clone(), stop, heard };
+        let busy = Busy::new(Arc::clone(&definition.borrow()));
+        let handle = BuildsHandle {
+            running: Running::default(),
+            tracker: tracker.clone(),
+            stop,
+            heard,
+            load: busy.load.subscribe(),
+        };
         let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let builds = Self {
@@ -161,7 +196,7 @@ impl Builds {
             events,
             pending: BTreeMap::new(),
             names: HashMap::new(),
-            busy: Busy::default(),
+            busy,
             ended,
             tell_ended,
             look_again_at: None,
@@ -251,6 +286,11 @@ impl Builds {
         for name in definition.builders.keys() {
             self.pending.entry(name.clone()).or_default().stale = true;
         }
+        self.busy.load.send_if_modified(|load| {
+            let is_new = !Arc::ptr_eq(&load.definition, &definition);
+            load.definition = definition;
+            is_new
+        });
     }
 
     fn interrupt_all(&self) {
@@ -311,11 +351,12 @@ impl Builds {
         builder: &BuilderName,
         names: &'a [WorkerName],
     ) -> Vec<Candidate<'a>> {
+        let load = self.busy.load.borrow();
         let connected = names.iter().filter_map(|name| {
             let worker = definition.workers.get(name)?;
             let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
-            let running = self.busy.workers.get(name).copied().unwrap_or(0);
-            let runs_this_builder = running > 0 && self.busy.pairs.contains(&(builder.clone(), name.clone()));
+            let running = load.of_worker(name);
+            let runs_this_builder = running > 0 && load.pairs.contains(&(builder.clone(), name.clone()));
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
                 return None;
             }
@@ -402,6 +443,11 @@ fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 }
 
 impl Busy {
+    fn new(definition: Arc<MasterDefinition>) -> Self {
+        let load = Load { definition, workers: HashMap::new(), pairs: HashSet::new() };
+        Self { builds: HashMap::new(), load: watch::Sender::new(load), last_used: HashMap::new(), clock: 0 }
+    }
+
     fn take(
         &mut self,
         id: BuildRequestId,
@@ -410,21 +456,25 @@ impl Busy {
         control: BuildControl,
     ) {
         self.builds.insert(id, (builder.clone(), worker.clone(), control));
-        *self.workers.entry(worker.clone()).or_default() += 1;
-        self.pairs.insert((builder.clone(), worker.clone()));
+        self.load.send_modify(|load| {
+            *load.workers.entry(worker.clone()).or_default() += 1;
+            load.pairs.insert((builder.clone(), worker.clone()));
+        });
     }
 
     fn release(&mut self, id: BuildRequestId) {
         let Some((builder, worker, _)) = self.builds.remove(&id) else { return };
         self.clock += 1;
-        if let Some(count) = self.workers.get_mut(&worker) {
-            *count -= 1;
-            if *count == 0 {
-                self.workers.remove(&worker);
-            }
-        }
         self.last_used.insert(worker.clone(), self.clock);
-        self.pairs.remove(&(builder, worker));
+        self.load.send_modify(|load| {
+            if let Some(count) = load.workers.get_mut(&worker) {
+                *count -= 1;
+                if *count == 0 {
+                    load.workers.remove(&worker);
+                }
+            }
+            load.pairs.remove(&(builder, worker));
+        });
     }
 }
 
@@ -436,15 +486,16 @@ mod tests {
     fn a_worker_is_free_again_once_each_of_its_builds_has_ended() {
         let (builder, other) = (BuilderName::new("a").unwrap(), BuilderName::new("b").unwrap());
         let worker = WorkerName::new("w").unwrap();
-        let mut busy = Busy::default();
+        let mut busy = Busy::new(Arc::new(MasterDefinition::nothing()));
         busy.take(BuildRequestId(1), &builder, &worker, BuildControl::new());
         busy.take(BuildRequestId(2), &other, &worker, BuildControl::new());
-        assert_eq!(busy.workers[&worker], 2);
+        assert_eq!(busy.load.borrow().of_worker(&worker), 2);
         busy.release(BuildRequestId(1));
         busy.release(BuildRequestId(1));
-        assert_eq!(busy.workers[&worker], 1);
-        assert!(!busy.pairs.contains(&(builder, worker.clone())));
+        assert_eq!(busy.load.borrow().of_worker(&worker), 1);
+        assert!(!busy.load.borrow().pairs.contains(&(builder, worker.clone())));
         busy.release(BuildRequestId(2));
-        assert!(busy.workers.is_empty() && busy.pairs.is_empty() && busy.builds.is_empty());
+        let load = busy.load.borrow();
+        assert!(load.workers.is_empty() && load.pairs.is_empty() && busy.builds.is_empty());
     }
 }

@@ -136,6 +136,7 @@ impl From<StartError> for Failure {
                         .to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
+            StartError::Watch(_) => Self::new(Kind::Environment, error),
             StartError::Open(_) | StartError::Resolve(_) | StartError::Prepare(PrepareError::Store(_)) => {
                 let hint =
                     "check `c.db`, the server or file that it names, and the space on its disk".to_owned();

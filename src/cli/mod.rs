@@ -15,6 +15,7 @@ mod log;
 mod log_file;
 mod logging;
 mod master;
+mod reconfig;
 mod start;
 mod stop;
 mod table;
@@ -75,6 +76,18 @@ enum Command {
         /// Let running builds end first
         #[arg(long)]
         clean: bool,
+    },
+    /// Apply the configuration on disk to the running master
+    Reconfig {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Only tell what would change
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show the workers and what they are doing
     Workers {
@@ -154,6 +167,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Checkconfig { path, json } => checkconfig::run(&path, json).await,
         Command::Start { dir, log_format, log_level } => start::run(&dir, log_format, &log_level).await,
         Command::Stop { dir, clean } => stop::run(&dir, clean).await,
+        Command::Reconfig { dir, dry_run, json } => reconfig::run(&dir, dry_run, json).await,
         Command::Workers { dir, json } => workers::run(&dir, json).await,
         Command::Force { dir, builder, property, scheduler, reason, wait, json } => {
             let wish = force::Wish { builder, properties: property, scheduler, reason };

@@ -15,7 +15,7 @@ use crate::{
         failure::{Failure, Kind},
         logging,
     },
-    master::{self, Master, MasterFolder, StopMode},
+    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
     web,
 };
 
@@ -87,9 +87,8 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
             mode = master.stop_requested() => return mode,
             _ = interrupt.recv() => return StopMode::Now,
             _ = terminate.recv() => return StopMode::Now,
-            _ = hangup.recv() => {
-                warn!("SIGHUP is heard, but this version cannot reload: restart the master to apply a changed file");
-            }
+            // Signals that come while a reload is waited for are one, so these tasks are few.
+            _ = hangup.recv() => drop(tokio::spawn(reload(master.handle.clone()))),
         }
     }
 }
@@ -108,6 +107,16 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
     }
+}
+
+/// Reloads, and keeps the service manager informed. What became of it is in the log already.
+async fn reload(master: MasterHandle) {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+    if let Err(failure) = master.reload(Cause::Signal).await {
+        warn!(error = &failure as &dyn std::error::Error, "SIGHUP is heard");
+    }
+    notify("READY=1");
 }
 
 /// The signals that a master hears.

@@ -75,6 +75,11 @@ pub(super) fn instant(row: &Value, field: &str) -> String {
     })
 }
 
+/// The time of the day of an instant, in the zone of the one who reads: `12:03`.
+pub(super) fn time_of_day(row: &Value, field: &str) -> String {
+    instant(row, field).get(11..16).unwrap_or_default().to_owned()
+}
+
 /// How long something took, or has taken until now.
 pub(super) fn duration(row: &Value) -> String {
     let Some(start) = row["started_at"].as_i64() else { return String::new() };

@@ -14,14 +14,20 @@ use crate::cli::{
 /// Rows asked for at once.
 const PAGE: usize = 1000;
 
-/// Shows the workers that are configured.
+/// Shows the workers that are configured, and those that only finish their builds; on top, if the configuration on disk
+/// is not what runs, that.
 pub(super) async fn run(dir: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let master = RunningMaster::of(dir)?;
     let workers = all(&master).await?;
+    let status = master.api.get("/generations", &[("limit", "1")]).await?["status"].take();
     if as_json {
-        let answer = json!({ "workers": workers });
+        let answer = json!({ "workers": workers, "configuration": status });
         anstream::println!("{answer:#}");
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(line) = difference(&status, dir) {
+        let style = AnsiColor::Yellow.on_default();
+        anstream::println!("{style}{line}{style:#}\n");
     }
     let builds = master.list("builds", "/builds", &[("complete", "false"), ("field", "workerid")]).await?;
     let mut running: HashMap<i64, usize> = HashMap::new();
@@ -42,17 +48,39 @@ async fn all(master: &RunningMaster) -> Result<Vec<Value>, Failure> {
         let pairs = [("order", "name"), ("limit", limit.as_str()), ("offset", offset.as_str())];
         let page = master.list("workers", "/workers", &pairs).await?;
         let count = page.len();
-        workers.extend(page.into_iter().filter(|worker| worker["configured"] != json!(false)));
+        workers.extend(
+            page.into_iter().filter(|worker| worker["configured"] != json!(false) || is_attached(worker)),
+        );
         if count < PAGE {
             return Ok(workers);
         }
     }
 }
 
+/// What is to be said if the files on disk are not what runs.
+fn difference(status: &Value, dir: &Path) -> Option<String> {
+    let differs = status["differs"].as_object()?;
+    let since = table::time_of_day(status, "since");
+    let why = differs.get("why").and_then(Value::as_str).unwrap_or_default();
+    let dir = dir.display();
+    let hint = if status["held"] == true {
+        format!("`lunabot reconfig {dir}` applies it")
+    } else {
+        format!("see `lunabot reconfig {dir} --dry-run`")
+    };
+    Some(format!("master.cfg.lua differs from what runs since {since}: {why}, {hint}"))
+}
+
+fn is_attached(worker: &Value) -> bool {
+    worker["connected_to"].as_array().is_some_and(|masters| !masters.is_empty())
+}
+
 fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
-    let attached = worker["connected_to"].as_array().is_some_and(|masters| !masters.is_empty());
+    let attached = is_attached(worker);
+    let is_gone = worker["configured"] == json!(false);
     let count = worker["workerid"].as_i64().and_then(|id| running.get(&id)).copied().unwrap_or(0);
     let state = match (attached, count) {
+        (true, _) if is_gone => Cell::styled("draining", AnsiColor::Cyan.on_default()),
         (false, _) => absence(worker),
         (true, 0) => Cell::styled("idle", AnsiColor::Green.on_default()),
         (true, _) => Cell::styled("building", AnsiColor::Yellow.on_default()),

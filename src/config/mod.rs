@@ -24,6 +24,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod thread;
+pub mod watch;
 
 use std::{
     path::{Path, PathBuf},
@@ -32,11 +33,12 @@ use std::{
 };
 
 pub use meter::Limits;
+pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
 
 use crate::{
     config::{
         meter::Seen,
-        session::FilesRead,
+        session::{FilesRead, FilesSeen},
         thread::{ThreadError, on_thread},
     },
     definition::{Draft, Problem, options::MASTER, record::Record},
@@ -50,6 +52,9 @@ pub struct Loaded {
     pub draft: Draft,
     /// All files that were read: the main file, what it required, and what it opened.
     pub files: Vec<PathBuf>,
+    /// All files that were looked for, those that were not there too, each with what it was just before: a change of
+    /// any of them may change the configuration.
+    pub seen: Sightings,
 }
 
 /// Why there is nothing to read.
@@ -102,7 +107,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
     let shown = shown_name(path);
     let seen = Arc::new(Seen::new(Arc::clone(&shown)));
-    let read: FilesRead = Arc::new(Mutex::new(Vec::new()));
+    let read: FilesRead = Arc::new(Mutex::new(FilesSeen::default()));
     let job = {
         let (path, shown, seen, read) =
             (path.to_owned(), Arc::clone(&shown), Arc::clone(&seen), Arc::clone(&read));
@@ -123,8 +128,8 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             draft
         }
     };
-    let files = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { draft, files })
+    let FilesSeen { read: files, seen } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { draft, files, seen })
 }
 
 fn shown_name(path: &Path) -> Arc<str> {

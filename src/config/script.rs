@@ -14,7 +14,7 @@ use super::{
     },
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
-    session::{FilesRead, Session},
+    session::{FilesRead, Session, note_look},
 };
 use crate::{
     definition::{
@@ -33,6 +33,7 @@ pub(super) fn run(
     seen: Arc<Seen>,
     read: &FilesRead,
 ) -> Result<Draft, LoadError> {
+    note_look(read, path);
     let text = sandbox::read_main(path, limits.memory_bytes)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));

@@ -19,6 +19,7 @@ use mlua::Lua;
 use super::{
     api::made::Made,
     meter::{Meter, Stop},
+    watch::{Sightings, Stamp},
 };
 use crate::{definition::Problem, model::Place};
 
@@ -29,7 +30,16 @@ pub(super) const MOST_PROBLEMS: usize = 1000;
 const FRAMES: usize = 64;
 
 /// The paths read so far, shared with the one who waits: he tells them even if the interpreter never comes back.
-pub(super) type FilesRead = Arc<Mutex<Vec<PathBuf>>>;
+pub(super) type FilesRead = Arc<Mutex<FilesSeen>>;
+
+/// What a load wanted of the file system.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FilesSeen {
+    /// Files that were read, in order.
+    pub(super) read: Vec<PathBuf>,
+    /// All that was looked for.
+    pub(super) seen: Sightings,
+}
 
 /// What one load has gathered so far.
 #[derive(Debug)]
@@ -106,11 +116,16 @@ impl Session {
         self.names.borrow().clone()
     }
 
+    /// Notes that a file is going to be read, or is looked for in vain.
+    pub(super) fn note_look(&self, path: &Path) {
+        note_look(&self.read, path);
+    }
+
     /// Notes that a file was read.
     pub(super) fn note_read(&self, path: &Path) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if !read.iter().any(|known| known == path) {
-            read.push(path.to_owned());
+        let mut files = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.read.iter().any(|known| known == path) {
+            files.read.push(path.to_owned());
         }
     }
 
@@ -238,6 +253,14 @@ impl Session {
     pub(super) fn take_problems(&self) -> Vec<Problem> {
         self.problems.take()
     }
+}
+
+/// Notes what a file is before it is read. Of a file that is read twice, the first look counts: if it changed in between,
+/// the load has seen half of a change.
+pub(super) fn note_look(files: &FilesRead, path: &Path) {
+    let stamp = Stamp::of(path);
+    let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+    files.seen.entry(path.to_owned()).or_insert(stamp);
 }
 
 fn line_number(line: Option<usize>) -> u32 {

@@ -32,7 +32,7 @@ pub use check::check;
 pub use database::DatabaseDefinition;
 pub use listener::ListenerDefinition;
 pub use master::{Draft, MasterDefinition};
-pub use plan::{Cost, ReconfigPlan};
+pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
 pub use render::{RenderError, Renderable, Text};
 pub use scheduler::{SchedulerDefinition, SchedulerKind};

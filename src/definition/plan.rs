@@ -76,6 +76,30 @@ pub struct ReconfigPlan {
     pub schedulers: Vec<Transition<SchedulerDefinition>>,
 }
 
+/// One thing that a plan does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanItem {
+    /// What the part is called by people: `worker`, `builder`.
+    pub noun: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What is done with it.
+    pub deed: Deed,
+    /// The whole in one line, without secrets: `~ worker "bot1": max_builds 1 -> 2 (in place)`.
+    pub line: String,
+}
+
+/// What is done with a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It is new.
+    Add,
+    /// It goes.
+    Remove,
+    /// One of its options changes, at this cost.
+    Change(Cost),
+}
+
 /// A change that a running master cannot make.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`c.{option}` cannot change while the master runs ({old} -> {new}); restart it")]
@@ -195,15 +219,20 @@ impl ReconfigPlan {
             .collect()
     }
 
-    /// One line an item, as `reconfig --dry-run` and the log show it.
+    /// All that is done, one by one, as `reconfig --dry-run` and the log show it.
+    pub fn items(&self) -> Vec<PlanItem> {
+        let mut items = Vec::new();
+        describe(&self.settings, &mut items);
+        describe(&self.listeners, &mut items);
+        describe(&self.workers, &mut items);
+        describe(&self.builders, &mut items);
+        describe(&self.schedulers, &mut items);
+        items
+    }
+
+    /// One line an item.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        describe(&self.settings, &mut lines);
-        describe(&self.listeners, &mut lines);
-        describe(&self.workers, &mut lines);
-        describe(&self.builders, &mut lines);
-        describe(&self.schedulers, &mut lines);
-        lines
+        self.items().into_iter().map(|item| item.line).collect()
     }
 }
 
@@ -266,14 +295,20 @@ fn apply_all<K: Ord, T>(transitions: &[Transition<T>], map: &mut BTreeMap<K, Arc
     }
 }
 
-fn describe<T: Planned>(transitions: &[Transition<T>], lines: &mut Vec<String>) {
+fn describe<T: Planned>(transitions: &[Transition<T>], items: &mut Vec<PlanItem>) {
+    let mut push = |name: &str, deed, line| {
+        items.push(PlanItem { noun: T::NOUN, name: name.to_owned(), deed, line });
+    };
     for transition in transitions {
         match transition {
-            Transition::Add(new) => lines.push(format!("+ {} {:?}", T::NOUN, new.name())),
-            Transition::Remove(old) => lines.push(format!("- {} {:?}", T::NOUN, old.name())),
+            Transition::Add(new) => push(new.name(), Deed::Add, format!("+ {} {:?}", T::NOUN, new.name())),
+            Transition::Remove(old) => {
+                push(old.name(), Deed::Remove, format!("- {} {:?}", T::NOUN, old.name()));
+            }
             Transition::Change { old, fields, .. } => {
                 for FieldChange { option, old: was, new: is, cost } in fields {
-                    lines.push(format!("~ {} {:?}: {option} {was} -> {is} ({cost})", T::NOUN, old.name()));
+                    let line = format!("~ {} {:?}: {option} {was} -> {is} ({cost})", T::NOUN, old.name());
+                    push(old.name(), Deed::Change(*cost), line);
                 }
             }
         }

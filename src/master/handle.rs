@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     build::{BuildsHandle, StopKind},
     definition::MasterDefinition,
+    master::{Attempt, Cause, Generations, ReloadError, ReloadHandle},
     model::{BuildId, BuildRequestId, Timestamp},
     mq::Mq,
     scheduler::{ForceError, ForceRequest, force},
@@ -22,6 +23,7 @@ pub struct MasterHandle {
     pub(super) registry: RegistryHandle,
     pub(super) builds: BuildsHandle,
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
+    pub(super) reloads: ReloadHandle,
     pub(super) stop: watch::Sender<Option<StopMode>>,
     pub(super) started_at: Timestamp,
 }
@@ -47,6 +49,9 @@ pub enum RequestError {
     /// It cannot be cancelled.
     #[error("build request {0} waits no more")]
     NotQueued(BuildRequestId),
+    /// There is no outcome of the reload.
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
     /// It cannot be written down.
     #[error("cannot use the database")]
     Store(#[from] StoreError),
@@ -81,6 +86,21 @@ impl MasterHandle {
     /// How many builds run.
     pub fn builds_running(&self) -> usize {
         self.builds.count()
+    }
+
+    /// Reloads the configuration, and tells what became of it; see [`ReloadHandle::reload`].
+    pub async fn reload(&self, cause: Cause) -> Result<Arc<Attempt>, RequestError> {
+        Ok(self.reloads.reload(cause).await?)
+    }
+
+    /// What a reload would do now, without doing it; see [`ReloadHandle::dry_run`].
+    pub async fn dry_run(&self) -> Result<Attempt, RequestError> {
+        Ok(self.reloads.dry_run().await?)
+    }
+
+    /// What runs, and what became of the last reloads.
+    pub fn generations(&self) -> Arc<Generations> {
+        self.reloads.generations()
     }
 
     /// Asks for builds by a force scheduler; returns once that is durable.

@@ -1,7 +1,7 @@
 //! The master: owns every handle, starts and stops all the others.
 //!
-//! A start is a reload from nothing: load, check, plan, prepare, commit. [`start`] walks that way, [`reconfig`] has its
-//! last steps, and [`Master::stop`] is the way back.
+//! A start is a reload from nothing: load, check, plan, prepare, commit. [`start()`] walks that way, [`reconfig`] has its
+//! last steps, [`reload`] decides when to walk it again, and [`Master::stop`] is the way back.
 //!
 //! # Laws
 //! - One master in a folder: it holds a lock, and whoever comes second learns whose.
@@ -11,12 +11,16 @@
 //! The HTTP API (`web`), exit codes and words for people (`cli`).
 
 pub mod folder;
+pub mod generations;
 pub mod handle;
 pub mod reconfig;
+pub mod reload;
 pub mod socket;
 pub mod start;
 
 pub use folder::{FolderError, FolderLock, MasterFolder};
+pub use generations::{Attempt, Cause, Generations, Verdict};
 pub use handle::{MasterHandle, RequestError, StopMode};
 pub use reconfig::PrepareError;
+pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};

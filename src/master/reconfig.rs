@@ -1,17 +1,26 @@
 //! Carries a plan out: prepare, which may fail and then has changed nothing; commit, which cannot; retire, which takes
-//! its time.
+//! its time and holds up nobody.
 //!
 //! # Laws
 //! - After `prepare` failed, all is as before.
-//! - After `commit`, what is new runs; what is gone has been told to end, and `retire` waits for it.
+//! - After `commit`, what is new runs, and nothing new begins on what is gone.
+//! - A worker that is gone keeps its link until its last build has ended; if it comes back before that, its link never
+//!   went. (That a build keeps its folder is a law of the connection.)
+//!
+//! # Not here
+//! When this is done, and whether (`reload`); the choice of a worker for a build (`build::claim`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info};
 
 use crate::{
+    build::Load,
     definition::{
         Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
         WorkerDefinition, listener::Protocol, plan::Transition,
@@ -20,7 +29,7 @@ use crate::{
     scheduler::periodic,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
     worker::{
-        LocalWorkers, Roster,
+        LocalWorkers, RegistryHandle, Roster,
         listener::{self, BindError, Bound, Gate, Serving},
     },
 };
@@ -28,12 +37,19 @@ use crate::{
 /// The parts that a configuration has running.
 pub(super) struct Parts {
     pub(super) store: Store,
+    pub(super) registry: RegistryHandle,
     pub(super) definition: watch::Sender<Arc<MasterDefinition>>,
     pub(super) roster: watch::Sender<Arc<Roster>>,
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
     pub(super) gate: Gate,
     pub(super) listeners: HashMap<Protocol, Serving>,
+    /// What runs where.
+    pub(super) load: watch::Receiver<Load>,
+    /// Workers that are gone from the configuration and still have their link.
+    pub(super) draining: BTreeMap<WorkerName, Arc<WorkerDefinition>>,
+    /// Schedulers that end.
+    pub(super) endings: TaskTracker,
 }
 
 /// Why a plan cannot be carried out. Nothing has changed.
@@ -66,8 +82,6 @@ pub(super) struct Prepared {
 /// What a commit has told to end.
 #[must_use = "what is gone must be waited for"]
 pub(super) struct Retired {
-    workers: Vec<WorkerName>,
-    restarted: Vec<Arc<WorkerDefinition>>,
     schedulers: Vec<PeriodicTask>,
 }
 
@@ -78,23 +92,27 @@ impl Parts {
         &self,
         plan: ReconfigPlan,
         new: MasterDefinition,
+        cause: String,
     ) -> Result<Prepared, PrepareError> {
+        // Ports before rows: a port that is taken must not hold the writer.
         let ports = plan.listeners.iter().map(port).collect::<Result<_, BindError>>()?;
         let roster = Roster::new(&new);
-        let rows = self.store.prepare_generation(GenerationRows::from(&new), Timestamp::now()).await?;
+        let rows = GenerationRows { cause, ..GenerationRows::from(&new) };
+        let rows = self.store.prepare_generation(rows, Timestamp::now()).await?;
         Ok(Prepared { plan, new: Arc::new(new), roster, rows, ports })
     }
 
-    /// Makes the new configuration the one that runs. Fails only if the database does not take it: then all is as
-    /// before.
-    pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<Retired, StoreError> {
+    /// Makes the new configuration the one that runs; answers with the number of its generation. Fails only if the
+    /// database does not take it: then all is as before.
+    pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<(i64, Retired), StoreError> {
         let Prepared { plan, new, roster, rows, ports } = prepared;
-        rows.commit().await?;
+        let number = rows.commit().await?;
+        // From here on nothing can fail.
         self.roster.send_replace(Arc::new(roster));
         self.definition.send_replace(new);
-        let mut retired = Retired { workers: Vec::new(), restarted: Vec::new(), schedulers: Vec::new() };
+        let mut retired = Retired { schedulers: Vec::new() };
         for transition in &plan.workers {
-            self.change_worker(transition, &mut retired);
+            self.change_worker(transition);
         }
         for (protocol, bound) in ports {
             let new = bound.map(|bound| bound.serve(self.gate.clone()));
@@ -110,19 +128,58 @@ impl Parts {
         for transition in &plan.schedulers {
             self.change_scheduler(transition, &mut retired);
         }
-        Ok(retired)
+        Ok((number, retired))
     }
 
-    /// Waits for what is gone, and starts again what had to be cut.
-    pub(super) async fn retire(&mut self, retired: Retired) {
-        for worker in &retired.workers {
-            self.local_workers.stop(worker).await;
-        }
-        for worker in &retired.restarted {
-            self.local_workers.start(worker);
-        }
+    /// Sees what is gone to its end. Returns at once; workers that drain are looked after by [`Parts::settle`].
+    pub(super) fn retire(&mut self, retired: Retired) {
         for scheduler in retired.schedulers {
-            scheduler.end().await;
+            self.endings.spawn(scheduler.end());
+        }
+        self.settle();
+    }
+
+    /// Takes the places of a configuration that is otherwise the one that runs.
+    pub(super) fn refresh(&self, same: MasterDefinition) {
+        self.definition.send_replace(Arc::new(same));
+    }
+
+    /// Waits until builds have come or gone while something waits for their end.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the change is still to be seen.
+    pub(super) async fn load_changed(&mut self) {
+        if self.draining.is_empty() || self.load.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Disconnects the gone workers whose last build has ended.
+    pub(super) fn settle(&mut self) {
+        let load = self.load.borrow_and_update().clone();
+        // Until the queue has heard of the newest configuration, it may still begin a build by an earlier one.
+        if !Arc::ptr_eq(&load.definition, &self.definition.borrow()) {
+            return;
+        }
+        let mut idle = Vec::new();
+        self.draining.retain(|name, old| {
+            let stays = load.of_worker(name) > 0;
+            if !stays {
+                idle.push(Arc::clone(old));
+            }
+            stays
+        });
+        for old in idle {
+            info!(worker = %old.name, "removed worker is idle, so its link is closed");
+            self.disconnect(&old);
+        }
+    }
+
+    fn disconnect(&mut self, old: &WorkerDefinition) {
+        if old.is_local() {
+            self.local_workers.stop(&old.name);
+        } else if let Some(connection) = self.registry.connection(old.name.as_str()) {
+            connection.close();
         }
     }
 
@@ -137,13 +194,25 @@ impl Parts {
         }
     }
 
-    fn change_worker(&mut self, transition: &Transition<WorkerDefinition>, retired: &mut Retired) {
+    fn change_worker(&mut self, transition: &Transition<WorkerDefinition>) {
         match transition {
-            Transition::Add(new) => self.local_workers.start(new),
-            Transition::Remove(old) => retired.workers.push(old.name.clone()),
-            Transition::Change { new, .. } if transition.cost() >= Cost::Reattach => {
-                retired.workers.push(new.name.clone());
-                retired.restarted.push(Arc::clone(new));
+            Transition::Add(new) => {
+                // One that comes back while it drains keeps its link, unless it is of another class now.
+                if let Some(old) = self.draining.remove(&new.name)
+                    && old.is_local() != new.is_local()
+                {
+                    self.disconnect(&old);
+                }
+                self.local_workers.start(new);
+            }
+            Transition::Remove(old) => {
+                self.draining.insert(old.name.clone(), Arc::clone(old));
+            }
+            Transition::Change { old, new, .. } if transition.cost() >= Cost::Reattach => {
+                if old.is_local() != new.is_local() {
+                    self.disconnect(old);
+                }
+                self.local_workers.start(new);
             }
             // Read from the definition by those who use it.
             Transition::Change { .. } => {}

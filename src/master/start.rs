@@ -1,6 +1,11 @@
 //! From a folder to a running master, and back.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::UnixListener,
@@ -8,22 +13,24 @@ use tokio::{
     task::JoinHandle,
     time,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
     build::{self, Builds, BuildsHandle},
-    config,
+    config::{self, FileWatch, Pace},
     definition::{self, MasterDefinition, Problem, ReconfigPlan},
     master::{
         folder::{FolderError, FolderLock, MasterFolder},
+        generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
         reconfig::{Parts, PrepareError},
+        reload::Reloads,
         socket::{self, SocketError},
     },
     model::Timestamp,
     mq::Mq,
-    store::{LogError, OpenError, Store},
+    store::{Direction, LogError, OpenError, OrderBy, Query, Store},
     worker::{LocalWorkers, Registry, Roster, listener::Gate},
 };
 
@@ -60,6 +67,9 @@ pub enum StartError {
     /// What the last master left cannot be resolved.
     #[error("cannot resolve what the last master left")]
     Resolve(#[source] LogError),
+    /// Its files cannot be watched.
+    #[error("cannot start a thread that watches the configuration")]
+    Watch(#[source] io::Error),
     /// Its configuration cannot be put into force.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -79,7 +89,8 @@ pub struct Master {
     /// The configuration's warnings.
     pub warnings: Vec<Problem>,
     folder: MasterFolder,
-    parts: Parts,
+    reloads: JoinHandle<Parts>,
+    stop_reloads: CancellationToken,
     builds: BuildsHandle,
     stop: watch::Receiver<Option<StopMode>>,
     cancelled: CancellationToken,
@@ -101,6 +112,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     socket::check_path(&folder.socket())?;
     let lock = folder.lock()?;
     let loaded = config::load(&folder.config(), config::Limits::default()).await.map_err(StartError::Load)?;
+    let seen = loaded.seen;
     let checked = definition::check(loaded.draft).map_err(|problems| StartError::Problems { problems })?;
     let (new, warnings) = (checked.definition, checked.warnings);
     let plan = ReconfigPlan::between(&MasterDefinition::nothing(), &new);
@@ -124,18 +136,41 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let mut parts = Parts {
         store: store.clone(),
+        registry: registry_handle.clone(),
         definition,
         roster,
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
         periodic: HashMap::new(),
         gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
         listeners: HashMap::new(),
+        load: builds.load(),
+        draining: BTreeMap::new(),
+        endings: TaskTracker::new(),
     };
+    let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
-    let prepared = parts.prepare(plan, new).await?;
+    let prepared = parts.prepare(plan, new, Cause::Start.name().into()).await?;
     let tasks = Tasks { registry: tokio::spawn(registry.run()), queue: tokio::spawn(queue.run()), pump };
-    let retired = parts.commit(prepared).await.map_err(PrepareError::Store)?;
-    parts.retire(retired).await;
+    let (number, retired) = parts.commit(prepared).await.map_err(PrepareError::Store)?;
+    parts.retire(retired);
+    let started_at = Timestamp::now();
+    let running = Generation { number, since: started_at };
+    let newest = Query {
+        order: vec![OrderBy { field: "generation".into(), direction: Direction::Descending }],
+        limit: u32::try_from(REMEMBERED).expect("a small number"),
+        ..Query::default()
+    };
+    let stored = match store.generations(&newest).await {
+        Ok(page) => page.rows,
+        Err(failure) => {
+            warn!(error = &failure as &dyn std::error::Error, "cannot read the earlier generations");
+            Vec::new()
+        }
+    };
+    let stop_reloads = CancellationToken::new();
+    let generations = Generations::after_start(running, &stored);
+    let (reloads, reload_handle) =
+        Reloads::new(folder.config(), parts, files, generations, stop_reloads.clone());
 
     let (stop, stop_watch) = watch::channel(None);
     let handle = MasterHandle {
@@ -144,10 +179,22 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         registry: registry_handle,
         builds: builds.clone(),
         definition: definition_watch,
+        reloads: reload_handle,
         stop,
-        started_at: Timestamp::now(),
+        started_at,
     };
-    let master = Master { handle, warnings, folder, parts, builds, stop: stop_watch, cancelled, tasks, lock };
+    let master = Master {
+        handle,
+        warnings,
+        folder,
+        reloads: tokio::spawn(reloads.run()),
+        stop_reloads,
+        builds,
+        stop: stop_watch,
+        cancelled,
+        tasks,
+        lock,
+    };
     Ok((master, listener))
 }
 
@@ -181,11 +228,14 @@ impl Master {
         }
     }
 
-    /// Stops: schedulers, builds, workers, database, in this order. A clean stop that is overtaken by
+    /// Stops: reloads, schedulers, builds, workers, database, in this order. A clean stop that is overtaken by
     /// [`StopMode::Now`] becomes one.
     pub async fn stop(mut self, mode: StopMode) {
         info!(builds = self.builds.count(), clean = mode == StopMode::Clean, "BuildMaster is stopping");
-        self.parts.stop_schedulers().await;
+        self.stop_reloads.cancel();
+        // A reload that is under way ends first; the interpreter and the database bound it.
+        let mut parts = self.reloads.await.expect("the task of the reloads does not panic");
+        parts.stop_schedulers().await;
         if mode == StopMode::Clean {
             tokio::select! {
                 // Cancel-safe: it stays closed for new builds.
@@ -197,11 +247,11 @@ impl Master {
         if !self.builds.stop(BUILDS_STOP_WITHIN).await {
             warn!(builds = self.builds.count(), "builds did not end in time; the next start resolves them");
         }
-        self.parts.local_workers.stop_all().await;
+        parts.local_workers.stop_all().await;
         self.cancelled.cancel();
         // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
         let Tasks { registry, queue, pump } = self.tasks;
-        if time::timeout(TASK_ENDS_WITHIN, self.parts.gate.ended()).await.is_err() {
+        if time::timeout(TASK_ENDS_WITHIN, parts.gate.ended()).await.is_err() {
             warn!("connections of workers do not end");
         }
         join(registry).await;

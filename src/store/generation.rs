@@ -28,6 +28,8 @@ pub(super) const DEED: &str = "write the configuration";
 /// What the store keeps of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenerationRows {
+    /// Why it came into force: `file`, `start`.
+    pub cause: String,
     /// All workers, each once.
     pub workers: Vec<WorkerName>,
     /// All builders, each once.
@@ -52,6 +54,7 @@ pub struct GenerationBuilder {
 impl From<&MasterDefinition> for GenerationRows {
     fn from(definition: &MasterDefinition) -> Self {
         Self {
+            cause: String::new(),
             workers: definition.workers.keys().cloned().collect(),
             builders: definition
                 .builders
@@ -141,12 +144,20 @@ pub(super) async fn write(work: &mut Work, rows: &GenerationRows, at: Timestamp)
     let generation = GenerationRow {
         generation: number,
         committed_at: at,
+        cause: clean(rows.cause.clone()),
         workers: count(&rows.workers),
         builders: count(&rows.builders),
         schedulers: count(&rows.schedulers),
     };
-    let sql = "INSERT INTO generations (id, committed_at, workers, builders, schedulers) VALUES ($1, $2, $3, $4, $5)";
-    let args = args![number, at, generation.workers, generation.builders, generation.schedulers];
+    let sql = "INSERT INTO generations (id, committed_at, cause, workers, builders, schedulers) VALUES ($1, $2, $3, $4, $5, $6)";
+    let args = args![
+        number,
+        at,
+        generation.cause.as_str(),
+        generation.workers,
+        generation.builders,
+        generation.schedulers
+    ];
     work.execute(sql, args).await?;
     work.tell(EventKind::ConfigurationCommitted, number, at, &generation);
     Ok(number)

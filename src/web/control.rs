@@ -2,7 +2,7 @@
 //!
 //! A body is `{"jsonrpc": "2.0", "method": "force", "id": 1, "params": {…}}`; the answer has the same `id`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -14,10 +14,10 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    master::{MasterHandle, StopMode},
+    master::{Cause, MasterHandle, StopMode},
     model::{BuildId, BuildRequestId},
     scheduler::ForceRequest,
-    web::error::ApiError,
+    web::{error::ApiError, generation},
 };
 
 /// A call that could be read.
@@ -179,15 +179,24 @@ pub(super) async fn build_request(
     .await
 }
 
-/// `POST /api/v2/masters/ID`, method `stop`: param `clean`. Answers at once.
+/// `POST /api/v2/masters/ID`, method `stop`: param `clean`; answers at once. Method `reconfig`: param `dry_run`; answers
+/// when it is done, with the shape of `/generations`.
 pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
     if id != master.store().master_id().0 {
         return (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no master {id}") })))
             .into_response();
     }
     answer(&body, |method, mut params| async move {
+        if method == "reconfig" {
+            let attempt = if params.flag("dry_run")? {
+                Arc::new(master.dry_run().await?)
+            } else {
+                master.reload(Cause::Command).await?
+            };
+            return Ok(generation::attempt_shape(&attempt));
+        }
         if method != "stop" {
-            return Err(unknown_method(&method, "stop"));
+            return Err(unknown_method(&method, "stop` and `reconfig"));
         }
         let mode = if params.flag("clean")? { StopMode::Clean } else { StopMode::Now };
         master.request_stop(mode);

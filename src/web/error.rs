@@ -101,6 +101,9 @@ impl From<RequestError> for ApiError {
         match failure {
             RequestError::Store(failure) => failure.into(),
             RequestError::Force(failure) => Self::not_found(failure.to_string()).hint(failure.hint()),
+            RequestError::Reload(failure) => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, text: failure.to_string(), hint: None }
+            }
             RequestError::NotRunning(_) | RequestError::NotQueued(_) => {
                 Self { status: StatusCode::CONFLICT, text: failure.to_string(), hint: None }
             }

@@ -12,6 +12,7 @@
 
 pub mod control;
 pub mod error;
+pub mod generation;
 pub mod log;
 pub mod query;
 pub mod resource;
@@ -28,6 +29,7 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/", get(resource::root))
         .route("/masters", get(resource::masters))
         .route("/masters/{id}", get(resource::master).post(control::master))
+        .route("/generations", get(generation::list))
         .route("/forceschedulers", get(resource::force_schedulers))
         .route("/forceschedulers/{name}", get(resource::force_scheduler).post(control::force))
         .route("/builds/{id}", get(resource::one_build).post(control::build))

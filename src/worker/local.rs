@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -29,60 +29,81 @@ pub struct LocalWorkers {
     root: PathBuf,
     registry: RegistryHandle,
     running: HashMap<WorkerName, Running>,
+    /// Those that were told to stop: another one of the same name waits until nothing of them runs.
+    ending: HashMap<WorkerName, CancellationToken>,
 }
 
 struct Running {
+    basedir: PathBuf,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    ended: CancellationToken,
 }
 
 impl LocalWorkers {
     /// None yet; their folders will lie below `root`.
     pub fn new(root: PathBuf, registry: RegistryHandle) -> Self {
-        Self { root, registry, running: HashMap::new() }
+        Self { root, registry, running: HashMap::new(), ending: HashMap::new() }
     }
 
-    /// Starts a worker. Does nothing for one that is no LocalWorker or runs already.
+    /// Starts a worker, once nothing of an earlier one of its name runs. Does nothing for one that is no LocalWorker or
+    /// runs already in its folder; one that runs in another folder is stopped first.
     pub fn start(&mut self, definition: &Arc<WorkerDefinition>) {
         let WorkerKind::Local { workdir } = &definition.kind else { return };
-        if self.running.contains_key(&definition.name) {
-            return;
-        }
         let (name, basedir) = (definition.name.clone(), self.root.join(workdir));
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(keep(name.clone(), basedir, self.registry.clone(), stop.clone()));
-        self.running.insert(name, Running { stop, task });
+        match self.running.get(&name) {
+            Some(running) if running.basedir == basedir => return,
+            Some(_) => self.stop(&name),
+            None => {}
+        }
+        let before = self.ending.remove(&name);
+        let running = Running {
+            basedir: basedir.clone(),
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        };
+        let (registry, stop, ended) =
+            (self.registry.clone(), running.stop.clone(), running.ended.clone().drop_guard());
+        self.running.insert(name.clone(), running);
+        tokio::spawn(async move {
+            if let Some(before) = before {
+                end(&name, &before).await;
+            }
+            keep(name, basedir, registry, stop).await;
+            drop(ended);
+        });
     }
 
-    /// Stops a worker and waits until nothing of it runs.
-    pub async fn stop(&mut self, name: &WorkerName) {
+    /// Tells a worker to stop; returns at once. Does nothing for one that does not run.
+    pub fn stop(&mut self, name: &WorkerName) {
+        self.ending.retain(|_, ended| !ended.is_cancelled());
         if let Some(running) = self.running.remove(name) {
             running.stop.cancel();
-            end(name, running).await;
+            self.ending.insert(name.clone(), running.ended);
         }
     }
 
     /// Stops all of them and waits until nothing of them runs.
     pub async fn stop_all(&mut self) {
-        let running: Vec<_> = self.running.drain().collect();
-        for (_, worker) in &running {
-            worker.stop.cancel();
+        let running: Vec<_> = self.running.keys().cloned().collect();
+        for name in &running {
+            self.stop(name);
         }
-        for (name, worker) in running {
-            end(&name, worker).await;
+        for (name, ended) in self.ending.drain() {
+            end(&name, &ended).await;
         }
     }
 }
 
-async fn end(name: &WorkerName, running: Running) {
-    if time::timeout(STOP_WITHIN, running.task).await.is_err() {
+async fn end(name: &WorkerName, ended: &CancellationToken) {
+    if time::timeout(STOP_WITHIN, ended.cancelled()).await.is_err() {
         error!(worker = %name, "the local worker did not stop within {} s", STOP_WITHIN.as_secs());
     }
 }
 
 async fn keep(name: WorkerName, basedir: PathBuf, registry: RegistryHandle, stop: CancellationToken) {
     let mut delay = FIRST_DELAY;
-    loop {
+    // It may have been told to stop while an earlier one ended.
+    while !stop.is_cancelled() {
         match bot::local::start(&name, &basedir).await {
             Ok((link, bot)) => {
                 match registry.attach(name.clone(), link, registry::PATIENCE).await {

@@ -55,6 +55,7 @@ const ROOMS: &[(&str, u8, May)] = &[
 /// Crates behind a fence, each with the rooms that may name it.
 const FENCES: &[(&str, &[&str])] = &[
     ("mlua", &["config"]),
+    ("notify", &["config"]),
     ("sqlx", &["store"]),
     ("axum", &["web"]),
     ("anyhow", &["cli", "bin"]),

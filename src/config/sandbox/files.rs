@@ -114,8 +114,12 @@ fn require(lua: &Lua, session: &Rc<Session>, name: &LuaString) -> mlua::Result<V
     }
     let base = shown.replace('.', "/");
     let candidates = [format!("{base}.lua"), format!("{base}/init.lua")];
-    let Some(found) = candidates.iter().map(|path| session.folder().join(path)).find(|path| path.is_file())
-    else {
+    let is_there = |path: &std::path::PathBuf| {
+        // One that is not there is waited for.
+        session.note_look(path);
+        path.is_file()
+    };
+    let Some(found) = candidates.iter().map(|path| session.folder().join(path)).find(is_there) else {
         let [first, second] = candidates;
         let text = format!(
             "no module `{shown}`; there is neither `{first}` nor `{second}` in the folder of the main file"
@@ -140,6 +144,7 @@ fn require(lua: &Lua, session: &Rc<Session>, name: &LuaString) -> mlua::Result<V
 /// The function that a file is.
 fn chunk(lua: &Lua, session: &Session, path: &Path) -> mlua::Result<Function> {
     let shown = path.strip_prefix(session.folder()).unwrap_or(path).to_string_lossy();
+    session.note_look(path);
     let bytes = match read_text(path, session.meter.limits().memory_bytes) {
         Ok(Text::Whole(bytes)) => bytes,
         Ok(Text::NotRegular) => return Err(session.error(lua, format!("`{shown}` is not a regular file"))),
@@ -174,6 +179,7 @@ fn reading_io(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
                 return Err(session
                     .error(lua, format!("a configuration may read files only, not open with {mode:?}")));
             }
+            session.note_look(&path);
             match fs::metadata(&path) {
                 Ok(metadata) if !metadata.is_file() => {
                     let shown = path.display();

@@ -182,6 +182,8 @@ pub struct GenerationRow {
     /// When it came into force.
     #[serde(serialize_with = "seconds")]
     pub committed_at: Timestamp,
+    /// Why it did.
+    pub cause: String,
     /// How many workers it has.
     pub workers: i64,
     /// How many builders it has.
@@ -194,7 +196,7 @@ impl ApiRow for GenerationRow {
     const TABLE: Table = Table {
         resource: "configurations",
         relation: "generations",
-        columns: "id, committed_at, workers, builders, schedulers",
+        columns: "id, committed_at, cause, workers, builders, schedulers",
         fields: &[field("generation", "id", FieldKind::Integer)],
         is_small: false,
     };
@@ -203,6 +205,7 @@ impl ApiRow for GenerationRow {
         Ok(Self {
             generation: row.integer("id")?,
             committed_at: row.instant("committed_at")?,
+            cause: row.text("cause")?,
             workers: row.integer("workers")?,
             builders: row.integer("builders")?,
             schedulers: row.integer("schedulers")?,

@@ -16,6 +16,8 @@ INSERT INTO counters (name, last) VALUES ('events', 0), ('generations', 0);
 CREATE TABLE generations (
     id BIGINT NOT NULL PRIMARY KEY,
     committed_at BIGINT NOT NULL,
+    -- Why: `start`, `file`, `sighup`, `reconfig`, several with a comma between.
+    cause TEXT NOT NULL,
     workers BIGINT NOT NULL,
     builders BIGINT NOT NULL,
     schedulers BIGINT NOT NULL

@@ -1,0 +1,534 @@
+//! A master whose configuration changes under it, as an operator changes it: by saving files.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::Output,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::support::master::{HEAD, MasterDir, eventually, touch};
+
+/// A step that waits for the test.
+const WAITS: &str = "steps.ShellCommand { name = 'waits', command = 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done' }";
+
+/// Part by part, so that each test says what it changes.
+#[derive(Clone)]
+struct Config {
+    head: String,
+    workers: Vec<(&'static str, &'static str)>,
+    /// Name, worker, steps, other options.
+    builders: Vec<(&'static str, &'static str, &'static str, &'static str)>,
+}
+
+impl Config {
+    fn new(workers: &[&'static str]) -> Self {
+        Self {
+            head: String::new(),
+            workers: workers.iter().map(|name| (*name, "")).collect(),
+            builders: vec![("b", workers[0], WAITS, "")],
+        }
+    }
+
+    fn text(&self) -> String {
+        let workers: Vec<_> = self
+            .workers
+            .iter()
+            .map(|(name, options)| format!("worker.LocalWorker('{name}', {{ {options} }})"))
+            .collect();
+        let builders: Vec<_> = self
+            .builders
+            .iter()
+            .map(|(name, worker, steps, options)| {
+                format!(
+                    "util.BuilderConfig {{ name = '{name}', workernames = {{ '{worker}' }}, {options} \
+                     factory = util.BuildFactory {{ {steps} }} }}"
+                )
+            })
+            .collect();
+        let names: Vec<_> = self.builders.iter().map(|(name, ..)| format!("'{name}'")).collect();
+        format!(
+            "{HEAD}{}\nc.workers = {{ {} }}\nc.builders = {{ {} }}\n\
+             c.schedulers = {{ schedulers.ForceScheduler('force', {{ {} }}) }}\n",
+            self.head,
+            workers.join(",\n"),
+            builders.join(",\n"),
+            names.join(", ")
+        )
+    }
+
+    fn titled(&self, title: &str) -> String {
+        Self { head: format!("{}\nc.title = '{title}'", self.head), ..self.clone() }.text()
+    }
+}
+
+fn save(dir: &MasterDir, text: &str) {
+    fs::write(dir.file("master.cfg.lua"), text).unwrap();
+}
+
+fn read(dir: &MasterDir, path: &str) -> Value {
+    let answer = dir.get(path);
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+}
+
+fn status(dir: &MasterDir) -> Value {
+    read(dir, "/api/v2/generations")["status"].take()
+}
+
+/// The last loads, the newest first.
+fn attempts(dir: &MasterDir) -> Vec<Value> {
+    read(dir, "/api/v2/generations")["generations"].as_array().unwrap().clone()
+}
+
+fn generation(dir: &MasterDir) -> i64 {
+    status(dir)["generation"].as_i64().unwrap()
+}
+
+fn wait_for_generation(dir: &MasterDir, number: i64) {
+    eventually(&format!("generation {number}"), || (generation(dir) >= number).then_some(()));
+}
+
+/// Waits until the configuration on disk is found not to be what runs.
+fn wait_for_difference(dir: &MasterDir) -> Value {
+    eventually("a configuration that does not come into force", || {
+        let status = status(dir);
+        (status["differs"].is_object() && status["pending"].is_null()).then_some(status)
+    })
+}
+
+fn title(dir: &MasterDir) -> String {
+    read(dir, "/api/v2")["application_spec"][0]["title"].as_str().unwrap().to_owned()
+}
+
+fn wait_for_title(dir: &MasterDir, wanted: &str) {
+    eventually(&format!("the title {wanted}"), || (title(dir) == wanted).then_some(()));
+}
+
+fn is_connected(dir: &MasterDir, name: &str) -> bool {
+    let rows = read(dir, &format!("/api/v2/workers/{name}"));
+    rows["workers"][0]["connected_to"].as_array().is_some_and(|masters| !masters.is_empty())
+}
+
+fn wait_connected(dir: &MasterDir, name: &str) {
+    eventually(&format!("worker {name} to attach"), || is_connected(dir, name).then_some(()));
+}
+
+/// How often a worker has attached since the master started: once, if its link was never cut.
+fn attaches(dir: &MasterDir, name: &str) -> usize {
+    let log = fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    let of_worker = format!("worker={name} ");
+    log.lines().filter(|line| line.contains("worker attached") && line.contains(&of_worker)).count()
+}
+
+/// Asks for a build and waits until its first step runs.
+fn begin(dir: &MasterDir, builder: &str, pid: &Path) {
+    assert!(dir.run("force", &[builder]).status.success());
+    eventually("the command", || pid.exists().then_some(()));
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn builds_with(dir: &MasterDir, results: i64) -> usize {
+    dir.builds().iter().filter(|build| build["results"] == results).count()
+}
+
+#[test]
+fn a_worker_is_added_by_an_edit_while_a_build_goes_on_over_the_same_link() {
+    let mut config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let mut master = dir.start();
+    begin(&dir, "b", &dir.build_dir().join("pid"));
+    config.workers.push(("w2", ""));
+    config.builders.push(("b2", "w2", "steps.ShellCommand { command = 'echo two' }", ""));
+    save(&dir, &config.text());
+    master.wait_for_stderr("+ worker \"w2\": added");
+    master.wait_for_stderr("is in force: 3 changes");
+    wait_connected(&dir, "w2");
+    let build = dir.run("force", &["b2", "--wait"]);
+    assert!(build.status.success(), "{}", said(&build));
+    assert_eq!(builds_with(&dir, 0), 1, "the first one still runs");
+    touch(&dir.build_dir().join("go"));
+    eventually("the end of the first build", || (builds_with(&dir, 0) == 2).then_some(()));
+    assert_eq!((attaches(&dir, "w1"), attaches(&dir, "w2")), (1, 1));
+    let newest = attempts(&dir).into_iter().find(|attempt| attempt["outcome"] == "committed").unwrap();
+    assert_eq!((&newest["generation"], &newest["causes"][0]), (&2.into(), &"file".into()), "{newest}");
+    let items = newest["items"].as_array().unwrap();
+    assert!(items.iter().any(|item| item["change"] == "+ worker \"w2\"" && item["effect"] == "added"));
+}
+
+#[test]
+fn changed_options_apply_in_place() {
+    let mut config = Config::new(&["w1"]);
+    config.workers[0].1 = "max_builds = 1";
+    config.builders.push(("c", "w1", WAITS, ""));
+    config.head = "c.protocols = { pb = { port = 'tcp:19989:interface=127.0.0.1' } }".into();
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    begin(&dir, "b", &dir.build_dir().join("pid"));
+    assert!(dir.run("force", &["c"]).status.success());
+    assert!(!dir.file("workers/w1/c/build/pid").exists());
+    config.workers[0].1 = "max_builds = 2, keepalive_interval = 60, properties = { os = 'new' }";
+    config.head =
+        "c.title = 'Renamed'; c.protocols = { pb = { port = 'tcp:19990:interface=127.0.0.1' } }".into();
+    save(&dir, &config.text());
+    let second = dir.file("workers/w1/c/build");
+    eventually("the second build", || second.join("pid").exists().then_some(()));
+    wait_for_title(&dir, "Renamed");
+    let items = attempts(&dir)[0]["items"].to_string();
+    for wanted in ["max_builds 1 -> 2 (in place)", "keepalive_interval", "listener \\\"pb\\\": port"] {
+        assert!(items.contains(wanted), "{wanted} is not in {items}");
+    }
+    touch(&dir.build_dir().join("go"));
+    touch(&second.join("go"));
+    eventually("both builds", || (builds_with(&dir, 0) == 2).then_some(()));
+    assert_eq!(attaches(&dir, "w1"), 1);
+    // What runs began with its definition; what begins now has the new one.
+    let properties =
+        |build: usize| read(&dir, &format!("/api/v2/builds/{build}/properties"))["properties"][0].take();
+    assert!(properties(1)["os"].is_null());
+    assert_eq!(properties(2)["os"][0], "new");
+}
+
+#[test]
+fn a_removed_worker_finishes_its_build_and_is_then_disconnected() {
+    let mut config = Config::new(&["w1", "w2"]);
+    let steps: &str = "steps.ShellCommand { name = 'waits', command = 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done' }, \
+         steps.ShellCommand { name = 'after', command = 'echo after' }";
+    config.builders[0].2 = Box::leak(steps.to_owned().into_boxed_str());
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    wait_connected(&dir, "w2");
+    begin(&dir, "b", &dir.build_dir().join("pid"));
+    // The builder moves to the other worker.
+    let before = config.text();
+    config.workers.remove(0);
+    config.builders[0].1 = "w2";
+    save(&dir, &config.text());
+    wait_for_generation(&dir, 2);
+    assert_eq!(status(&dir)["draining"][0], "w1");
+    let item = attempts(&dir)[0]["items"].to_string();
+    assert!(item.contains("removed, and disconnected after 1 build that still runs"), "{item}");
+    let table = said(&dir.run("workers", &[]));
+    assert!(table.lines().any(|line| line.starts_with("w1") && line.contains("draining")), "{table}");
+    // New builds go to the other one.
+    begin(&dir, "b", &dir.file("workers/w2/b/build/pid"));
+    // It comes back while it drains: its link never went.
+    save(&dir, &before);
+    wait_for_generation(&dir, 3);
+    assert_eq!(status(&dir)["draining"], Value::Array(Vec::new()));
+    save(&dir, &config.text());
+    wait_for_generation(&dir, 4);
+    assert!(is_connected(&dir, "w1"));
+    touch(&dir.build_dir().join("go"));
+    eventually("the end of the build", || (builds_with(&dir, 0) == 1).then_some(()));
+    eventually("the end of the link", || (!is_connected(&dir, "w1")).then_some(()));
+    let log = String::from_utf8_lossy(&dir.log(1)).into_owned();
+    assert!(log.lines().any(|line| line == "after"), "{log}");
+    assert_eq!(attaches(&dir, "w1"), 1);
+    touch(&dir.file("workers/w2/b/build/go"));
+    eventually("the other build", || (builds_with(&dir, 0) == 2).then_some(()));
+    // And it comes back for good.
+    save(&dir, &before);
+    eventually("its second link", || (is_connected(&dir, "w1") && attaches(&dir, "w1") == 2).then_some(()));
+}
+
+#[test]
+fn a_removed_builder_finishes_its_build_and_its_requests_wait_until_it_returns() {
+    let mut config = Config::new(&["w1"]);
+    let steps: &str = "steps.ShellCommand { name = 'waits', command = 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done' }, \
+         steps.ShellCommand { name = 'after', command = 'echo after' }";
+    config.builders[0].2 = Box::leak(steps.to_owned().into_boxed_str());
+    config.builders.push(("other", "w1", "steps.ShellCommand { command = 'true' }", ""));
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    begin(&dir, "b", &dir.build_dir().join("pid"));
+    assert!(dir.run("force", &["b"]).status.success());
+    let before = config.text();
+    config.builders.remove(0);
+    save(&dir, &config.text());
+    wait_for_generation(&dir, 2);
+    touch(&dir.build_dir().join("go"));
+    eventually("the end of the build", || (builds_with(&dir, 0) == 1).then_some(()));
+    assert!(dir.run("force", &["other", "--wait"]).status.success());
+    let waiting = read(&dir, "/api/v2/buildrequests?complete=false");
+    assert_eq!(waiting["buildrequests"].as_array().unwrap().len(), 1, "{waiting}");
+    assert!(!dir.run("force", &["b"]).status.success());
+    save(&dir, &before);
+    eventually("the build that waited", || (builds_with(&dir, 0) == 3).then_some(()));
+    assert!(dir.run("force", &["b", "--wait"]).status.success());
+    assert_eq!(attaches(&dir, "w1"), 1);
+}
+
+#[test]
+fn a_builders_folder_changes_only_between_two_builds() {
+    let mut config = Config::new(&["w1"]);
+    config.builders[0].2 = "steps.ShellCommand { name = 'one', command = 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done' }, \
+         steps.ShellCommand { name = 'two', command = 'pwd > where' }";
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    begin(&dir, "b", &dir.build_dir().join("pid"));
+    assert!(dir.run("force", &["b"]).status.success());
+    config.builders[0].3 = "workerbuilddir = 'elsewhere',";
+    save(&dir, &config.text());
+    wait_for_generation(&dir, 2);
+    touch(&dir.build_dir().join("go"));
+    eventually("the end of the build", || (builds_with(&dir, 0) == 1).then_some(()));
+    assert!(dir.build_dir().join("where").exists());
+    let next = dir.file("workers/w1/elsewhere/build");
+    eventually("the next build in the new folder", || next.join("pid").exists().then_some(()));
+    touch(&next.join("go"));
+    eventually("the end of the next build", || (builds_with(&dir, 0) == 2).then_some(()));
+    assert!(next.join("where").exists());
+}
+
+#[test]
+fn a_broken_edit_changes_nothing_and_says_why() {
+    let config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let mut master = dir.start();
+    wait_connected(&dir, "w1");
+    save(&dir, &format!("{}\nc.wrokers = {{}}\nc.builders[2] = 7\n", config.text()));
+    let status = wait_for_difference(&dir);
+    assert_eq!((&status["generation"], &status["differs"]["outcome"]), (&1.into(), &"refused".into()));
+    master.wait_for_stderr("did you mean `c.workers`?");
+    master.wait_for_stderr("2 problems; the running configuration, generation 1 of ");
+    let table = said(&dir.run("workers", &[]));
+    let first = table.lines().next().unwrap();
+    assert!(first.starts_with("master.cfg.lua differs from what runs since "), "{table}");
+    assert!(first.contains("2 problems, see `lunabot reconfig"), "{table}");
+    for arguments in [&["--dry-run"][..], &[]] {
+        let refused = dir.run("reconfig", arguments);
+        assert_eq!(refused.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("master.cfg.lua:8: "), "{text}");
+        assert!(text.contains("2 problems; the running configuration, generation 1 of "), "{text}");
+    }
+    // A -> B -> A is A.
+    save(&dir, &config.text());
+    eventually("the good file", || self::status(&dir)["differs"].is_null().then_some(()));
+    assert_eq!(generation(&dir), 1);
+    let good = dir.run("reconfig", &[]);
+    assert!(good.status.success());
+    assert!(said(&good).contains("the configuration is unchanged; generation 1 of "), "{}", said(&good));
+    assert_eq!(attaches(&dir, "w1"), 1);
+}
+
+#[test]
+fn a_file_saved_in_two_halves_or_truncated_first_comes_into_force_when_it_is_whole() {
+    let config = Config::new(&["w1", "w2", "w3"]);
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    for name in ["w1", "w2", "w3"] {
+        wait_connected(&dir, name);
+    }
+    let whole = config.titled("whole");
+    let (half, _) = whole.split_at(whole.find("LocalWorker('w2'").unwrap());
+    save(&dir, half);
+    let status = wait_for_difference(&dir);
+    assert_eq!(status["differs"]["outcome"], "refused");
+    save(&dir, &whole);
+    wait_for_title(&dir, "whole");
+    save(&dir, "");
+    wait_for_difference(&dir);
+    save(&dir, &config.titled("again"));
+    wait_for_title(&dir, "again");
+    // Half a file that is a good one: two thirds of the workers are not in it yet.
+    save(&dir, &Config::new(&["w1"]).text());
+    wait_for_title(&dir, "Lunabot");
+    for name in ["w1", "w2", "w3"] {
+        assert_eq!(attaches(&dir, name), 1);
+    }
+}
+
+#[test]
+fn each_way_to_save_a_file_reloads_it() {
+    let config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let file = dir.file("master.cfg.lua");
+    // A ConfigMap: the file is a link through `..data`, which is swapped as a whole.
+    let version = |name: &str, text: &str| {
+        fs::create_dir(dir.file(name)).unwrap();
+        fs::write(dir.file(name).join("master.cfg.lua"), text).unwrap();
+    };
+    version("..v1", &config.text());
+    symlink("..v1", dir.file("..data")).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink("..data/master.cfg.lua", &file).unwrap();
+    let _master = dir.start();
+    wait_connected(&dir, "w1");
+
+    version("..v2", &config.titled("swapped"));
+    symlink("..v2", dir.file("..data_tmp")).unwrap();
+    fs::rename(dir.file("..data_tmp"), dir.file("..data")).unwrap();
+    wait_for_title(&dir, "swapped");
+
+    fs::write(dir.file(".new"), config.titled("renamed")).unwrap();
+    fs::rename(dir.file(".new"), &file).unwrap();
+    wait_for_title(&dir, "renamed");
+
+    fs::remove_file(&file).unwrap();
+    let status = wait_for_difference(&dir);
+    assert_eq!(status["differs"]["errors"], 1);
+    let problem = attempts(&dir)[0]["problems"].to_string();
+    assert!(problem.contains("cannot read "), "{problem}");
+    save(&dir, &config.titled("restored"));
+    wait_for_title(&dir, "restored");
+
+    // A module that is not there yet, comes, changes, goes and comes back.
+    let mut with_module = config.clone();
+    with_module.head = "c.title = require 'lib.title'".into();
+    save(&dir, &with_module.text());
+    wait_for_difference(&dir);
+    fs::create_dir(dir.file("lib")).unwrap();
+    fs::write(dir.file("lib/title.lua"), "return 'module'").unwrap();
+    wait_for_title(&dir, "module");
+    fs::write(dir.file("lib/title.lua"), "return 'changed module'").unwrap();
+    wait_for_title(&dir, "changed module");
+    fs::remove_file(dir.file("lib/title.lua")).unwrap();
+    wait_for_difference(&dir);
+    fs::write(dir.file("lib/title.lua"), "return 'module again'").unwrap();
+    wait_for_title(&dir, "module again");
+    assert_eq!(attaches(&dir, "w1"), 1);
+}
+
+#[test]
+fn of_two_hundred_saves_in_two_seconds_the_last_one_wins_with_few_reloads() {
+    let config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    wait_connected(&dir, "w1");
+    let begin = Instant::now();
+    for n in 1..=200_u32 {
+        save(&dir, &config.titled(&format!("save {n}")));
+        // The pace of the saves, not a wait for anything.
+        thread::park_timeout(
+            (begin + Duration::from_millis(10) * n).saturating_duration_since(Instant::now()),
+        );
+    }
+    wait_for_title(&dir, "save 200");
+    let count = generation(&dir);
+    assert!(count <= 20, "{count} generations");
+    assert_eq!(attaches(&dir, "w1"), 1);
+}
+
+#[test]
+fn a_file_that_takes_most_workers_away_is_held_until_somebody_says_so() {
+    let names = ["w1", "w2", "w3", "w4"];
+    let config = Config::new(&names);
+    let dir = MasterDir::new(&config.text());
+    let mut master = dir.start();
+    for name in names {
+        wait_connected(&dir, name);
+    }
+    save(&dir, &Config::new(&["w1"]).text());
+    let status = wait_for_difference(&dir);
+    assert_eq!((&status["held"], &status["generation"]), (&true.into(), &1.into()));
+    master.wait_for_stderr("- worker \"w4\": not applied");
+    master.wait_for_stderr("it is held, since it removes 3 of 4 connected workers");
+    let table = said(&dir.run("workers", &[]));
+    assert!(table.lines().next().unwrap().contains("held, `lunabot reconfig"), "{table}");
+
+    let dry = dir.run("reconfig", &["--dry-run"]);
+    assert!(dry.status.success());
+    assert!(said(&dry).contains("- worker \"w2\": would be removed and disconnected"), "{}", said(&dry));
+    assert_eq!(dir.json("reconfig", &["--dry-run"])["outcome"], "planned");
+    assert_eq!(generation(&dir), 1, "a dry run changes nothing");
+    assert!(names.iter().all(|name| is_connected(&dir, name)));
+
+    let applied = dir.run("reconfig", &[]);
+    assert!(applied.status.success(), "{}", said(&applied));
+    assert!(said(&applied).contains("- worker \"w2\": removed and disconnected"), "{}", said(&applied));
+    assert!(said(&applied).contains("generation 2 is in force: 3 changes"), "{}", said(&applied));
+    eventually("the end of three links", || {
+        (names[1..].iter().all(|name| !is_connected(&dir, name))).then_some(())
+    });
+    assert!(is_connected(&dir, "w1"));
+    assert!(self::status(&dir)["differs"].is_null());
+}
+
+#[test]
+fn sighup_reloads_and_is_never_held() {
+    let names = ["w1", "w2", "w3"];
+    let dir = MasterDir::new(&Config::new(&names).text());
+    let mut master = dir.start();
+    for name in names {
+        wait_connected(&dir, name);
+    }
+    master.signal("HUP");
+    let by_signal =
+        || attempts(&dir).into_iter().find(|attempt| attempt["causes"].to_string().contains("sighup"));
+    let attempt = eventually("the reload", by_signal);
+    assert_eq!(attempt["outcome"], "unchanged");
+    assert_eq!(generation(&dir), 1);
+    // All but one go; the last one stays.
+    let mut fewer = Config::new(&["w1"]);
+    fewer.workers[0].0 = "x";
+    fewer.builders[0].1 = "x";
+    save(&dir, &fewer.text());
+    wait_for_difference(&dir);
+    master.signal("HUP");
+    wait_for_generation(&dir, 2);
+    wait_connected(&dir, "x");
+    master.wait_for_stderr("generation 2 is in force");
+}
+
+#[test]
+fn what_needs_a_restart_is_refused_by_name_and_shows_no_secret() {
+    let mut config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    config.head = "c.db = { db_url = 'postgresql://bot:sesame-open@db/ci' }; c.title = 'New'".into();
+    save(&dir, &config.text());
+    wait_for_difference(&dir);
+    let refused = dir.run("reconfig", &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("`c.db` cannot change while the master runs"), "{}", said(&refused));
+    assert_ne!(title(&dir), "New", "nothing of it is applied");
+    // A password is a change that is told and not shown.
+    let mut remote = Config::new(&["w1"]);
+    let with_password = |config: &mut Config, password: &str| {
+        config.head = format!("c.title = '{password}'");
+        config
+            .text()
+            .replace(
+                "c.builders =",
+                &format!("c.workers[2] = worker.Worker('far', '{password}-open')\nc.builders ="),
+            )
+            .replace(&format!("c.title = '{password}'"), "")
+    };
+    save(&dir, &with_password(&mut remote, "sesame"));
+    wait_for_generation(&dir, 2);
+    save(&dir, &with_password(&mut remote, "barley"));
+    wait_for_generation(&dir, 3);
+    let items = attempts(&dir)[0]["items"].to_string();
+    assert!(items.contains("worker \\\"far\\\": password … -> … (in place)"), "{items}");
+    let log = fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    for text in [log, dir.get("/api/v2/generations"), said(&dir.run("reconfig", &["--dry-run"]))] {
+        assert!(!text.contains("sesame-open") && !text.contains("barley-open"), "{text}");
+    }
+}
+
+#[test]
+fn generations_outlive_the_master() {
+    let config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let mut master = dir.start();
+    save(&dir, &config.titled("second"));
+    wait_for_generation(&dir, 2);
+    assert!(dir.run("stop", &[]).status.success());
+    assert_eq!(master.wait(), Some(0));
+    let _master = dir.start();
+    let told: Vec<_> = attempts(&dir)
+        .iter()
+        .filter_map(|attempt| Some((attempt["generation"].as_i64()?, attempt["causes"][0].to_string())))
+        .collect();
+    let wanted = [(3, "\"start\"".to_owned()), (2, "\"file\"".to_owned()), (1, "\"start\"".to_owned())];
+    assert_eq!(told, wanted);
+}
