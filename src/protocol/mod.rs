@@ -9,7 +9,6 @@
 
 pub mod link;
 pub mod message;
-pub mod pb;
 
 pub use link::Link;
 pub use message::{CommandId, FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand};
