@@ -71,12 +71,13 @@ impl Build {
             Err(BeginError::Store(error)) => return Err(error.into()),
         };
         let guard = running.enter(begun.id, control.clone());
+        let lease = connection.lease(builder.name.as_str());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
         let progress = self.steps(begun.id, &properties).await?;
         let (outcome, state, end) = self.verdict(&progress);
         self.store.finish_build(begun.id, outcome, &state, end, Timestamp::now()).await?;
-        drop(guard);
+        drop((guard, lease));
         info!(builder = %builder.name, number = begun.number, %outcome, "build finished");
         Ok(())
     }

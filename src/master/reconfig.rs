@@ -19,14 +19,14 @@ use crate::{
     model::{SchedulerName, Timestamp, WorkerName},
     scheduler::periodic,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
-    worker::{BuilderFolders, LocalWorkers},
+    worker::{LocalWorkers, Roster},
 };
 
 /// The parts that a configuration has running.
 pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) definition: watch::Sender<Arc<MasterDefinition>>,
-    pub(super) folders: watch::Sender<Arc<BuilderFolders>>,
+    pub(super) roster: watch::Sender<Arc<Roster>>,
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
 }
@@ -42,7 +42,7 @@ pub(super) struct PeriodicTask {
 pub(super) struct Prepared {
     plan: ReconfigPlan,
     new: Arc<MasterDefinition>,
-    folders: BuilderFolders,
+    roster: Roster,
     rows: PreparedGeneration,
 }
 
@@ -62,17 +62,17 @@ impl Parts {
         plan: ReconfigPlan,
         new: MasterDefinition,
     ) -> Result<Prepared, StoreError> {
-        let folders = BuilderFolders::new(&new);
+        let roster = Roster::new(&new);
         let rows = self.store.prepare_generation(GenerationRows::from(&new), Timestamp::now()).await?;
-        Ok(Prepared { plan, new: Arc::new(new), folders, rows })
+        Ok(Prepared { plan, new: Arc::new(new), roster, rows })
     }
 
     /// Makes the new configuration the one that runs. Fails only if the database does not take it: then all is as
     /// before.
     pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<Retired, StoreError> {
-        let Prepared { plan, new, folders, rows } = prepared;
+        let Prepared { plan, new, roster, rows } = prepared;
         rows.commit().await?;
-        self.folders.send_replace(Arc::new(folders));
+        self.roster.send_replace(Arc::new(roster));
         self.definition.send_replace(new);
         let mut retired = Retired { workers: Vec::new(), restarted: Vec::new(), schedulers: Vec::new() };
         for transition in &plan.workers {

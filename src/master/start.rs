@@ -24,7 +24,7 @@ use crate::{
     model::Timestamp,
     mq::Mq,
     store::{LogError, OpenError, Store, StoreError},
-    worker::{BuilderFolders, LocalWorkers, Registry},
+    worker::{LocalWorkers, Registry, Roster},
 };
 
 /// How long running builds may take to die when the master stops: a command's own kill takes less.
@@ -117,15 +117,15 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     }
 
     let cancelled = CancellationToken::new();
-    let (folders, folders_watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (roster, roster_watch) = watch::channel(Arc::new(Roster::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
-    let (registry, registry_handle) = Registry::new(store.clone(), folders_watch, cancelled.clone());
+    let (registry, registry_handle) = Registry::new(store.clone(), roster_watch, cancelled.clone());
     let (queue, builds) =
         Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let mut parts = Parts {
         store: store.clone(),
         definition,
-        folders,
+        roster,
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
         periodic: HashMap::new(),
     };

@@ -25,7 +25,7 @@ use crate::{
     store::Store,
     worker::{
         connection::{Connection, ConnectionHandle, GreetingError},
-        folders::FoldersWatch,
+        roster::RosterWatch,
     },
 };
 
@@ -88,7 +88,7 @@ pub struct Registry {
     places: Places,
     changes: watch::Sender<u64>,
     next: u64,
-    folders: FoldersWatch,
+    roster: RosterWatch,
     store: Store,
     connections: TaskTracker,
     stopping: CancellationToken,
@@ -136,14 +136,14 @@ impl RegistryHandle {
 
 impl Registry {
     /// A registry with no connections, which runs until `stopping` is cancelled and all its connections are closed.
-    pub fn new(store: Store, folders: FoldersWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
+    pub fn new(store: Store, roster: RosterWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (changes, watcher) = watch::channel(0);
         let places = Places::default();
         let handle =
             RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
-        (Self { requests, sender, places, changes, next: 1, folders, store, connections, stopping }, handle)
+        (Self { requests, sender, places, changes, next: 1, roster, store, connections, stopping }, handle)
     }
 
     /// Serves requests until the master stops; then cuts all links and returns when they are down.
@@ -200,9 +200,9 @@ impl Registry {
             return;
         }
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
-        let (requests, folders, store) = (self.sender.clone(), self.folders.clone(), self.store.clone());
+        let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         self.connections.spawn(async move {
-            match Connection::greet(worker.clone(), epoch, link, folders, store).await {
+            match Connection::greet(worker.clone(), epoch, link, roster, store).await {
                 Ok((connection, handle)) => {
                     let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
                     // The registry is gone when the master stops: then this link ends as well.

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    definition::DatabaseDefinition,
+    definition::{DatabaseDefinition, MasterDefinition, WorkerDefinition, WorkerKind},
     model::{
         Event,
         EventKind::{WorkerAttached, WorkerDetached},
-        LogStream, Timestamp, WorkerInfo, WorkerName,
+        LogStream, Place, Secret, Timestamp, WorkerInfo, WorkerName,
     },
     protocol::{
         CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Master {
     registry: RegistryHandle,
     store: Store,
-    folders: watch::Sender<Arc<BuilderFolders>>,
+    roster: watch::Sender<Arc<Roster>>,
     committed: mpsc::Receiver<Vec<Arc<Event>>>,
     _dir: tempfile::TempDir,
 }
@@ -43,10 +43,28 @@ async fn master() -> Master {
     let store = Store::open(&database, dir.path(), dir.path().join("logs"), sender).await.unwrap();
     let rows = GenerationRows { workers: vec![name()], ..GenerationRows::default() };
     store.prepare_generation(rows, Timestamp::now()).await.unwrap().commit().await.unwrap();
-    let (folders, watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (roster, watch) = watch::channel(Arc::new(roster()));
     let (registry, handle) = Registry::new(store.clone(), watch, CancellationToken::new());
     tokio::spawn(registry.run());
-    Master { registry: handle, store, folders, committed, _dir: dir }
+    Master { registry: handle, store, roster, committed, _dir: dir }
+}
+
+/// The worker of these tests, without builders.
+fn roster() -> Roster {
+    let definition = WorkerDefinition {
+        name: name(),
+        kind: WorkerKind::Remote { password: Secret::new("sesame") },
+        max_builds: None,
+        properties: BTreeMap::new(),
+        default_properties: BTreeMap::new(),
+        keepalive_interval: None,
+        missing_timeout: None,
+        notify_on_missing: Vec::new(),
+        place: Place::new("master.cfg.lua", 1),
+    };
+    let mut all = MasterDefinition::nothing();
+    all.workers.insert(name(), Arc::new(definition));
+    Roster::new(&all)
 }
 
 fn name() -> WorkerName {
@@ -199,8 +217,9 @@ async fn a_worker_is_told_its_builders_at_once_and_again_only_when_they_change()
     let (connection, mut end) = attach(&master).await;
     let told = soon("the builders", end.from_master.recv()).await;
     assert_eq!(told, Some(ToWorker::SetBuilders(Vec::new())));
-    master.folders.send_replace(Arc::new(BuilderFolders::default()));
-    // The same again is not told: the next thing heard is the shutdown.
+    // The same again is not told, nor that the worker is no longer defined: the next thing heard is the shutdown.
+    master.roster.send_replace(Arc::new(roster()));
+    master.roster.send_replace(Arc::new(Roster::default()));
     connection.shut_down().await.unwrap();
     assert_eq!(soon("an order", end.from_master.recv()).await, Some(ToWorker::Shutdown));
 }
