@@ -14,6 +14,7 @@ mod lua_blocks;
 mod restart;
 mod services;
 mod support;
+mod workers;
 
 use std::collections::BTreeSet;
 
