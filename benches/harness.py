@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import os
 import platform
+import random
 import shutil
 import socket
 import subprocess
@@ -118,10 +119,13 @@ def running(command: list[str], folder: Path, log: Path, prepare=None):
                 child.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(first: int = 0, last: int = 0) -> int:
+    """A port of loopback on which nobody listens; one from a range, if that is given."""
+    for port in random.sample(range(first, last), 100) if first else [0]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise BenchError(f"no port from {first} to {last} is free")
 
 
 def quietly(command: list, limit: int, **more) -> None:
