@@ -11,6 +11,7 @@
 //! Masters, and what they cost (`benches/fleet`).
 
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -122,12 +123,11 @@ async fn all_attached(tally: &Tally, workers: usize) -> Instant {
 async fn live(index: usize, port: u16, places: Arc<Semaphore>, tally: Arc<Tally>) {
     loop {
         let place = places.acquire().await.expect("nobody closes it");
-        let mut peer = Peer::new(index);
-        if peer.attach(index, port).await.is_ok() {
+        if let Ok(mut peer) = Peer::attach(index, port).await {
             drop(place);
             tally.attached.fetch_add(1, Ordering::Relaxed);
             tally.changed.notify_one();
-            drop(peer.converse(|_| false).await);
+            drop(peer.converse(false).await);
             tally.attached.fetch_sub(1, Ordering::Relaxed);
             tally.lost.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -136,5 +136,54 @@ async fn live(index: usize, port: u16, places: Arc<Semaphore>, tally: Arc<Tally>
         }
         // Spread by its number instead of at random: each run has the same load.
         time::sleep(Duration::from_millis(1500 + u64::try_from(index % 1000).unwrap_or(0))).await;
+    }
+}
+
+/// One link of one worker.
+struct Peer {
+    session: WorkerSession,
+    socket: TcpStream,
+}
+
+impl Peer {
+    /// Connects and logs in; returns once the master has given it its place.
+    async fn attach(index: usize, port: u16) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if index >= PER_ADDRESS {
+            let address = u8::try_from(index / PER_ADDRESS + 1).map_err(io::Error::other)?;
+            socket.bind(SocketAddr::from(([127, 0, 0, address], 0)))?;
+        }
+        let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let socket = time::timeout(CONNECT_LIMIT, socket.connect(master)).await??;
+        socket.set_nodelay(true)?;
+        let session = WorkerSession::new(format!("w{:05}", index + 1), "pw", info(index));
+        let mut peer = Self { session, socket };
+        peer.converse(true).await?;
+        Ok(peer)
+    }
+
+    /// Talks until it is attached, or else until the link ends, which is an error.
+    async fn converse(&mut self, until_attached: bool) -> io::Result<()> {
+        let mut input = [0; 4096];
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                if until_attached && matches!(event, WorkerEvent::Attached) {
+                    return self.say().await;
+                }
+            }
+            self.say().await?;
+            let count = self.socket.read(&mut input).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.session.handle_input(&input[..count]).map_err(io::Error::other)?;
+        }
+    }
+
+    async fn say(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.session.poll_output() {
+            self.socket.write_all(&bytes).await?;
+        }
+        Ok(())
     }
 }

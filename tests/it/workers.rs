@@ -115,7 +115,8 @@ fn wait_for_results(dir: &MasterDir, wanted: &[i64]) {
 fn a_real_worker_attaches_and_the_master_shows_who_it_is() {
     needs_real_workers!("a_real_worker_attaches_and_the_master_shows_who_it_is");
     let (dir, _master, worker) = master_with_one_worker("steps.ShellCommand { command = 'true' }");
-    assert_eq!(worker.count_in_log("message from master: attached"), 2, "once, and once for its builder");
+    // `buildbot-worker start` waits for this line, and fails without it.
+    assert!(worker.count_in_log("message from master: attached") >= 1);
     eventually("the master to show it", || is_attached(&dir, "w1").then_some(()));
     let shown = shown(&dir, "w1");
     let info = &shown["workerinfo"];
