@@ -22,8 +22,11 @@ use std::{
 
 use clap::Parser;
 use lunabot::{
-    model::WorkerInfo,
-    protocol::pb::{WorkerEvent, WorkerSession},
+    model::Secret,
+    protocol::pb::{
+        jelly::Value,
+        worker::{WorkerEvent, WorkerSession},
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -156,7 +159,7 @@ impl Peer {
         let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = time::timeout(CONNECT_LIMIT, socket.connect(master)).await??;
         socket.set_nodelay(true)?;
-        let session = WorkerSession::new(format!("w{:05}", index + 1), "pw", info(index));
+        let session = WorkerSession::new(name(index), Secret::new("pw"), facts(index));
         let mut peer = Self { session, socket };
         peer.converse(true).await?;
         Ok(peer)
@@ -167,8 +170,12 @@ impl Peer {
         let mut input = [0; 4096];
         loop {
             while let Some(event) = self.session.poll_event() {
-                if until_attached && matches!(event, WorkerEvent::Attached) {
-                    return self.say().await;
+                match event {
+                    WorkerEvent::Attached if until_attached => return self.say().await,
+                    WorkerEvent::Refused(failure) => {
+                        return Err(io::Error::other(format!("refused: {failure:?}")));
+                    }
+                    _ => {}
                 }
             }
             self.say().await?;
@@ -186,4 +193,58 @@ impl Peer {
         }
         Ok(())
     }
+}
+
+fn name(index: usize) -> String {
+    format!("w{:05}", index + 1)
+}
+
+/// What a worker tells of itself: as much as a `buildbot-worker` 4.3.0 on Debian does, its environment included.
+fn facts(index: usize) -> Value {
+    let text = |text: String| Value::text(text);
+    let environ = (0..25).map(|number| {
+        (
+            text(format!("VARIABLE_{number}")),
+            text(format!("/usr/local/share/value-{number}:/usr/share/value-{number}")),
+        )
+    });
+    let commands = [
+        "shell",
+        "uploadFile",
+        "upload_file",
+        "uploadDirectory",
+        "upload_directory",
+        "downloadFile",
+        "download_file",
+        "mkdir",
+        "rmdir",
+        "cpdir",
+        "stat",
+        "glob",
+        "listdir",
+        "rmfile",
+    ];
+    Value::dict([
+        ("admin", Value::text("Your Name Here <admin@youraddress.invalid>\n")),
+        ("host", Value::text("Please put a description of this build host here\n")),
+        ("os_pretty_name", Value::text("Debian GNU/Linux 13 (trixie)")),
+        ("os_name", Value::text("Debian GNU/Linux")),
+        ("os_version_id", Value::text("13")),
+        ("os_version", Value::text("13 (trixie)")),
+        ("os_version_codename", Value::text("trixie")),
+        ("os_id", Value::text("debian")),
+        ("os_home_url", Value::text("https://www.debian.org/")),
+        ("os_support_url", Value::text("https://www.debian.org/support")),
+        ("os_bug_report_url", Value::text("https://bugs.debian.org/")),
+        ("environ", Value::Dict(environ.collect())),
+        ("system", Value::text("posix")),
+        ("basedir", text(format!("/srv/workers/{}", name(index)))),
+        ("numcpus", Value::Int(2)),
+        ("version", Value::text("4.3.0")),
+        (
+            "worker_commands",
+            Value::Dict(commands.map(|command| (Value::text(command), Value::text("3.3"))).to_vec()),
+        ),
+        ("delete_leftover_dirs", Value::Int(0)),
+    ])
 }
