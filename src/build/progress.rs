@@ -77,37 +77,10 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::{
-        definition::{ShellCommand, StepKind, step::Command},
-        model::Place,
-    };
 
     fn step(name: &str) -> StepDefinition {
-        StepDefinition {
-            name: name.into(),
-            kind: StepKind::Shell(ShellCommand {
-                command: Command::Shell("true".into()),
-                workdir: "build".into(),
-                env: BTreeMap::new(),
-                timeout: None,
-                max_time: None,
-                sigterm_time: None,
-                interrupt_signal: "KILL".into(),
-                want_stdout: true,
-                want_stderr: true,
-                log_environ: false,
-                initial_stdin: None,
-                decode_rc: BTreeMap::new(),
-            }),
-            failure_counts_as: Outcome::Failure,
-            warnings_count_as: Outcome::Warnings,
-            halt_on_failure: false,
-            always_run: false,
-            place: Place::new("master.cfg.lua", 1),
-        }
+        StepDefinition::sample(name)
     }
 
     #[test]

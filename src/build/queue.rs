@@ -1,14 +1,12 @@
 //! The task that gives requests to workers.
 //!
 //! The queue itself is in the store. This task holds the first few requests of each builder that has some, asks
-//! [`claim`](super::claim) what may start, and starts it; the build's own task claims the request in the store.
+//! [`claim`] what may start, and starts it; the build's own task claims the request in the store.
 //!
 //! # Laws
 //! - Memory is bounded by the number of builders, whatever the length of the queue.
 //! - Nothing is polled: a new request, a worker that came, a build that ended and a new configuration wake it, and
 //!   the clock for requests that wait after a loss.
-//! - A build starts only on a worker that was told its builder's folder as the configuration has it: while an earlier
-//!   build still works in another folder, the next one waits.
 //!
 //! # Not here
 //! The decision (`claim`), the build (`run`).
@@ -30,13 +28,13 @@ use crate::{
     build::{
         claim::{self, Candidate, Head},
         control::{BuildControl, Running, StopKind},
-        run::{self, Assignment},
+        run::{self, Assignment, Ran},
     },
     definition::MasterDefinition,
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
-    worker::{FoldersWatch, RegistryHandle},
+    worker::RegistryHandle,
 };
 
 /// Requests of one builder that are looked at together: as many may start before the store is asked again.
@@ -133,14 +131,15 @@ pub struct Builds {
     store: Store,
     registry: RegistryHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
-    folders: FoldersWatch,
     events: Subscription,
     pending: BTreeMap<BuilderName, Pending>,
     /// The store's keys of the builders that are configured.
     names: HashMap<BuilderId, BuilderName>,
     busy: Busy,
-    ended: mpsc::Receiver<BuildRequestId>,
-    tell_ended: mpsc::Sender<BuildRequestId>,
+    ended: mpsc::Receiver<(BuildRequestId, Ran)>,
+    tell_ended: mpsc::Sender<(BuildRequestId, Ran)>,
+    /// When to look at the whole queue again, after a failure of the store.
+    look_again_at: Option<Instant>,
     running: Running,
     tracker: TaskTracker,
     stop: watch::Receiver<Option<StopMode>>,
@@ -171,7 +170,6 @@ impl Builds {
         store: Store,
         registry: RegistryHandle,
         definition: watch::Receiver<Arc<MasterDefinition>>,
-        folders: FoldersWatch,
         mq: &Mq,
         cancelled: CancellationToken,
     ) -> (Self, BuildsHandle) {
@@ -195,13 +193,13 @@ impl Builds {
             store,
             registry,
             definition,
-            folders,
             events,
             pending: BTreeMap::new(),
             names: HashMap::new(),
             busy,
             ended,
             tell_ended,
+            look_again_at: None,
             running: handle.running.clone(),
             tracker,
             stop: stop_watch,
@@ -216,7 +214,7 @@ impl Builds {
         let mut workers = self.registry.changes();
         self.mark_all_stale().await;
         loop {
-            let wake_at = self.dispatch().await;
+            let wake_at = [self.dispatch().await, self.look_again_at].into_iter().flatten().min();
             tokio::select! {
                 // Each arm is cancel-safe: what it has not returned is still there at the next turn.
                 () = self.cancelled.cancelled() => return,
@@ -225,17 +223,14 @@ impl Builds {
                     Err(NextError::Lagged { .. }) => self.mark_all_stale().await,
                     Err(NextError::Closed) => return,
                 },
-                ended = self.ended.recv() => if let Some(request) = ended {
-                    self.busy.release(request);
+                ended = self.ended.recv() => if let Some(ended) = ended {
+                    self.release(ended);
                 },
                 changed = self.definition.changed() => match changed {
                     Ok(()) => self.mark_all_stale().await,
                     Err(_) => return,
                 },
                 changed = workers.changed() => if changed.is_err() {
-                    return;
-                },
-                changed = self.folders.changed() => if changed.is_err() {
                     return;
                 },
                 changed = self.stop.changed() => {
@@ -248,13 +243,21 @@ impl Builds {
                     self.heard.send_replace(true);
                 },
                 () = time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                    self.look_again_at = None;
                     self.mark_all_stale().await;
                 },
             }
             // What has gathered meanwhile costs one look at the queue, not one each.
-            while let Ok(request) = self.ended.try_recv() {
-                self.busy.release(request);
+            while let Ok(ended) = self.ended.try_recv() {
+                self.release(ended);
             }
+        }
+    }
+
+    fn release(&mut self, (request, ran): (BuildRequestId, Ran)) {
+        self.busy.release(request);
+        if ran == Ran::NotBegun {
+            self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
         }
     }
 
@@ -348,17 +351,13 @@ impl Builds {
         builder: &BuilderName,
         names: &'a [WorkerName],
     ) -> Vec<Candidate<'a>> {
-        let folder = definition.builders.get(builder).map(|builder| builder.worker_build_dir.as_str());
-        let (load, folders) = (self.busy.load.borrow(), self.folders.borrow());
+        let load = self.busy.load.borrow();
         let connected = names.iter().filter_map(|name| {
             let worker = definition.workers.get(name)?;
             let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
             let running = load.of_worker(name);
             let runs_this_builder = running > 0 && load.pairs.contains(&(builder.clone(), name.clone()));
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
-                return None;
-            }
-            if folders.folder(name, builder) != folder {
                 return None;
             }
             self.registry.connection(name.as_str())?;
@@ -427,9 +426,9 @@ impl Builds {
         };
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {
-            run::run(assignment, store, running).await;
+            let ran = run::run(assignment, store, running).await;
             // The queue is gone only when the master stops.
-            if ended.send(id).await.is_err() {
+            if ended.send((id, ran)).await.is_err() {
                 debug!(request = %id, "ended after the queue");
             }
         });

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tracing::{error, info};
+use tokio::time;
+use tracing::{error, info, warn};
 
 use crate::{
     build::{
@@ -14,7 +15,7 @@ use crate::{
     },
     definition::{BuilderDefinition, StepDefinition, StepKind, WorkerDefinition},
     model::{BuildId, Outcome, Properties, Timestamp},
-    store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store},
+    store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
 
@@ -35,14 +36,31 @@ pub(super) struct Assignment {
     pub control: BuildControl,
 }
 
-/// Runs a build to its end. Failures of the store are logged: the next start of the master resolves what they left.
-pub(super) async fn run(assignment: Assignment, store: Store, running: Running) {
+/// The delays before an end that could not be written down is written again: some ten minutes in all.
+const WRITE_AGAIN: [u64; 14] = [1, 1, 2, 4, 8, 16, 30, 60, 60, 60, 60, 60, 120, 120];
+
+/// What became of an assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// The request was settled, by this build or by somebody else.
+    Settled,
+    /// The store failed before the build began: the request still waits.
+    NotBegun,
+}
+
+/// Runs a build to its end. If the store fails under it, its end is written again and again; what still cannot be
+/// written is resolved by the next start of the master.
+pub(super) async fn run(assignment: Assignment, store: Store, running: Running) -> Ran {
     let request = assignment.request.id;
     let builder = assignment.builder.name.clone();
     let build = Build { assignment, store };
-    if let Err(failure) = build.run(&running).await {
-        let failure = &failure as &dyn std::error::Error;
-        error!(%builder, %request, error = failure, "a build could not be written down");
+    match build.run(&running).await {
+        Ok(()) => Ran::Settled,
+        Err(failure) => {
+            let failure = &failure as &dyn std::error::Error;
+            error!(%builder, %request, error = failure, "a build could not begin");
+            Ran::NotBegun
+        }
     }
 }
 
@@ -71,14 +89,36 @@ impl Build {
             Err(BeginError::Store(error)) => return Err(error.into()),
         };
         let guard = running.enter(begun.id, control.clone());
+        let lease = connection.lease(builder.name.as_str());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
-        let progress = self.steps(begun.id, &properties).await?;
-        let (outcome, state, end) = self.verdict(&progress);
-        self.store.finish_build(begun.id, outcome, &state, end, Timestamp::now()).await?;
-        drop(guard);
+        let (outcome, state, end) = match self.steps(begun.id, &properties).await {
+            Ok(progress) => self.verdict(&progress),
+            Err(failure) => {
+                let failure = &failure as &dyn std::error::Error;
+                error!(builder = %builder.name, number = begun.number, error = failure, "a build cannot go on");
+                self.lost("the master could not write it down")
+            }
+        };
+        self.write_end(begun.id, outcome, &state, end).await;
+        drop((guard, lease));
         info!(builder = %builder.name, number = begun.number, %outcome, "build finished");
         Ok(())
+    }
+
+    /// Writes the end of the build down, again and again if the store fails.
+    async fn write_end(&self, build: BuildId, outcome: Outcome, state: &str, end: RequestEnd) {
+        let mut delays = WRITE_AGAIN.iter();
+        loop {
+            let Err(failure) = self.store.finish_build(build, outcome, state, end, Timestamp::now()).await
+            else {
+                return;
+            };
+            let next = delays.next();
+            tell_unwritten(build, &failure, next.copied());
+            let Some(delay) = next else { return };
+            time::sleep(Duration::from_secs(*delay)).await;
+        }
     }
 
     async fn steps(&self, build: BuildId, properties: &Properties) -> Result<Progress, LogError> {
@@ -142,22 +182,34 @@ impl Build {
             };
         }
         if progress.is_worker_lost() {
-            return self.lost();
+            return self.lost(&format!("the link to worker {} was lost", self.assignment.worker.name));
         }
         (progress.outcome(), progress.state(), RequestEnd::Complete)
     }
 
-    fn lost(&self) -> (Outcome, String, RequestEnd) {
-        let worker = &self.assignment.worker.name;
+    /// Lost through no fault of its own: tried again, but not for ever.
+    fn lost(&self, why: &str) -> (Outcome, String, RequestEnd) {
         let attempts = self.assignment.request.attempts + 1;
         if attempts >= MOST_ATTEMPTS {
-            let state = format!("the link to worker {worker} was lost; given up after {attempts} attempts");
+            let state = format!("{why}; given up after {attempts} attempts");
             return (Outcome::Exception, state, RequestEnd::Complete);
         }
         let delay = FIRST_RETRY * 2_u32.pow(attempts - 1);
         let not_before = Timestamp::now() + delay;
-        let state = format!("the link to worker {worker} was lost; attempt {attempts} of {MOST_ATTEMPTS}");
+        let state = format!("{why}; attempt {attempts} of {MOST_ATTEMPTS}");
         (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(not_before), counted: true })
+    }
+}
+
+fn tell_unwritten(build: BuildId, failure: &StoreError, again_in: Option<u64>) {
+    let failure = failure as &dyn std::error::Error;
+    match again_in {
+        Some(delay) => {
+            warn!(%build, error = failure, "cannot write the end of a build; tried again in {delay} s");
+        }
+        None => {
+            error!(%build, error = failure, "the end of a build is left to the next start of the master");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::{
     config,
     definition::Problem,
-    master::{FolderError, StartError},
+    master::{FolderError, PrepareError, StartError},
     net::HttpError,
 };
 
@@ -130,8 +130,14 @@ impl From<StartError> for Failure {
                 let hint = "run the newer Lunabot that wrote it, or restore a backup of its time".to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
+            StartError::Prepare(PrepareError::Bind(_)) => {
+                let hint =
+                    "another program, or another master, has the port; change `c.protocols` or stop that one"
+                        .to_owned();
+                Self::new(Kind::Environment, error).hint(hint)
+            }
             StartError::Watch(_) => Self::new(Kind::Environment, error),
-            StartError::Open(_) | StartError::Resolve(_) | StartError::Store(_) => {
+            StartError::Open(_) | StartError::Resolve(_) | StartError::Prepare(PrepareError::Store(_)) => {
                 let hint =
                     "check `c.db`, the server or file that it names, and the space on its disk".to_owned();
                 Self::new(Kind::Environment, error).hint(hint)

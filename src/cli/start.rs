@@ -29,6 +29,7 @@ pub(super) async fn run(dir: &Path, format: LogFormat, level: &str) -> Result<Ex
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     logging::start(&folder, format, level)?;
+    raise_open_files();
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
@@ -89,6 +90,22 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
             // Signals that come while a reload is waited for are one, so these tasks are few.
             _ = hangup.recv() => drop(tokio::spawn(reload(master.handle.clone()))),
         }
+    }
+}
+
+/// Beyond this no farm goes, and commands that close all files they might have would take long.
+const ENOUGH_OPEN_FILES: u64 = 262_144;
+
+/// Each worker is an open file, and the usual soft limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = Some(limit.maximum.map_or(ENOUGH_OPEN_FILES, |most| most.min(ENOUGH_OPEN_FILES)));
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
     }
 }
 

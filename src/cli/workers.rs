@@ -81,7 +81,7 @@ fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
     let count = worker["workerid"].as_i64().and_then(|id| running.get(&id)).copied().unwrap_or(0);
     let state = match (attached, count) {
         (true, _) if is_gone => Cell::styled("draining", AnsiColor::Cyan.on_default()),
-        (false, _) => Cell::styled("disconnected", AnsiColor::Red.on_default()),
+        (false, _) => absence(worker),
         (true, 0) => Cell::styled("idle", AnsiColor::Green.on_default()),
         (true, _) => Cell::styled("building", AnsiColor::Yellow.on_default()),
     };
@@ -99,4 +99,17 @@ fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
         Cell::plain(system),
         Cell::plain(builders.to_string()),
     ]
+}
+
+/// How a worker that is away is shown.
+fn absence(worker: &Value) -> Cell {
+    if !worker["missing_since"].is_null() {
+        let text = format!("missing since {}", table::instant(worker, "missing_since"));
+        return Cell::styled(text, AnsiColor::Red.on_default().bold());
+    }
+    let text = match table::instant(worker, "absent_since") {
+        since if since.is_empty() => "never connected".to_owned(),
+        since => format!("away since {since}"),
+    };
+    Cell::styled(text, AnsiColor::Red.on_default())
 }

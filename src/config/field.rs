@@ -5,7 +5,10 @@
 //!   secret.
 //! - What is copied is counted, since it leaves the interpreter and its memory limit.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use mlua::{Lua, LuaString, Value};
 
@@ -15,20 +18,19 @@ use super::{
         made::{Field, Made, handle, is_none},
         render::rendered,
     },
+    json::json,
+    scalar::{seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
 };
 use crate::{
     definition::{
         EnvironmentValue, Problem, Text,
-        options::{Class, Default, Kind, LONGEST_SECONDS, OptionSpec},
+        options::{Class, Default, Kind, OptionSpec},
         record, suggest,
     },
     model::{Outcome, Place, PropertyValue, Secret},
 };
-
-/// Tables nested in tables: more is a table that holds itself.
-const MOST_DEPTH: usize = 32;
 
 /// What stands beside each value: keys, pointers, lengths.
 const VALUE_BYTES: usize = 64;
@@ -46,7 +48,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Why a value cannot be taken, after "`max_builds` takes a whole number, ".
-enum Wrong {
+pub(super) enum Wrong {
     /// It was told, or it follows from what was told.
     Told,
     /// It is of another kind.
@@ -60,7 +62,7 @@ type Taken<T> = mlua::Result<Result<T, Wrong>>;
 /// Passes a reason on, and leaves an end by the limits to `?`.
 macro_rules! taken {
     ($value:expr) => {
-        match $value? {
+        match $value {
             Ok(value) => value,
             Err(wrong) => return Ok(Err(wrong)),
         }
@@ -77,6 +79,9 @@ impl Reader<'_> {
     /// Reads options by name into `made`, and tells which are missing.
     pub(super) fn options(&self, made: &Made, given: BTreeMap<String, Value>) -> mlua::Result<()> {
         let constructor = made.constructor;
+        // Then what is missing was meant to be there.
+        let is_told = made.broken.get();
+        let names: BTreeSet<String> = given.keys().cloned().collect();
         for (name, value) in given {
             match constructor.option(&name) {
                 Some(spec) => match self.option(spec, &value, made)? {
@@ -94,14 +99,15 @@ impl Reader<'_> {
                 }
                 None => {
                     let known = constructor.options().map(|option| option.name);
-                    let hint = suggest::did_you_mean(&name, known.chain(constructor.not_yet.iter().copied()));
+                    let near = suggest::nearest(&name, known.chain(constructor.not_yet.iter().copied()));
+                    let hint = near.map(|near| format!("did you mean `{}{near}`?", self.prefix));
                     self.complain(&format!("unknown option `{}{name}`", self.prefix), hint);
                 }
             }
         }
         let required = constructor.options().filter(|option| matches!(option.default, Default::Required));
         for spec in required {
-            if !made.fields.borrow().contains_key(spec.name) && !made.broken.get() {
+            if !is_told && !names.contains(spec.name) && !made.fields.borrow().contains_key(spec.name) {
                 self.complain(&format!("`{}{}` is missing", self.prefix, spec.name), None);
                 made.broken.set(true);
             }
@@ -165,7 +171,7 @@ impl Reader<'_> {
             (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
                 Some(number) if (least..=most).contains(&number) => number,
                 Some(number) => {
-                    return because(format!("takes a whole number from {least} to {most}, not {number}"));
+                    return Ok(because(format!("takes a whole number from {least} to {most}, not {number}")));
                 }
                 None => return Ok(Err(Wrong::Kind)),
             })),
@@ -176,12 +182,14 @@ impl Reader<'_> {
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
                 let mut texts = Vec::new();
-                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
-                    match text(&element, spec.renderable, bytes)? {
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+                    match text(&element, spec.renderable, bytes) {
                         Ok(text) => texts.push(text),
                         Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
-                        Err(Wrong::Because(reason)) => return because(format!("element {index} {reason}")),
-                        Err(_) => return because(wrong_element(spec.kind, index, &element)),
+                        Err(Wrong::Because(reason)) => {
+                            return Ok(because(format!("element {index} {reason}")));
+                        }
+                        Err(_) => return Ok(because(wrong_element(spec.kind, index, &element))),
                     }
                     self.within(*bytes)?;
                 }
@@ -197,8 +205,8 @@ impl Reader<'_> {
                 Ok((PropertyValue::Array(list), _)) if list.is_empty() => {
                     plain(V::Properties(BTreeMap::new()))
                 }
-                Ok(_) => because("takes a table of names and values, not a list".into()),
-                Err(why) => because(why),
+                Ok(_) => Ok(because("takes a table of names and values, not a list".into())),
+                Err(why) => Ok(because(why)),
             },
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
             (Kind::Outcomes, Value::Table(table)) => outcomes(table),
@@ -206,7 +214,7 @@ impl Reader<'_> {
                 let shape = Shape::of(table)?;
                 let made = Rc::new(Made::new(constructor, self.place.clone()));
                 if let Some(index) = shape.numbered.keys().next() {
-                    return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+                    return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
                 }
                 let inner = Reader {
                     lua: self.lua,
@@ -224,7 +232,7 @@ impl Reader<'_> {
             },
             (Kind::Objects(class), Value::Table(table)) => {
                 let mut parts = Vec::new();
-                for (index, element) in (1..).zip(taken!(list(table, spec.kind))) {
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
                     match part(&element, class) {
                         Some(part) => parts.push(part),
                         None if is_dud(&element) => {}
@@ -238,9 +246,11 @@ impl Reader<'_> {
                 }
                 Ok(Ok(Field::Parts(parts)))
             }
-            (Kind::Objects(class), value) if part(value, class).is_some() => {
-                because(format!("takes {}, not {}; put it into braces", spec.kind.words(), describe(value)))
-            }
+            (Kind::Objects(class), value) if part(value, class).is_some() => Ok(because(format!(
+                "takes {}, not {}; put it into braces",
+                spec.kind.words(),
+                describe(value)
+            ))),
             _ => Ok(Err(Wrong::Kind)),
         }
     }
@@ -248,15 +258,15 @@ impl Reader<'_> {
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
         let shape = Shape::of(table)?;
         if let Some(index) = shape.numbered.keys().next() {
-            return because(format!("takes {}; it has the key {index}", spec.kind.words()));
+            return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
         }
         if let Some(odd) = shape.odd.first() {
-            return because(format!("takes {}; it has {odd} as key", spec.kind.words()));
+            return Ok(because(format!("takes {}; it has {odd} as key", spec.kind.words())));
         }
         let mut variables = BTreeMap::new();
         for (name, value) in shape.named {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return because(format!("holds {name:?}, which is no name of a variable"));
+                return Ok(because(format!("holds {name:?}, which is no name of a variable")));
             }
             *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
             let variable = match &value {
@@ -264,16 +274,16 @@ impl Reader<'_> {
                 value if is_dud(value) => return Ok(Err(Wrong::Told)),
                 Value::Table(table) => {
                     let mut texts = Vec::new();
-                    for element in taken!(list(table, Kind::Texts)) {
+                    for element in taken!(list(table, Kind::Texts)?) {
                         texts.push(taken!(text(&element, spec.renderable, bytes)));
                     }
                     EnvironmentValue::Joined(texts)
                 }
-                value => match text(value, spec.renderable, bytes)? {
+                value => match text(value, spec.renderable, bytes) {
                     Ok(text) => EnvironmentValue::Set(text),
-                    Err(Wrong::Because(reason)) => return because(format!("variable `{name}` {reason}")),
+                    Err(Wrong::Because(reason)) => return Ok(because(format!("variable `{name}` {reason}"))),
                     Err(_) => {
-                        return because(format!("variable `{name}` takes text, not {}", describe(value)));
+                        return Ok(because(format!("variable `{name}` takes text, not {}", describe(value))));
                     }
                 },
             };
@@ -298,8 +308,8 @@ fn is_vital(spec: &OptionSpec) -> bool {
     matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
 }
 
-fn because<T>(reason: String) -> Taken<T> {
-    Ok(Err(Wrong::Because(reason)))
+fn because<T>(reason: String) -> Result<T, Wrong> {
+    Err(Wrong::Because(reason))
 }
 
 fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
@@ -309,30 +319,30 @@ fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
 fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     match Shape::of(table)?.into_list() {
         Ok(list) => Ok(Ok(list)),
-        Err(why) => because(format!("takes {}; {why}", kind.words())),
+        Err(why) => Ok(because(format!("takes {}; {why}", kind.words()))),
     }
 }
 
-fn utf8(text: &LuaString, bytes: &mut usize) -> Taken<String> {
+fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     match text.to_str() {
         Ok(text) => {
             *bytes = bytes.saturating_add(text.len() + VALUE_BYTES);
-            Ok(Ok(text.to_owned()))
+            Ok(text.to_owned())
         }
         Err(_) => because("is text that is not UTF-8".into()),
     }
 }
 
-fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Taken<Text> {
+fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
     if let Value::String(text) = value {
-        return Ok(Ok(Text::Plain(taken!(utf8(text, bytes)))));
+        return utf8(text, bytes).map(Text::Plain);
     }
     match rendered(value) {
         Some(rendered) if renderable => {
             *bytes = bytes.saturating_add(rendered.bytes);
-            Ok(Ok(Text::Rendered(rendered.renderable.clone())))
+            Ok(Text::Rendered(rendered.renderable.clone()))
         }
-        _ => Ok(Err(Wrong::Kind)),
+        _ => Err(Wrong::Kind),
     }
 }
 
@@ -342,152 +352,40 @@ fn part(value: &Value, class: Class) -> Option<Rc<Made>> {
         .map(|handle| Rc::clone(&handle.made))
 }
 
-/// A whole number, be it written `2` or `2.0`.
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::Integer(number) => Some(*number),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "checked: whole, and within what an i64 holds exactly"
-        )]
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
-        _ => None,
-    }
-}
-
-fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
-    let number = match value {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "far beyond the longest span where it begins to matter"
-        )]
-        Value::Integer(number) => *number as f64,
-        Value::Number(number) => *number,
-        _ => return Err(Wrong::Kind),
-    };
-    if number.is_nan() {
-        Err(Wrong::Because("takes a number of seconds, not NaN".into()))
-    } else if number < least {
-        Err(Wrong::Because(format!("takes at least {least} seconds, not {number}")))
-    } else if number > LONGEST_SECONDS {
-        Err(Wrong::Because(format!("takes at most {LONGEST_SECONDS} seconds (a century), not {number}")))
-    } else {
-        Duration::try_from_secs_f64(number).map_err(|_| Wrong::Kind)
-    }
-}
-
 fn outcomes(table: &mlua::Table) -> Taken<Field> {
     let shape = Shape::of(table)?;
     if let Some(name) = shape.named.keys().next() {
-        return because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code"));
+        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
     }
     if let Some(odd) = shape.odd.first() {
-        return because(format!("takes a table of exit codes and outcomes; {odd} is no exit code"));
+        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
     }
     let mut outcomes = BTreeMap::new();
     for (code, value) in shape.numbered {
         let Ok(code) = i32::try_from(code) else {
-            return because(format!("takes a table of exit codes and outcomes; {code} is no exit code"));
+            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
         };
         let word = match &value {
             Value::String(word) => word.to_string_lossy(),
             // Buildbot's constants are numbers.
-            Value::Integer(number) => match i32::try_from(*number)
-                .ok()
-                .and_then(|n| Outcome::try_from(n).ok())
-            {
-                Some(outcome) => outcome.word().to_owned(),
-                None => return because(format!("has {number} for exit code {code}, which is no outcome")),
-            },
+            Value::Integer(number) => {
+                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
+                    Some(outcome) => outcome.word().to_owned(),
+                    None => {
+                        return Ok(because(format!(
+                            "has {number} for exit code {code}, which is no outcome"
+                        )));
+                    }
+                }
+            }
             other => {
-                return because(format!("has {} for exit code {code}, which is no outcome", describe(other)));
+                return Ok(because(format!(
+                    "has {} for exit code {code}, which is no outcome",
+                    describe(other)
+                )));
             }
         };
         outcomes.insert(code, word);
     }
     Ok(Ok(Field::Plain(record::Value::Outcomes(outcomes))))
-}
-
-/// A value as JSON can hold it, and what it takes in memory; or why it cannot be held, after the option's name.
-pub(super) fn json(
-    lua: &Lua,
-    session: &Rc<Session>,
-    value: &Value,
-) -> mlua::Result<Result<(PropertyValue, usize), String>> {
-    let mut bytes = 0;
-    let value = nested(lua, session, value, "", 0, &mut bytes)?;
-    Ok(value.map(|value| (value, bytes)))
-}
-
-fn nested(
-    lua: &Lua,
-    session: &Rc<Session>,
-    value: &Value,
-    path: &str,
-    depth: usize,
-    bytes: &mut usize,
-) -> mlua::Result<Result<PropertyValue, String>> {
-    let at = |path: &str| if path.is_empty() { String::new() } else { format!(" at `{path}`") };
-    let refuse = |why: &str| Ok(Err(format!("holds {why}{}", at(path))));
-    *bytes = bytes.saturating_add(VALUE_BYTES);
-    // One table may stand in many places, and be copied for each.
-    session.copy(lua, VALUE_BYTES)?;
-    if depth > MOST_DEPTH {
-        return refuse("tables nested too deeply, or a table that holds itself,");
-    }
-    Ok(Ok(match value {
-        value if is_none(value) => PropertyValue::Null,
-        Value::Boolean(flag) => PropertyValue::Bool(*flag),
-        Value::Integer(number) => PropertyValue::from(*number),
-        Value::Number(number) => match serde_json::Number::from_f64(*number) {
-            Some(number) => PropertyValue::Number(number),
-            None => return refuse(&format!("the number {number}, which JSON cannot hold,")),
-        },
-        Value::String(text) => match text.to_str() {
-            Ok(text) => {
-                *bytes = bytes.saturating_add(text.len());
-                session.copy(lua, text.len())?;
-                PropertyValue::String(text.to_owned())
-            }
-            Err(_) => return refuse("text that is not UTF-8"),
-        },
-        Value::Table(table) => {
-            let shape = Shape::of(table)?;
-            if let Some(odd) = shape.odd.first() {
-                return refuse(&format!("a table with {odd} as key"));
-            }
-            if shape.named.is_empty() {
-                let list = match shape.into_list() {
-                    Ok(list) => list,
-                    Err(why) => return Ok(Err(format!("holds a list{}; {why}", at(path)))),
-                };
-                let mut out = Vec::new();
-                for (index, element) in (1..).zip(&list) {
-                    let path = format!("{path}[{index}]");
-                    match nested(lua, session, element, &path, depth + 1, bytes)? {
-                        Ok(value) => out.push(value),
-                        Err(why) => return Ok(Err(why)),
-                    }
-                }
-                PropertyValue::Array(out)
-            } else if shape.numbered.is_empty() {
-                let mut out = serde_json::Map::new();
-                for (name, element) in shape.named {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    match nested(lua, session, &element, &path, depth + 1, bytes)? {
-                        Ok(value) => {
-                            session.copy(lua, name.len())?;
-                            *bytes = bytes.saturating_add(name.len());
-                            out.insert(name, value);
-                        }
-                        Err(why) => return Ok(Err(why)),
-                    }
-                }
-                PropertyValue::Object(out)
-            } else {
-                return refuse("a table that is a list and has names as well");
-            }
-        }
-        other => return refuse(&describe(other)),
-    }))
 }

@@ -14,8 +14,10 @@
 
 mod api;
 mod field;
+mod json;
 mod meter;
 mod sandbox;
+mod scalar;
 mod script;
 mod session;
 mod shape;

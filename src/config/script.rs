@@ -6,7 +6,12 @@ use mlua::{Error, Lua, chunk::ChunkMode};
 
 use super::{
     LoadError,
-    api::{self, made::Made, master::Master, render::NoneValue},
+    api::{
+        self,
+        made::{Field, Made},
+        master::Master,
+        render::NoneValue,
+    },
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
     session::{FilesRead, Session, note_look},
@@ -15,7 +20,7 @@ use crate::{
     definition::{
         Draft, Problem,
         options::{Class, MASTER},
-        record::Record,
+        record::{self, Record},
     },
     model::Place,
 };
@@ -42,7 +47,10 @@ pub(super) fn run(
     };
     let mut draft = match record {
         Some(record) => {
-            unlisted(&session);
+            if session.is_well() {
+                // What is used nowhere may be so because of what is wrong.
+                unlisted(&session);
+            }
             Draft::from_record(&record, session.take_problems())
         }
         None => broken_off(&session),
@@ -82,7 +90,7 @@ fn finish(session: &Session, made: &Made) -> Option<Record> {
 /// The draft of a file that did not reach its end. Its parts are held to their own laws, so that one load tells as much as
 /// it can; but the whole is not there, and nothing can be said of what it lacks.
 fn broken_off(session: &Session) -> Draft {
-    let mut record = Record::new(&MASTER, session.main());
+    let mut whole = Record::new(&MASTER, session.main());
     for made in session.made().iter().filter(|made| !made.broken.get()) {
         let option = match made.constructor.class {
             Class::Worker => "workers",
@@ -91,15 +99,13 @@ fn broken_off(session: &Session) -> Draft {
             Class::Factory | Class::Step | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
-        if let crate::definition::record::Value::Objects(parts) = record
-            .values
-            .entry(option)
-            .or_insert_with(|| crate::definition::record::Value::Objects(Vec::new()))
+        if let record::Value::Objects(parts) =
+            whole.values.entry(option).or_insert_with(|| record::Value::Objects(Vec::new()))
         {
             parts.push(part);
         }
     }
-    let mut draft = Draft::from_record(&record, session.take_problems());
+    let mut draft = Draft::from_record(&whole, session.take_problems());
     draft.workers.clear();
     draft.builders.clear();
     draft.schedulers.clear();
@@ -109,6 +115,16 @@ fn broken_off(session: &Session) -> Draft {
 
 /// Warns of what was made and is used nowhere.
 fn unlisted(session: &Session) {
+    // Of a factory that is not used, its steps say nothing more.
+    for factory in session.made().iter().filter(|made| made.constructor.class == Class::Factory) {
+        for field in factory.fields.borrow().values() {
+            if let Field::Parts(steps) = field {
+                for step in steps {
+                    step.listed.set(true);
+                }
+            }
+        }
+    }
     for made in session.made() {
         if made.listed.get() || made.broken.get() {
             continue;
@@ -118,7 +134,7 @@ fn unlisted(session: &Session) {
             Class::Builder => "made, but not listed in `c.builders`",
             Class::Scheduler => "made, but not listed in `c.schedulers`",
             Class::Factory => "made, but no builder in `c.builders` uses it",
-            Class::Step => "made, but in no factory that is used",
+            Class::Step => "made, but in no factory",
             Class::Settings => continue,
         };
         session.complain(Problem::warning(
@@ -162,8 +178,21 @@ fn complain(session: &Session, error: &Error) {
         .and_then(|(_, rest)| rest.split_once('\''))
         .is_some_and(|(name, _)| session.is_undefined(name, &place));
     if !names_undefined {
-        let text: String = text.chars().take(SHOWN).collect();
-        session.complain(Problem::error(place, text));
+        let hint = text
+            .ends_with("near '['")
+            .then(|| "lists are written with braces: `{ \"a\", \"b\" }`".to_owned());
+        let text: String = named(text).chars().take(SHOWN).collect();
+        session.complain(Problem::error(place, text).hint(hint));
+    }
+}
+
+/// An error may be any value, and Lua shows some by their address, which says nothing.
+fn named(text: &str) -> &str {
+    match text.split_once(": 0x").map(|(kind, _)| kind) {
+        Some("table") => "a table was raised as error",
+        Some("function") => "a function was raised as error",
+        Some("thread") => "a coroutine was raised as error",
+        _ => text,
     }
 }
 

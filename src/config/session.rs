@@ -244,6 +244,11 @@ impl Session {
         self.raised.borrow().clone()
     }
 
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_well(&self) -> bool {
+        !self.lost.borrow().nameless && !self.problems.borrow().iter().any(Problem::is_error)
+    }
+
     /// The problems so far; they are taken out.
     pub(super) fn take_problems(&self) -> Vec<Problem> {
         self.problems.take()

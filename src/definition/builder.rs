@@ -1,6 +1,9 @@
 //! A builder, as the operator defined it: which steps, on which workers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     definition::{
@@ -17,7 +20,7 @@ use crate::{
 pub struct BuilderDefinition {
     /// Its name, unique in the master.
     pub name: BuilderName,
-    /// The workers that may run its builds, in the order written, each once.
+    /// The workers that may run its builds, in the order of their names, each once.
     pub worker_names: Vec<WorkerName>,
     /// Its steps. Shared: a running build keeps those that it began with.
     pub steps: Arc<[StepDefinition]>,
@@ -50,14 +53,18 @@ impl BuilderDefinition {
         if names.is_empty() {
             complain("no worker is named; give `workername` or `workernames`".into());
         }
-        let mut worker_names = Vec::new();
+        let mut worker_names = Vec::with_capacity(names.len());
+        // A farm has thousands of workers, and a builder may name them all.
+        let mut seen = HashSet::new();
         for text in names {
             match WorkerName::new(&text) {
-                Ok(worker) if !worker_names.contains(&worker) => worker_names.push(worker),
+                Ok(worker) if seen.insert(worker.clone()) => worker_names.push(worker),
                 Ok(_) => {}
                 Err(error) => complain(format!("worker {text:?}: {error}")),
             }
         }
+        // Their order means nothing, and Lua's `pairs` gives another one at each load.
+        worker_names.sort();
         let worker_build_dir = record
             .text("workerbuilddir")
             .or_else(|| record.text("builddir"))

@@ -14,6 +14,9 @@ use crate::definition::{
     master::Settings,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What becoming another costs, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {

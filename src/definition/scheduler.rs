@@ -16,7 +16,7 @@ use crate::{
 pub struct SchedulerDefinition {
     /// Its name, unique in the master.
     pub name: SchedulerName,
-    /// The builders that it asks, in the order written, each once.
+    /// The builders that it asks, in the order of their names, each once.
     pub builder_names: Vec<BuilderName>,
     /// Set on each of its requests.
     pub properties: BTreeMap<String, PropertyValue>,
@@ -69,6 +69,8 @@ impl SchedulerDefinition {
                 Err(error) => complain(format!("builder {text:?}: {error}")),
             }
         }
+        // Their order means nothing, and Lua's `pairs` gives another one at each load.
+        builder_names.sort();
         if builder_names.is_empty() {
             complain("`builderNames` is empty, so it would never build anything".into());
         }

@@ -170,3 +170,40 @@ impl ShellCommand {
         })
     }
 }
+
+#[cfg(test)]
+impl StepDefinition {
+    /// A step as `steps.ShellCommand { name = name, command = "true" }` makes it.
+    pub(crate) fn sample(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            kind: StepKind::Shell(ShellCommand::sample("true")),
+            failure_counts_as: Outcome::Failure,
+            warnings_count_as: Outcome::Warnings,
+            halt_on_failure: false,
+            always_run: false,
+            place: Place::new("master.cfg.lua", 1),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ShellCommand {
+    /// A line of shell with every option at its default.
+    pub(crate) fn sample(line: &str) -> Self {
+        Self {
+            command: Command::Shell(line.into()),
+            workdir: "build".into(),
+            env: BTreeMap::new(),
+            timeout: Some(Duration::from_secs(1200)),
+            max_time: None,
+            sigterm_time: None,
+            interrupt_signal: "KILL".into(),
+            want_stdout: true,
+            want_stderr: true,
+            log_environ: true,
+            initial_stdin: None,
+            decode_rc: BTreeMap::from([(0, Outcome::Success)]),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The master: owns every handle, starts and stops all the others.
 //!
-//! A start is a reload from nothing: load, check, plan, prepare, commit. [`start`] walks that way, [`reconfig`] has its
+//! A start is a reload from nothing: load, check, plan, prepare, commit. [`start()`] walks that way, [`reconfig`] has its
 //! last steps, [`reload`] decides when to walk it again, and [`Master::stop`] is the way back.
 //!
 //! # Laws
@@ -21,5 +21,6 @@ pub mod start;
 pub use folder::{FolderError, FolderLock, MasterFolder};
 pub use generations::{Attempt, Cause, Generations, Verdict};
 pub use handle::{MasterHandle, RequestError, StopMode};
+pub use reconfig::PrepareError;
 pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};

@@ -4,8 +4,8 @@
 //! # Laws
 //! - After `prepare` failed, all is as before.
 //! - After `commit`, what is new runs, and nothing new begins on what is gone.
-//! - A worker that is gone keeps its link, and its builders' folders, until its last build has ended; if it comes back
-//!   before that, its link never went. A builder's folder changes on a worker only between two of its builds.
+//! - A worker that is gone keeps its link until its last build has ended; if it comes back before that, its link never
+//!   went. (That a build keeps its folder is a law of the connection.)
 //!
 //! # Not here
 //! When this is done, and whether (`reload`); the choice of a worker for a build (`build::claim`).
@@ -22,13 +22,16 @@ use tracing::{error, info};
 use crate::{
     build::Load,
     definition::{
-        Cost, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind, WorkerDefinition,
-        plan::Transition,
+        Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
+        WorkerDefinition, listener::Protocol, plan::Transition,
     },
     model::{SchedulerName, Timestamp, WorkerName},
     scheduler::periodic,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
-    worker::{BuilderFolders, Lingering, LocalWorkers, RegistryHandle},
+    worker::{
+        LocalWorkers, RegistryHandle, Roster,
+        listener::{self, BindError, Bound, Gate, Serving},
+    },
 };
 
 /// The parts that a configuration has running.
@@ -36,17 +39,28 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) registry: RegistryHandle,
     pub(super) definition: watch::Sender<Arc<MasterDefinition>>,
-    pub(super) folders: watch::Sender<Arc<BuilderFolders>>,
+    pub(super) roster: watch::Sender<Arc<Roster>>,
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
+    pub(super) gate: Gate,
+    pub(super) listeners: HashMap<Protocol, Serving>,
     /// What runs where.
     pub(super) load: watch::Receiver<Load>,
     /// Workers that are gone from the configuration and still have their link.
     pub(super) draining: BTreeMap<WorkerName, Arc<WorkerDefinition>>,
-    /// Folders that workers keep for a build of before.
-    pub(super) lingering: Lingering,
     /// Schedulers that end.
     pub(super) endings: TaskTracker,
+}
+
+/// Why a plan cannot be carried out. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The database does not take the configuration.
+    #[error("cannot write the configuration to the database")]
+    Store(#[from] StoreError),
 }
 
 /// A Periodic scheduler that runs.
@@ -60,8 +74,9 @@ pub(super) struct PeriodicTask {
 pub(super) struct Prepared {
     plan: ReconfigPlan,
     new: Arc<MasterDefinition>,
-    folders: BuilderFolders,
+    roster: Roster,
     rows: PreparedGeneration,
+    ports: Vec<(Protocol, Option<Bound>)>,
 }
 
 /// What a commit has told to end.
@@ -78,28 +93,37 @@ impl Parts {
         plan: ReconfigPlan,
         new: MasterDefinition,
         cause: String,
-    ) -> Result<Prepared, StoreError> {
-        // Ports are bound here, before the rows: a port that is taken must not hold the writer.
-        let folders = BuilderFolders::new(&new);
+    ) -> Result<Prepared, PrepareError> {
+        // Ports before rows: a port that is taken must not hold the writer.
+        let ports = plan.listeners.iter().map(port).collect::<Result<_, BindError>>()?;
+        let roster = Roster::new(&new);
         let rows = GenerationRows { cause, ..GenerationRows::from(&new) };
         let rows = self.store.prepare_generation(rows, Timestamp::now()).await?;
-        Ok(Prepared { plan, new: Arc::new(new), folders, rows })
+        Ok(Prepared { plan, new: Arc::new(new), roster, rows, ports })
     }
 
     /// Makes the new configuration the one that runs; answers with the number of its generation. Fails only if the
     /// database does not take it: then all is as before.
     pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<(i64, Retired), StoreError> {
-        let Prepared { plan, new, folders, rows } = prepared;
+        let Prepared { plan, new, roster, rows, ports } = prepared;
         let number = rows.commit().await?;
-        // From here on nothing can fail. Folders go first: with the old configuration and the new folders no build
-        // begins that the new configuration would not have.
-        self.lingering = self.folders.borrow().left_by(&folders);
-        self.folders.send_replace(Arc::new(folders.with(&self.lingering)));
+        // From here on nothing can fail.
+        self.roster.send_replace(Arc::new(roster));
         self.definition.send_replace(new);
         let mut retired = Retired { schedulers: Vec::new() };
-        // New ports are served from here on; those that are gone go into `retired`, and those who came by them stay.
         for transition in &plan.workers {
             self.change_worker(transition);
+        }
+        for (protocol, bound) in ports {
+            let new = bound.map(|bound| bound.serve(self.gate.clone()));
+            let old = match new {
+                Some(new) => self.listeners.insert(protocol, new),
+                None => self.listeners.remove(&protocol),
+            };
+            // Those who came by the old port stay.
+            if let Some(old) = old {
+                old.close();
+            }
         }
         for transition in &plan.schedulers {
             self.change_scheduler(transition, &mut retired);
@@ -125,12 +149,12 @@ impl Parts {
     /// # Cancel safety
     /// Dropped before it returns, the change is still to be seen.
     pub(super) async fn load_changed(&mut self) {
-        if self.draining.is_empty() && self.lingering.is_empty() || self.load.changed().await.is_err() {
+        if self.draining.is_empty() || self.load.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Disconnects the gone workers whose last build has ended, and takes folders away in which nobody works any more.
+    /// Disconnects the gone workers whose last build has ended.
     pub(super) fn settle(&mut self) {
         let load = self.load.borrow_and_update().clone();
         // Until the queue has heard of the newest configuration, it may still begin a build by an earlier one.
@@ -148,13 +172,6 @@ impl Parts {
         for old in idle {
             info!(worker = %old.name, "removed worker is idle, so its link is closed");
             self.disconnect(&old);
-        }
-        let before = self.lingering.len();
-        let draining = &self.draining;
-        self.lingering.retain(|pair, _| load.pairs.contains(pair) || draining.contains_key(&pair.1));
-        if self.lingering.len() < before {
-            let folders = BuilderFolders::new(&self.definition.borrow()).with(&self.lingering);
-            self.folders.send_replace(Arc::new(folders));
         }
     }
 
@@ -229,6 +246,16 @@ impl Parts {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// Takes the port of a listener that is new or has moved; nothing for one that goes.
+fn port(transition: &Transition<ListenerDefinition>) -> Result<(Protocol, Option<Bound>), BindError> {
+    match transition {
+        Transition::Add(new) | Transition::Change { new, .. } => {
+            Ok((new.protocol, Some(listener::bind(new)?)))
+        }
+        Transition::Remove(old) => Ok((old.protocol, None)),
     }
 }
 

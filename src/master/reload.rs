@@ -27,10 +27,9 @@ use crate::{
     definition::{self, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
     master::{
         generations::{Attempt, Cause, Generations, Item, Verdict, counted, named},
-        reconfig::Parts,
+        reconfig::{Parts, PrepareError},
     },
     model::{BuilderName, Timestamp, WorkerName},
-    store::StoreError,
     worker::RegistryHandle,
 };
 
@@ -428,15 +427,18 @@ impl Reloads {
             Err(failure) => {
                 error!(
                     error = &failure as &dyn std::error::Error,
-                    "cannot write the configuration to the database"
+                    "the configuration cannot be brought into force"
                 );
                 attempt.verdict = Verdict::Failed;
                 for item in &mut attempt.items {
                     item.effect = "not applied".into();
                 }
-                attempt.summary = format!(
-                    "the database does not take the configuration, as the master's log tells; the running configuration, {running}, is kept"
-                );
+                let why = match failure {
+                    // What the database said may name hosts and statements: that is for the log.
+                    PrepareError::Store(_) => "the database does not take the configuration".to_owned(),
+                    PrepareError::Bind(failure) => format!("{failure}: {}", failure.source),
+                };
+                attempt.summary = format!("{why}; the running configuration, {running}, is kept");
             }
         }
         Some(attempt)
@@ -448,7 +450,7 @@ impl Reloads {
         plan: ReconfigPlan,
         new: MasterDefinition,
         attempt: &Attempt,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<i64, PrepareError> {
         let prepared = self.parts.prepare(plan, new, named(&attempt.causes)).await?;
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);

@@ -24,14 +24,14 @@ use crate::{
         folder::{FolderError, FolderLock, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
-        reconfig::Parts,
+        reconfig::{Parts, PrepareError},
         reload::Reloads,
         socket::{self, SocketError},
     },
     model::Timestamp,
     mq::Mq,
-    store::{Direction, LogError, OpenError, OrderBy, Query, Store, StoreError},
-    worker::{BuilderFolders, Lingering, LocalWorkers, Registry},
+    store::{Direction, LogError, OpenError, OrderBy, Query, Store},
+    worker::{LocalWorkers, Registry, Roster, listener::Gate},
 };
 
 /// How long running builds may take to die when the master stops: a command's own kill takes less.
@@ -70,9 +70,9 @@ pub enum StartError {
     /// Its files cannot be watched.
     #[error("cannot start a thread that watches the configuration")]
     Watch(#[source] io::Error),
-    /// Its database cannot be used.
-    #[error("cannot write the configuration to the database")]
-    Store(#[source] StoreError),
+    /// Its configuration cannot be put into force.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
 }
 
 fn count(problems: &[Problem]) -> String {
@@ -129,34 +129,29 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     }
 
     let cancelled = CancellationToken::new();
-    let (folders, folders_watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (roster, roster_watch) = watch::channel(Arc::new(Roster::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
-    let (registry, registry_handle) = Registry::new(store.clone(), folders_watch.clone(), cancelled.clone());
-    let (queue, builds) = Builds::new(
-        store.clone(),
-        registry_handle.clone(),
-        definition_watch.clone(),
-        folders_watch,
-        &mq,
-        cancelled.clone(),
-    );
+    let (registry, registry_handle) = Registry::new(store.clone(), roster_watch.clone(), cancelled.clone());
+    let (queue, builds) =
+        Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let mut parts = Parts {
         store: store.clone(),
         registry: registry_handle.clone(),
         definition,
-        folders,
+        roster,
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
         periodic: HashMap::new(),
+        gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
+        listeners: HashMap::new(),
         load: builds.load(),
         draining: BTreeMap::new(),
-        lingering: Lingering::new(),
         endings: TaskTracker::new(),
     };
     let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
-    let prepared = parts.prepare(plan, new, Cause::Start.name().into()).await.map_err(StartError::Store)?;
+    let prepared = parts.prepare(plan, new, Cause::Start.name().into()).await?;
     let tasks = Tasks { registry: tokio::spawn(registry.run()), queue: tokio::spawn(queue.run()), pump };
-    let (number, retired) = parts.commit(prepared).await.map_err(StartError::Store)?;
+    let (number, retired) = parts.commit(prepared).await.map_err(PrepareError::Store)?;
     parts.retire(retired);
     let started_at = Timestamp::now();
     let running = Generation { number, since: started_at };
@@ -256,6 +251,9 @@ impl Master {
         self.cancelled.cancel();
         // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
         let Tasks { registry, queue, pump } = self.tasks;
+        if time::timeout(TASK_ENDS_WITHIN, parts.gate.ended()).await.is_err() {
+            warn!("connections of workers do not end");
+        }
         join(registry).await;
         join(queue).await;
         self.handle.store.close().await;

@@ -2,13 +2,15 @@
 //!
 //! # Laws
 //! - No socket is opened and no clock is read here: bytes and instants come in as arguments.
-//! - [`message`] is what the rest of the program knows; each wire is one way to carry it.
+//! - [`message`] is what the rest of the program knows; each wire is one way to carry it: [`pb`] is that of
+//!   `buildbot-worker`.
 //!
 //! # Not here
 //! Sockets and logins (`worker`), and what a worker does with a message (`bot`).
 
 pub mod link;
 pub mod message;
+pub mod pb;
 
 pub use link::Link;
 pub use message::{CommandId, FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand};

@@ -28,7 +28,7 @@ impl Store {
         self.write(deed, move |work| {
             Box::pin(async move {
                 let sql = format!(
-                    "UPDATE workers SET connected_to = $1, last_connection_at = $2, info = $3 WHERE name = $4 RETURNING {}",
+                    "UPDATE workers SET connected_to = $1, last_connection_at = $2, absent_since_at = NULL, info = $3 WHERE name = $4 RETURNING {}",
                     WorkerRow::TABLE.columns
                 );
                 let args = args![work.master.0, at, info, worker.as_str()];
@@ -45,10 +45,10 @@ impl Store {
         self.write("note that a worker detached", move |work| {
             Box::pin(async move {
                 let sql = format!(
-                    "UPDATE workers SET connected_to = NULL WHERE name = $1 AND connected_to = $2 RETURNING {}",
+                    "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE name = $2 AND connected_to = $3 RETURNING {}",
                     WorkerRow::TABLE.columns
                 );
-                let args = args![worker.as_str(), work.master.0];
+                let args = args![at, worker.as_str(), work.master.0];
                 told(work, sql, args, EventKind::WorkerDetached, at).await?;
                 Ok(())
             })
@@ -62,10 +62,10 @@ pub(super) async fn detach_all(work: &mut Work, master: MasterId, at: Timestamp)
     let attached = work.rows("SELECT id FROM workers WHERE connected_to = $1", args![master.0]).await?;
     for row in attached {
         let sql = format!(
-            "UPDATE workers SET connected_to = NULL WHERE id = $1 RETURNING {}",
+            "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE id = $2 RETURNING {}",
             WorkerRow::TABLE.columns
         );
-        told(work, sql, args![row.integer("id")?], EventKind::WorkerDetached, at).await?;
+        told(work, sql, args![at, row.integer("id")?], EventKind::WorkerDetached, at).await?;
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     definition::{MasterDefinition, SchedulerDefinition, SchedulerKind},
     master::MasterHandle,
-    model::BuildId,
-    store::{Page, Store},
+    model::{BuildId, Timestamp},
+    store::{Page, WorkerRow},
     web::{error::ApiError, query::Asked},
 };
 
@@ -103,10 +103,10 @@ impl Noun {
         }
     }
 
-    async fn list(self, store: &Store, asked: &Asked) -> Result<(Vec<Value>, Option<u64>), ApiError> {
-        let query = &asked.query;
+    async fn list(self, master: &MasterHandle, asked: &Asked) -> Result<(Vec<Value>, Option<u64>), ApiError> {
+        let (query, store) = (&asked.query, master.store());
         let (rows, total) = match self {
-            Self::Workers => shapes(&store.workers(query).await?),
+            Self::Workers => worker_shapes(master, &store.workers(query).await?),
             Self::Builders => shapes(&store.builders(query).await?),
             Self::Buildsets => shapes(&store.buildsets(query).await?),
             Self::BuildRequests => shapes(&store.build_requests(query).await?),
@@ -122,6 +122,24 @@ impl Noun {
 fn shapes<T: Serialize>(page: &Page<T>) -> (Vec<Value>, Option<u64>) {
     let rows = page.rows.iter().map(|row| serde_json::to_value(row).expect("a row is plain data"));
     (rows.collect(), page.total)
+}
+
+/// Workers with what only the running master knows: which of its links this is, and since when it counts as missing.
+fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, Option<u64>) {
+    let definition = master.definition();
+    let now = Timestamp::now();
+    let shape = |row: &WorkerRow| {
+        let mut shape = serde_json::to_value(row).expect("a row is plain data");
+        let worker = definition.workers.get(&row.name);
+        let timeout = worker.and_then(|worker| worker.missing_timeout);
+        let since = row.absent_since.unwrap_or_else(|| master.started_at());
+        let missing = timeout.is_some_and(|timeout| row.connected_to.is_empty() && since + timeout <= now);
+        shape["missing_since"] = if missing { json!(since.as_second()) } else { Value::Null };
+        let link = master.registry().connection(row.name.as_str());
+        shape["link_epoch"] = link.map_or(Value::Null, |link| json!(link.epoch.0));
+        shape
+    };
+    (page.rows.iter().map(shape).collect(), page.total)
 }
 
 fn listed(key: &str, rows: &[Value], total: Option<u64>) -> Json<Value> {
@@ -149,7 +167,7 @@ pub(super) async fn by_path(
         };
         let Some(key) = pair.get(1) else {
             let asked = scope.into_iter().fold(asked, |asked, (field, id)| asked.only(field, &id));
-            let (rows, total) = noun.list(master.store(), &asked).await?;
+            let (rows, total) = noun.list(&master, &asked).await?;
             return Ok(listed(noun.plural(), &rows, total));
         };
         let mut wanted =
@@ -160,7 +178,7 @@ pub(super) async fn by_path(
             (Err(_), Some(name)) => name,
             (Err(_), None) => return Err(nothing()),
         };
-        let (mut rows, _) = noun.list(master.store(), &wanted.only(by, key)).await?;
+        let (mut rows, _) = noun.list(&master, &wanted.only(by, key)).await?;
         let row =
             rows.pop().ok_or_else(|| ApiError::not_found(format!("there is no {} {key}", singular(noun))))?;
         above = Some((noun, row));

@@ -3,15 +3,20 @@
 //! # Laws
 //! - Updates of a command reach its [`CommandEvents`] in order; a slow reader holds its link back, and with it the
 //!   worker: nothing piles up in the master. Orders pass all the while, so a command that floods can be interrupted.
+//! - A link that gives no sign of life within its bounds (`keepalive`) is cut.
 //! - `WorkerAttached` is durable before the connection is given out, `WorkerDetached` before its name is free again.
 //!
 //! # Not here
 //! Which connection a name has (`registry`).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot, watch},
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,11 +26,19 @@ use crate::{
     model::{Timestamp, WorkerInfo, WorkerName},
     protocol::{CommandId, FromWorker, Link, ToWorker, Update, WorkerCommand, message::BuilderFolder},
     store::{Store, StoreError},
-    worker::{folders::FoldersWatch, registry::Epoch},
+    worker::{
+        keepalive::{Due, Keepalive},
+        lease::{Lease, Leases},
+        registry::Epoch,
+        roster::RosterWatch,
+    },
 };
 
 /// How long a new link may take until its worker has said who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// When a link whose news are held back is looked at again.
+const HEARD_LATER: Duration = Duration::from_secs(1);
 
 /// News waiting for the reader of one command: enough to keep the disk busy while the next ones come.
 const EVENTS_DEPTH: usize = 16;
@@ -75,6 +88,7 @@ pub struct ConnectionHandle {
     /// Since when.
     pub attached_at: Timestamp,
     orders: mpsc::Sender<Order>,
+    leases: Leases,
     gone: CancellationToken,
     close: CancellationToken,
 }
@@ -83,6 +97,7 @@ pub struct ConnectionHandle {
 enum Order {
     Start { id: CommandId, builder: Arc<str>, command: WorkerCommand, events: mpsc::Sender<CommandEvent> },
     Interrupt { id: CommandId, why: String },
+    Ping(oneshot::Sender<()>),
     Shutdown,
 }
 
@@ -109,6 +124,18 @@ impl ConnectionHandle {
     /// Ends a command early. Its `Complete` still comes.
     pub async fn interrupt(&self, id: &CommandId, why: &str) -> Result<(), LinkGone> {
         self.order(Order::Interrupt { id: id.clone(), why: why.to_owned() }).await
+    }
+
+    /// Keeps the folder of a builder as it is, whatever a reload says, until the lease is dropped.
+    pub fn lease(&self, builder: &str) -> Lease {
+        self.leases.take(builder.into())
+    }
+
+    /// Asks the worker for a sign of life; true if it comes within `patience`.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let (pong, answered) = oneshot::channel();
+        let asked = async { self.order(Order::Ping(pong)).await.is_ok() && answered.await.is_ok() };
+        time::timeout(patience, asked).await.unwrap_or(false)
     }
 
     /// Tells the worker's program to stop.
@@ -157,8 +184,12 @@ pub struct Connection {
     link: Link,
     orders: mpsc::Receiver<Order>,
     commands: HashMap<CommandId, mpsc::Sender<CommandEvent>>,
-    folders: FoldersWatch,
-    told: Option<Arc<[BuilderFolder]>>,
+    roster: RosterWatch,
+    leased: watch::Receiver<BTreeMap<Arc<str>, u32>>,
+    told: Option<Vec<BuilderFolder>>,
+    keepalive: Keepalive,
+    pings: BTreeMap<u64, oneshot::Sender<()>>,
+    next_ping: u64,
     store: Store,
 }
 
@@ -168,7 +199,7 @@ impl Connection {
         worker: WorkerName,
         epoch: Epoch,
         mut link: Link,
-        folders: FoldersWatch,
+        roster: RosterWatch,
         store: Store,
     ) -> Result<(Self, ConnectionHandle), GreetingError> {
         let deadline = Instant::now() + HELLO_WITHIN;
@@ -189,11 +220,23 @@ impl Connection {
             info: Arc::new(info),
             attached_at,
             orders: sender,
+            leases: Leases::new(),
             gone: CancellationToken::new(),
             close: CancellationToken::new(),
         };
-        let commands = HashMap::new();
-        let connection = Self { handle: handle.clone(), link, orders, commands, folders, told: None, store };
+        let connection = Self {
+            handle: handle.clone(),
+            link,
+            orders,
+            commands: HashMap::new(),
+            roster,
+            leased: handle.leases.watch(),
+            told: None,
+            keepalive: Keepalive::new(None, Instant::now()),
+            pings: BTreeMap::new(),
+            next_ping: 1,
+            store,
+        };
         Ok((connection, handle))
     }
 
@@ -215,11 +258,25 @@ impl Connection {
         let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
         loop {
             // Before any command that needs its folder, and again whenever a configuration changes it.
-            if let Some(folders) = self.folders_to_tell()
-                && !self.say(ToWorker::SetBuilders(folders)).await
-            {
+            if !self.tell_folders().await {
                 return;
             }
+            let wake_at = match self.keepalive.due(Instant::now()) {
+                // While its news are held back, the worker may have spoken without having been heard.
+                Due::GiveUp if held.is_some() => Some(Instant::now() + HEARD_LATER),
+                Due::GiveUp => {
+                    warn!(worker = %self.handle.worker, "gives no sign of life; its link is cut");
+                    return;
+                }
+                Due::Ask => {
+                    self.keepalive.asked(Instant::now());
+                    if !self.ping(None).await {
+                        return;
+                    }
+                    continue;
+                }
+                Due::Wait(at) => at,
+            };
             let reader = held.as_ref().map(|(reader, _)| reader.clone());
             tokio::select! {
                 // Cancel-safe: a token stays cancelled.
@@ -235,24 +292,24 @@ impl Connection {
                 // Cancel-safe: `recv` takes a message only when it returns it.
                 order = self.orders.recv() => {
                     let Some(order) = order else { return };
-                    // The order may be for a builder that came while this task waited.
-                    if let Some(folders) = self.folders_to_tell()
-                        && !self.say(ToWorker::SetBuilders(folders)).await
-                    {
-                        return;
-                    }
-                    let message = self.message_for(order);
-                    if !self.say(message).await {
+                    if !self.obey(order).await {
                         return;
                     }
                 }
                 // Cancel-safe: a change that was not returned is still to be seen.
-                changed = self.folders.changed() => if changed.is_err() {
+                changed = self.roster.changed() => if changed.is_err() {
                     return;
                 },
+                changed = self.leased.changed() => if changed.is_err() {
+                    return;
+                },
+                () = until(wake_at) => {}
                 // Cancel-safe, as above.
                 message = self.link.from_worker.recv(), if held.is_none() => match message {
-                    Some(message) => held = self.news_in(message),
+                    Some(message) => {
+                        self.keepalive.heard(Instant::now());
+                        held = self.news_in(message);
+                    }
                     None => return,
                 },
             }
@@ -267,26 +324,59 @@ impl Connection {
         }
     }
 
-    /// The builders of this worker, if it was not told these yet.
-    fn folders_to_tell(&mut self) -> Option<Vec<BuilderFolder>> {
-        let wanted = self.folders.borrow_and_update().of(&self.handle.worker);
-        if self.told.as_ref() == Some(&wanted) {
-            return None;
+    /// Tells the worker its builders if that is due; false if the link is down.
+    async fn tell_folders(&mut self) -> bool {
+        match self.folders_to_tell() {
+            Some(folders) => self.say(ToWorker::SetBuilders(folders)).await,
+            None => true,
         }
-        let all = wanted.to_vec();
-        self.told = Some(wanted);
-        Some(all)
     }
 
-    fn message_for(&mut self, order: Order) -> ToWorker {
-        match order {
+    /// The builders of this worker, if it was not told these yet. Its other options are read on the way.
+    fn folders_to_tell(&mut self) -> Option<Vec<BuilderFolder>> {
+        let changed =
+            self.roster.has_changed().unwrap_or(false) || self.leased.has_changed().unwrap_or(false);
+        if self.told.is_some() && !changed {
+            return None;
+        }
+        self.leased.mark_unchanged();
+        // A worker that is no longer defined keeps what it has, while its last builds end.
+        let entry = self.roster.borrow_and_update().of(&self.handle.worker)?;
+        self.keepalive.set_interval(entry.keepalive_interval);
+        let told = self.told.as_deref().unwrap_or_default();
+        let folders = self.handle.leases.apply(&entry.folders, told);
+        if self.told.as_ref() == Some(&folders) {
+            return None;
+        }
+        self.told = Some(folders.clone());
+        Some(folders)
+    }
+
+    /// Carries an order out; false if the link is down.
+    async fn obey(&mut self, order: Order) -> bool {
+        // A build begins where the configuration says now, also when both have just changed.
+        if !self.tell_folders().await {
+            return false;
+        }
+        let message = match order {
             Order::Start { id, builder, command, events } => {
                 self.commands.insert(id.clone(), events);
                 ToWorker::Start { id, builder, command }
             }
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
+            Order::Ping(pong) => return self.ping(Some(pong)).await,
             Order::Shutdown => ToWorker::Shutdown,
-        }
+        };
+        self.say(message).await
+    }
+
+    async fn ping(&mut self, pong: Option<oneshot::Sender<()>>) -> bool {
+        let number = self.next_ping;
+        self.next_ping += 1;
+        // Those who asked and went away leave nothing behind.
+        self.pings.retain(|_, pong| !pong.is_closed());
+        self.pings.extend(pong.map(|pong| (number, pong)));
+        self.say(ToWorker::Ping(number)).await
     }
 
     /// What a message means for the reader of a command.
@@ -298,11 +388,26 @@ impl Connection {
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
             }
-            FromWorker::Hello(_) | FromWorker::Pong(_) => None,
+            FromWorker::Hello(_) => None,
+            FromWorker::Pong(number) => {
+                if let Some(pong) = self.pings.remove(&number)
+                    && pong.send(()).is_err()
+                {
+                    debug!(worker = %self.handle.worker, "answered after the one who asked had gone");
+                }
+                None
+            }
             FromWorker::WantsShutdown => {
                 debug!(worker = %self.handle.worker, "wishes to stop");
                 None
             }
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     bot,
     definition::{WorkerDefinition, WorkerKind},
     model::WorkerName,
-    worker::registry::RegistryHandle,
+    worker::registry::{self, RegistryHandle},
 };
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ async fn keep(name: WorkerName, basedir: PathBuf, registry: RegistryHandle, stop
     while !stop.is_cancelled() {
         match bot::local::start(&name, &basedir).await {
             Ok((link, bot)) => {
-                match registry.attach(name.clone(), link).await {
+                match registry.attach(name.clone(), link, registry::PATIENCE).await {
                     Ok(connection) => {
                         tokio::select! {
                             // Cancel-safe: tokens stay cancelled.

@@ -9,13 +9,18 @@
 //! Which build runs where (`build`), what a worker does with a message (`bot`), the wires (`protocol`).
 
 pub mod connection;
-pub mod folders;
+mod keepalive;
+mod lease;
+pub mod listener;
 pub mod local;
+mod pb_link;
 pub mod registry;
+pub mod roster;
 #[cfg(test)]
 mod tests;
 
 pub use connection::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
-pub use folders::{BuilderFolders, FoldersWatch, Lingering};
+pub use lease::Lease;
 pub use local::LocalWorkers;
 pub use registry::{AttachError, Epoch, Registry, RegistryHandle};
+pub use roster::{Roster, RosterEntry, RosterWatch};

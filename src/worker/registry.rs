@@ -1,5 +1,8 @@
 //! Who is connected: at most one live connection for each worker name.
 //!
+//! A worker whose link died silently comes back before the master has noticed. So a second link is not refused at once:
+//! the first is asked for a sign of life, and loses its place if it gives none.
+//!
 //! # Laws
 //! - A name has one connection or none, counted from before its greeting until its end is written down.
 //! - Only the registry's task changes the map. Readers see a state that was true a moment ago.
@@ -13,6 +16,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,7 +29,7 @@ use crate::{
     store::Store,
     worker::{
         connection::{Connection, ConnectionHandle, GreetingError},
-        folders::FoldersWatch,
+        roster::RosterWatch,
     },
 };
 
@@ -58,10 +62,22 @@ pub enum AttachError {
     Stopping,
 }
 
+/// How long the first connection of a name may take to show that it is alive. Source: Buildbot's limit.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
+
 enum Request {
-    Attach { worker: WorkerName, link: Link, answer: oneshot::Sender<Result<ConnectionHandle, AttachError>> },
+    Attach(Attach),
     Greeted { worker: WorkerName, connection: ConnectionHandle },
     Ended { worker: WorkerName, epoch: Epoch },
+}
+
+struct Attach {
+    worker: WorkerName,
+    link: Link,
+    patience: Duration,
+    answer: Answer,
 }
 
 enum Place {
@@ -88,7 +104,7 @@ pub struct Registry {
     places: Places,
     changes: watch::Sender<u64>,
     next: u64,
-    folders: FoldersWatch,
+    roster: RosterWatch,
     store: Store,
     connections: TaskTracker,
     stopping: CancellationToken,
@@ -97,15 +113,23 @@ pub struct Registry {
 impl RegistryHandle {
     /// Gives a link the place of its worker, and returns once the worker has said who it is and that is durable.
     ///
+    /// `patience` is how long an earlier connection of this name may take to give a sign of life: wall time, usually
+    /// [`PATIENCE`]. The call lasts no longer than that, the greeting of the new link, and what the database takes.
+    ///
     /// # Errors
     /// [`AttachError`]; the link is then closed.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the link may still attach.
-    pub async fn attach(&self, worker: WorkerName, link: Link) -> Result<ConnectionHandle, AttachError> {
+    pub async fn attach(
+        &self,
+        worker: WorkerName,
+        link: Link,
+        patience: Duration,
+    ) -> Result<ConnectionHandle, AttachError> {
         let (answer, outcome) = oneshot::channel();
-        let request = Request::Attach { worker, link, answer };
-        self.requests.send(request).await.map_err(|_| AttachError::Stopping)?;
+        let attach = Attach { worker, link, patience, answer };
+        self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
         outcome.await.unwrap_or(Err(AttachError::Stopping))
     }
 
@@ -136,14 +160,14 @@ impl RegistryHandle {
 
 impl Registry {
     /// A registry with no connections, which runs until `stopping` is cancelled and all its connections are closed.
-    pub fn new(store: Store, folders: FoldersWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
+    pub fn new(store: Store, roster: RosterWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (changes, watcher) = watch::channel(0);
         let places = Places::default();
         let handle =
             RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
-        (Self { requests, sender, places, changes, next: 1, folders, store, connections, stopping }, handle)
+        (Self { requests, sender, places, changes, next: 1, roster, store, connections, stopping }, handle)
     }
 
     /// Serves requests until the master stops; then cuts all links and returns when they are down.
@@ -172,7 +196,7 @@ impl Registry {
 
     fn serve(&mut self, request: Request) {
         match request {
-            Request::Attach { worker, link, answer } => self.greet(worker, link, answer),
+            Request::Attach(attach) => self.greet(attach),
             Request::Greeted { worker, connection } => {
                 info!(%worker, version = connection.info.text("version"), "worker attached");
                 self.change(|places| places.insert(worker, Place::Attached(connection)));
@@ -186,23 +210,30 @@ impl Registry {
         }
     }
 
-    fn greet(
-        &mut self,
-        worker: WorkerName,
-        link: Link,
-        answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
-    ) {
+    fn greet(&mut self, attach: Attach) {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        match places.get(&attach.worker) {
+            None => {}
+            Some(Place::Attached(first)) => {
+                let first = first.clone();
+                drop(places);
+                self.arbitrate(first, attach);
+                return;
+            }
+            Some(Place::Greeting(_)) => {
+                drop(places);
+                reply(attach.answer, Err(AttachError::Duplicate { worker: attach.worker }));
+                return;
+            }
+        }
+        drop(places);
+        let Attach { worker, link, answer, .. } = attach;
         let epoch = Epoch(self.next);
         self.next += 1;
-        let taken = self.places.read().unwrap_or_else(PoisonError::into_inner).contains_key(&worker);
-        if taken {
-            reply(answer, Err(AttachError::Duplicate { worker }));
-            return;
-        }
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
-        let (requests, folders, store) = (self.sender.clone(), self.folders.clone(), self.store.clone());
+        let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         self.connections.spawn(async move {
-            match Connection::greet(worker.clone(), epoch, link, folders, store).await {
+            match Connection::greet(worker.clone(), epoch, link, roster, store).await {
                 Ok((connection, handle)) => {
                     let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
                     // The registry is gone when the master stops: then this link ends as well.
@@ -224,6 +255,28 @@ impl Registry {
         });
     }
 
+    /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is
+    /// cut, and the second asks again once that is written down.
+    fn arbitrate(&self, first: ConnectionHandle, attach: Attach) {
+        let requests = self.sender.clone();
+        self.connections.spawn(async move {
+            let worker = first.worker.clone();
+            if first.is_up() && first.answers(attach.patience).await {
+                warn!(%worker, "a second worker with this name was refused; the first one is alive");
+                reply(attach.answer, Err(AttachError::Duplicate { worker }));
+                return;
+            }
+            info!(%worker, "its old link is dead and gives its place to a new one");
+            first.close();
+            first.gone().await;
+            // Its end was told before its place is free; this request stands behind that in the queue, or close to it.
+            let again = requests.send(Request::Attach(attach)).await;
+            if let Err(mpsc::error::SendError(Request::Attach(attach))) = again {
+                reply(attach.answer, Err(AttachError::Stopping));
+            }
+        });
+    }
+
     fn change<T>(&mut self, change: impl FnOnce(&mut HashMap<WorkerName, Place>) -> Option<T>) {
         drop(change(&mut self.places.write().unwrap_or_else(PoisonError::into_inner)));
         self.changes.send_modify(|count| *count += 1);
@@ -239,10 +292,7 @@ impl Place {
     }
 }
 
-fn reply(
-    answer: oneshot::Sender<Result<ConnectionHandle, AttachError>>,
-    outcome: Result<ConnectionHandle, AttachError>,
-) {
+fn reply(answer: Answer, outcome: Result<ConnectionHandle, AttachError>) {
     if answer.send(outcome).is_err() {
         tracing::trace!("nobody waits for the outcome of this attach");
     }

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    definition::DatabaseDefinition,
+    definition::{DatabaseDefinition, MasterDefinition, WorkerDefinition, WorkerKind},
     model::{
-        Event,
+        Event, EventKind,
         EventKind::{WorkerAttached, WorkerDetached},
-        LogStream, Timestamp, WorkerInfo, WorkerName,
+        LogStream, Place, Secret, Timestamp, WorkerInfo, WorkerName,
     },
     protocol::{
         CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
@@ -28,10 +28,13 @@ use crate::{
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a first connection may take to give a sign of life, where the test has it silent.
+const SHORT: Duration = Duration::from_millis(50);
+
 struct Master {
     registry: RegistryHandle,
     store: Store,
-    folders: watch::Sender<Arc<BuilderFolders>>,
+    roster: watch::Sender<Arc<Roster>>,
     committed: mpsc::Receiver<Vec<Arc<Event>>>,
     _dir: tempfile::TempDir,
 }
@@ -43,10 +46,28 @@ async fn master() -> Master {
     let store = Store::open(&database, dir.path(), dir.path().join("logs"), sender).await.unwrap();
     let rows = GenerationRows { workers: vec![name()], ..GenerationRows::default() };
     store.prepare_generation(rows, Timestamp::now()).await.unwrap().commit().await.unwrap();
-    let (folders, watch) = watch::channel(Arc::new(BuilderFolders::default()));
+    let (roster, watch) = watch::channel(Arc::new(roster()));
     let (registry, handle) = Registry::new(store.clone(), watch, CancellationToken::new());
     tokio::spawn(registry.run());
-    Master { registry: handle, store, folders, committed, _dir: dir }
+    Master { registry: handle, store, roster, committed, _dir: dir }
+}
+
+/// The worker of these tests, without builders.
+fn roster() -> Roster {
+    let definition = WorkerDefinition {
+        name: name(),
+        kind: WorkerKind::Remote { password: Secret::new("sesame") },
+        max_builds: None,
+        properties: BTreeMap::new(),
+        default_properties: BTreeMap::new(),
+        keepalive_interval: None,
+        missing_timeout: None,
+        notify_on_missing: Vec::new(),
+        place: Place::new("master.cfg.lua", 1),
+    };
+    let mut all = MasterDefinition::nothing();
+    all.workers.insert(name(), Arc::new(definition));
+    Roster::new(&all)
 }
 
 fn name() -> WorkerName {
@@ -61,7 +82,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let connection = soon("attach", master.registry.attach(name(), link)).await.unwrap();
+    let connection = soon("attach", master.registry.attach(name(), link, SHORT)).await.unwrap();
     (connection, end)
 }
 
@@ -94,9 +115,6 @@ async fn next_order(end: &mut WorkerEnd) -> ToWorker {
 async fn a_name_has_one_connection_and_is_free_once_that_is_gone() {
     let mut master = master().await;
     let (first, end) = attach(&master).await;
-    let (link, _other) = link::pair();
-    let second = master.registry.attach(name(), link).await;
-    assert!(matches!(second, Err(AttachError::Duplicate { .. })));
     assert!(master.registry.connection("w1").is_some());
 
     drop(end);
@@ -112,22 +130,54 @@ async fn a_name_has_one_connection_and_is_free_once_that_is_gone() {
     };
     let _second = soon("the name to be free", free).await;
 
-    let mut presence = Vec::new();
-    while presence.len() < 3 {
-        for event in soon("events", master.committed.recv()).await.unwrap() {
-            if matches!(event.kind, WorkerAttached | WorkerDetached) {
-                presence.push(event.kind);
-            }
-        }
+    assert_eq!(presence(&mut master, 3).await, [WorkerAttached, WorkerDetached, WorkerAttached]);
+}
+
+/// The first comings and goings that were committed.
+async fn presence(master: &mut Master, count: usize) -> Vec<EventKind> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let events = soon("events", master.committed.recv()).await.unwrap();
+        let kinds = events.iter().map(|event| event.kind);
+        seen.extend(kinds.filter(|kind| matches!(kind, WorkerAttached | WorkerDetached)));
     }
-    assert_eq!(presence[..3], [WorkerAttached, WorkerDetached, WorkerAttached]);
+    seen
 }
 
 /// The worker's end of a new connection, if the name is free.
 async fn try_attach(master: &Master) -> Option<WorkerEnd> {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    master.registry.attach(name(), link).await.is_ok().then_some(end)
+    master.registry.attach(name(), link, SHORT).await.is_ok().then_some(end)
+}
+
+#[tokio::test]
+async fn a_second_link_is_refused_while_the_first_gives_signs_of_life() {
+    let master = master().await;
+    let (first, mut end) = attach(&master).await;
+    let (link, _second) = link::pair();
+    let refused = master.registry.attach(name(), link, PATIENCE);
+    let answer = async {
+        let ToWorker::Ping(number) = next_order(&mut end).await else {
+            panic!("not asked for a sign of life")
+        };
+        end.to_master.send(FromWorker::Pong(number)).await.unwrap();
+    };
+    let (refused, ()) = soon("the refusal", async { tokio::join!(refused, answer) }).await;
+    assert!(matches!(refused, Err(AttachError::Duplicate { .. })));
+    assert!(first.is_up());
+}
+
+#[tokio::test]
+async fn a_silent_first_link_gives_its_place_to_the_second() {
+    let mut master = master().await;
+    let (first, _end) = attach(&master).await;
+    let (link, end) = link::pair();
+    end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let second = soon("the second link", master.registry.attach(name(), link, SHORT)).await.unwrap();
+    soon("the end of the first", first.gone()).await;
+    assert!(second.epoch > first.epoch);
+    assert_eq!(presence(&mut master, 3).await, [WorkerAttached, WorkerDetached, WorkerAttached]);
 }
 
 #[tokio::test]
@@ -136,7 +186,7 @@ async fn a_link_that_does_not_say_who_it_is_loses_its_place() {
     let (link, end) = link::pair();
     // The database has threads of its own, which no paused clock can see: the clock stands still for the wait alone.
     tokio::time::pause();
-    let silent = master.registry.attach(name(), link).await;
+    let silent = master.registry.attach(name(), link, SHORT).await;
     tokio::time::resume();
     assert!(matches!(silent, Err(AttachError::Greeting { .. })), "{silent:?}");
     drop(end);
@@ -199,8 +249,9 @@ async fn a_worker_is_told_its_builders_at_once_and_again_only_when_they_change()
     let (connection, mut end) = attach(&master).await;
     let told = soon("the builders", end.from_master.recv()).await;
     assert_eq!(told, Some(ToWorker::SetBuilders(Vec::new())));
-    master.folders.send_replace(Arc::new(BuilderFolders::default()));
-    // The same again is not told: the next thing heard is the shutdown.
+    // The same again is not told, nor that the worker is no longer defined: the next thing heard is the shutdown.
+    master.roster.send_replace(Arc::new(roster()));
+    master.roster.send_replace(Arc::new(Roster::default()));
     connection.shut_down().await.unwrap();
     assert_eq!(soon("an order", end.from_master.recv()).await, Some(ToWorker::Shutdown));
 }

@@ -15,6 +15,7 @@ mod reload;
 mod restart;
 mod services;
 mod support;
+mod workers;
 
 use std::collections::BTreeSet;
 

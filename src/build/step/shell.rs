@@ -284,20 +284,9 @@ mod tests {
     use super::*;
 
     fn shell() -> ShellCommand {
-        ShellCommand {
-            command: Command::Shell("make test".into()),
-            workdir: "build".into(),
-            env: BTreeMap::new(),
-            timeout: None,
-            max_time: None,
-            sigterm_time: None,
-            interrupt_signal: "KILL".into(),
-            want_stdout: true,
-            want_stderr: true,
-            log_environ: false,
-            initial_stdin: None,
-            decode_rc: BTreeMap::from([(0, Outcome::Success), (77, Outcome::Skipped)]),
-        }
+        let mut command = ShellCommand::sample("make test");
+        command.decode_rc.insert(77, Outcome::Skipped);
+        command
     }
 
     fn end(seen: &Seen) -> StepEnd {

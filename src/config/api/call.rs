@@ -47,12 +47,13 @@ pub(super) fn construct(
     if let Some((last, _)) = arguments.positional.last_key_value()
         && *last >= most
     {
-        let takes = match constructor.positional {
-            [] => "its options by name only".to_owned(),
-            [one] => format!("one argument by position (`{one}`)"),
-            names => format!("{most} arguments by position (`{}`)", names.join("`, `")),
-        };
-        faults.push(format!("takes {takes}, not {}", last + 1));
+        faults.push(match constructor.positional {
+            [] => "takes its options by name only: `{ name = value }`".to_owned(),
+            [one] => format!("takes one argument by position (`{one}`), not {}", last + 1),
+            several => {
+                format!("takes {most} arguments by position (`{}`), not {}", several.join("`, `"), last + 1)
+            }
+        });
         // What was meant for the missing ones may be among them.
         made.broken.set(true);
     }

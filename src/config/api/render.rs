@@ -11,7 +11,7 @@ use mlua::{Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, UserDa
 use super::dud::{Dud, is_dud};
 use crate::{
     config::{
-        field::json,
+        json::json,
         session::Session,
         shape::{self, Shape},
     },
@@ -61,10 +61,7 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>, util: &Table) -> mlua::R
         let session = Rc::clone(session);
         let function = lua.create_function(move |lua, arguments: MultiValue| {
             match make(&session, lua, &Given::of(arguments)?)? {
-                Ok(rendered) => {
-                    session.copy(lua, rendered.bytes)?;
-                    lua.create_userdata(rendered)
-                }
+                Ok(rendered) => lua.create_userdata(rendered),
                 Err(None) => lua.create_userdata(Dud(Rc::clone(&session))),
                 Err(Some(text)) => {
                     let place = session.place(lua);
@@ -110,7 +107,11 @@ impl Given {
     }
 }
 
-fn interpolate(_: &Rc<Session>, _: &Lua, given: &Given) -> mlua::Result<Result<Rendered, Option<String>>> {
+fn interpolate(
+    session: &Rc<Session>,
+    lua: &Lua,
+    given: &Given,
+) -> mlua::Result<Result<Rendered, Option<String>>> {
     let format = match given.positional.first() {
         Some(Value::String(format)) => format,
         Some(other) if is_dud(other) => return Ok(Err(None)),
@@ -134,17 +135,15 @@ fn interpolate(_: &Rc<Session>, _: &Lua, given: &Given) -> mlua::Result<Result<R
             Value::Integer(number) => Text::Plain(number.to_string()),
             Value::Number(number) => Text::Plain(number.to_string()),
             other if is_dud(other) => return Ok(Err(None)),
-            other => match rendered(other) {
-                Some(rendered) => {
-                    depth = depth.max(rendered.depth);
-                    largest = largest.max(rendered.bytes);
-                    Text::Rendered(rendered.renderable.clone())
-                }
-                None => {
+            other => {
+                let Some(rendered) = rendered(other) else {
                     let found = shape::describe(other);
                     return Ok(Err(Some(format!("keyword `{name}` takes text, not {found}"))));
-                }
-            },
+                };
+                depth = depth.max(rendered.depth);
+                largest = largest.max(rendered.bytes);
+                Text::Rendered(rendered.renderable.clone())
+            }
         };
         if let Text::Plain(text) = &text {
             largest = largest.max(text.len());
@@ -157,6 +156,7 @@ fn interpolate(_: &Rc<Session>, _: &Lua, given: &Given) -> mlua::Result<Result<R
     if depth >= MOST_DEPTH || bytes > MOST_BYTES {
         return Ok(Err(Some("it holds too many formats within formats".into())));
     }
+    session.copy(lua, bytes)?;
     Ok(match Renderable::interpolate(&format, &keywords) {
         Ok(renderable) => Ok(Rendered { renderable, depth: depth + 1, bytes }),
         Err(error) => Err(Some(error.to_string())),
@@ -194,6 +194,7 @@ fn property(
             Err(why) => return Ok(Err(Some(format!("the default {why}")))),
         },
     };
+    session.copy(lua, bytes)?;
     Ok(Ok(Rendered { renderable: Renderable::Property { name, default }, depth: 1, bytes }))
 }
 

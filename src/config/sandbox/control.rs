@@ -15,7 +15,7 @@ use crate::config::session::Session;
 const METATABLES: &str = "lunabot.metatables";
 
 /// In Lua, since `error` counts levels of the stack from the one who calls it, and values pass through unchanged.
-const GUARDED: &str = r#"
+const GUARDED: &str = r"
 local error, xpcall, note_raised, is_stopped = ...
 return
   function(value, level)
@@ -30,7 +30,7 @@ return
       return handler(...)
     end, ...)
   end
-"#;
+";
 
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     let globals = lua.globals();

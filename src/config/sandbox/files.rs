@@ -5,14 +5,7 @@
 //! - Each file that was read is noted, so that it can be watched.
 //! - Only regular files are opened: reading a pipe or a terminal could wait for ever.
 
-use std::{
-    ffi::OsStr,
-    fs, io,
-    io::Read as _,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{ffi::OsStr, fs, io, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc};
 
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value, chunk::ChunkMode};
 
@@ -119,15 +112,15 @@ fn require(lua: &Lua, session: &Rc<Session>, name: &LuaString) -> mlua::Result<V
             format!("`{shown}` names no module; write `require \"lib.workers\"` for `lib/workers.lua`");
         return Err(session.error(lua, text));
     }
-    let base: PathBuf = shown.split('.').collect();
-    let candidates = [base.with_added_extension("lua"), base.join("init.lua")];
-    let is_there = |path: &PathBuf| {
+    let base = shown.replace('.', "/");
+    let candidates = [format!("{base}.lua"), format!("{base}/init.lua")];
+    let is_there = |path: &std::path::PathBuf| {
         // One that is not there is waited for.
         session.note_look(path);
         path.is_file()
     };
     let Some(found) = candidates.iter().map(|path| session.folder().join(path)).find(is_there) else {
-        let [first, second] = candidates.map(|path| path.display().to_string());
+        let [first, second] = candidates;
         let text = format!(
             "no module `{shown}`; there is neither `{first}` nor `{second}` in the folder of the main file"
         );

@@ -47,7 +47,10 @@ pub(super) fn seal(lua: &Lua, session: &Rc<Session>, given: Given) -> mlua::Resu
 
     let absent = {
         let session = Rc::clone(session);
-        lua.create_function(move |lua, (_, key): (Value, Value)| undefined(lua, &session, &key))?
+        lua.create_function(move |lua, (_, key): (Value, Value)| {
+            undefined(lua, &session, &key);
+            Ok(Value::Nil)
+        })?
     };
     let strict = lua.create_table_from([("__index", absent)])?;
     behind.set_metatable(Some(strict))?;
@@ -67,8 +70,8 @@ pub(super) fn seal(lua: &Lua, session: &Rc<Session>, given: Given) -> mlua::Resu
     globals.set_metatable(Some(metatable))
 }
 
-fn undefined(lua: &Lua, session: &Session, key: &Value) -> mlua::Result<()> {
-    let Value::String(name) = key else { return Ok(()) };
+fn undefined(lua: &Lua, session: &Session, key: &Value) {
+    let Value::String(name) = key else { return };
     let name = name.to_string_lossy();
     let place = session.place(lua);
     let hint =
@@ -81,7 +84,6 @@ fn undefined(lua: &Lua, session: &Session, key: &Value) -> mlua::Result<()> {
         });
     session.note_undefined(&name, place.clone());
     session.complain(Problem::error(place, format!("`{name}` is not defined")).hint(hint));
-    Ok(())
 }
 
 /// `c = { … }` fills `c`, which is given; and `c = {}`, as Buildbot's own sample begins, does no harm.

@@ -10,6 +10,15 @@ use super::{
 };
 use crate::config::session::Session;
 
+/// Text, pattern, where to begin, and whether the pattern is plain text.
+type Find = (LuaString, LuaString, Option<i64>, Option<bool>);
+/// Text, pattern, where to begin.
+type Gmatch = (LuaString, LuaString, Option<i64>);
+/// Text, pattern, by what, and how often at most.
+type Gsub = (LuaString, LuaString, Value, Option<i64>);
+/// Text, how often, with what between.
+type Rep = (LuaString, i64, Option<LuaString>);
+
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     let library: Table = lua.globals().raw_get("string")?;
     // Precompiled chunks cannot be loaded, so there is no use in making them.
@@ -17,8 +26,7 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
 
     for (name, captures_only) in [("find", false), ("match", true)] {
         let session = Rc::clone(session);
-        type Arguments = (LuaString, LuaString, Option<i64>, Option<bool>);
-        let function = lua.create_function(move |lua, (text, pattern, start, plain): Arguments| {
+        let function = lua.create_function(move |lua, (text, pattern, start, plain): Find| {
             let plain = plain.unwrap_or(false) && !captures_only;
             find(lua, &session, &text.as_bytes(), &pattern.as_bytes(), start, plain, captures_only)
         })?;
@@ -26,23 +34,19 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     }
     {
         let session = Rc::clone(session);
-        let function = lua.create_function(move |lua, arguments: (LuaString, LuaString, Option<i64>)| {
-            gmatch(lua, &session, arguments)
-        })?;
+        let function = lua.create_function(move |lua, arguments: Gmatch| gmatch(lua, &session, arguments))?;
         library.raw_set("gmatch", function)?;
     }
     {
         let session = Rc::clone(session);
-        type Arguments = (LuaString, LuaString, Value, Option<i64>);
-        let function = lua.create_function(move |lua, (text, pattern, with, most): Arguments| {
+        let function = lua.create_function(move |lua, (text, pattern, with, most): Gsub| {
             gsub(lua, &session, &text.as_bytes(), &pattern.as_bytes(), &with, most)
         })?;
         library.raw_set("gsub", function)?;
     }
     {
         let (session, original) = (Rc::clone(session), library.raw_get::<Function>("rep")?);
-        type Arguments = (LuaString, i64, Option<LuaString>);
-        let function = lua.create_function(move |lua, (text, count, separator): Arguments| {
+        let function = lua.create_function(move |lua, (text, count, separator): Rep| {
             // The original counts to the end even where there is nothing to write.
             if text.as_bytes().is_empty() && separator.as_ref().is_none_or(|text| text.as_bytes().is_empty())
             {
@@ -58,13 +62,13 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
 /// Where a search begins, counted from 0; nothing if that is behind the end.
 fn begin(start: Option<i64>, length: usize) -> Option<usize> {
     let start = start.unwrap_or(1);
-    if start > 0 {
-        usize::try_from(start - 1).ok().filter(|begin| *begin <= length)
-    } else if start == 0 {
-        Some(0)
-    } else {
-        let back = usize::try_from(start.unsigned_abs()).unwrap_or(usize::MAX);
-        Some(length.saturating_sub(back))
+    match start {
+        1.. => usize::try_from(start - 1).ok().filter(|begin| *begin <= length),
+        0 => Some(0),
+        _ => {
+            let back = usize::try_from(start.unsigned_abs()).unwrap_or(usize::MAX);
+            Some(length.saturating_sub(back))
+        }
     }
 }
 
@@ -108,11 +112,7 @@ fn find(
     Ok(out)
 }
 
-fn gmatch(
-    lua: &Lua,
-    session: &Rc<Session>,
-    (text, pattern, start): (LuaString, LuaString, Option<i64>),
-) -> mlua::Result<Function> {
+fn gmatch(lua: &Lua, session: &Rc<Session>, (text, pattern, start): Gmatch) -> mlua::Result<Function> {
     let session = Rc::clone(session);
     let next = Cell::new(begin(start, text.as_bytes().len()));
     let last_end = Cell::new(None);

@@ -109,7 +109,7 @@ c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
 - **Editors.** With the Lua language server and `lua/lunabot.lua` as library, names complete and types are checked as you type.
 "#;
 
-const RENDERABLES: &str = r#"
+const RENDERABLES: &str = r"
 ## Texts that are rendered
 
 Where the tables above say so, a text may be made from the properties of the build.
@@ -118,9 +118,9 @@ Where the tables above say so, a text may be made from the properties of the bui
   sign. After the name may stand `:-text` (used if there is no such property), `:~text` (used if it is absent, empty, false or zero) or
   `:+text` (used if there is one). Without any of these, an absent property is empty text.
 - `util.Property(name, default)`: one property.
-"#;
+";
 
-const LIMITS: &str = r#"
+const LIMITS: &str = r"
 ## What a configuration can do
 
 It is a program, and a guest in the master's process: it may compute, and read.
@@ -133,4 +133,4 @@ It is a program, and a guest in the master's process: it may compute, and read.
 - `print` writes to the master's log, `warn` adds a warning to the result.
 - One load may take 5 seconds, 200 million instructions and 256 MiB. What needs more is stopped, told with the line where it was, and
   does no harm to the master, which keeps the configuration that it has.
-"#;
+";

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ApiRow, FieldKind, Table, field, seconds};
+use super::{ApiRow, FieldKind, Table, field, maybe_seconds, seconds};
 use crate::{
     model::{
         BuilderId, BuilderName, EventId, EventKind, MasterId, SchedulerId, SchedulerName, Timestamp,
@@ -30,6 +30,12 @@ pub struct WorkerRow {
     pub graceful: bool,
     /// The master that it is attached to: none or one.
     pub connected_to: Vec<ConnectedTo>,
+    /// When it last attached; nothing if it never did.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub last_connection: Option<Timestamp>,
+    /// Since when it is away; nothing while it is attached, and if it never was.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub absent_since: Option<Timestamp>,
     /// The builders that it may build.
     pub configured_on: Vec<ConfiguredOn>,
 }
@@ -54,7 +60,7 @@ impl ApiRow for WorkerRow {
     const TABLE: Table = Table {
         resource: "workers",
         relation: "workers",
-        columns: "id, name, configured, info, paused, pause_reason, graceful, connected_to",
+        columns: "id, name, configured, info, paused, pause_reason, graceful, connected_to, last_connection_at, absent_since_at",
         fields: &[
             field("workerid", "id", FieldKind::Integer),
             field("name", "name", FieldKind::Text),
@@ -62,6 +68,8 @@ impl ApiRow for WorkerRow {
             field("paused", "paused", FieldKind::Flag),
             field("graceful", "graceful", FieldKind::Flag),
             field("connected", "connected_to", FieldKind::Present),
+            field("last_connection", "last_connection_at", FieldKind::Instant),
+            field("absent_since", "absent_since_at", FieldKind::Instant),
         ],
         is_small: true,
     };
@@ -77,6 +85,8 @@ impl ApiRow for WorkerRow {
             pause_reason: row.maybe_text("pause_reason")?,
             graceful: row.flag("graceful")?,
             connected_to: connected.map(|id| ConnectedTo { masterid: MasterId(id) }).into_iter().collect(),
+            last_connection: row.maybe_instant("last_connection_at")?,
+            absent_since: row.maybe_instant("absent_since_at")?,
             // Filled by whoever asks: it lies in another table.
             configured_on: Vec::new(),
         })

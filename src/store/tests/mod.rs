@@ -141,7 +141,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn rows(workers: &[&str], builders: &[(&str, &[&str])]) -> GenerationRows {
     GenerationRows {
-        cause: "file".into(),
+        cause: "test".into(),
         workers: workers.iter().map(|name| worker(name)).collect(),
         builders: builders
             .iter()

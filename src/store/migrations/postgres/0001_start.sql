@@ -33,7 +33,8 @@ CREATE TABLE workers (
     pause_reason TEXT,
     graceful BIGINT NOT NULL DEFAULT 0,
     connected_to BIGINT REFERENCES masters (id),
-    last_connection_at BIGINT
+    last_connection_at BIGINT,
+    absent_since_at BIGINT
 );
 CREATE INDEX workers_connected ON workers (connected_to) WHERE connected_to IS NOT NULL;
 

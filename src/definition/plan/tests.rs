@@ -1,0 +1,222 @@
+//! The laws of a plan, over configurations made at random.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    definition::{
+        DatabaseDefinition, EnvironmentValue, SchedulerKind, StepDefinition, Text, WorkerKind,
+        listener::Protocol,
+        options::SHELL_COMMAND,
+        record::{self, Record},
+    },
+    model::{BuilderName, Place, PropertyValue, SchedulerName, Secret, WorkerName},
+};
+
+fn place() -> impl Strategy<Value = Place> {
+    (1..1000u32).prop_map(|line| Place::new("master.cfg.lua", line))
+}
+
+/// Few names, so that two configurations share some of them.
+fn name() -> impl Strategy<Value = String> {
+    "[a-d]"
+}
+
+fn properties() -> impl Strategy<Value = BTreeMap<String, PropertyValue>> {
+    let value = prop_oneof![
+        any::<bool>().prop_map(PropertyValue::from),
+        any::<i64>().prop_map(PropertyValue::from),
+        "[a-z]{0,3}".prop_map(PropertyValue::from),
+        Just(serde_json::json!({ "a": [1, null] })),
+    ];
+    prop::collection::btree_map("[a-c]", value, 0..3)
+}
+
+fn seconds() -> impl Strategy<Value = Option<Duration>> {
+    prop::option::of((1..4u64).prop_map(Duration::from_secs))
+}
+
+fn worker() -> impl Strategy<Value = WorkerDefinition> {
+    let kind = prop_oneof![
+        "[a-c]".prop_map(|password| WorkerKind::Remote { password: Secret::new(password) }),
+        "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
+    ];
+    let mails = prop::collection::vec("[a-b]", 0..2);
+    (name(), kind, 0..3u32, properties(), properties(), seconds(), seconds(), mails, place()).prop_map(
+        |(name, kind, builds, properties, defaults, keepalive, missing, mails, place)| WorkerDefinition {
+            name: WorkerName::new(&name).expect("a letter is a name"),
+            kind,
+            max_builds: NonZeroU32::new(builds),
+            properties,
+            default_properties: defaults,
+            keepalive_interval: keepalive,
+            missing_timeout: missing,
+            notify_on_missing: mails,
+            place,
+        },
+    )
+}
+
+fn environment() -> impl Strategy<Value = BTreeMap<String, EnvironmentValue>> {
+    let value = prop_oneof![
+        Just(EnvironmentValue::Unset),
+        "[a-b]".prop_map(|text| EnvironmentValue::Set(Text::Plain(text))),
+    ];
+    prop::collection::btree_map("[A-B]", value, 0..2)
+}
+
+fn step() -> impl Strategy<Value = StepDefinition> {
+    ("[a-c]", "[a-c]", any::<[bool; 4]>(), seconds(), environment(), place()).prop_map(
+        |(name, command, [halt, flunk, log, always], timeout, env, place)| {
+            let mut record = Record::new(&SHELL_COMMAND, place);
+            record.values = BTreeMap::from([
+                ("name", record::Value::Text(Text::Plain(name))),
+                ("command", record::Value::Text(Text::Plain(command))),
+                ("haltOnFailure", record::Value::Bool(halt)),
+                ("flunkOnFailure", record::Value::Bool(flunk)),
+                ("logEnviron", record::Value::Bool(log)),
+                ("alwaysRun", record::Value::Bool(always)),
+                ("timeout", timeout.map_or(record::Value::None, record::Value::Seconds)),
+                ("env", record::Value::Environment(env)),
+            ]);
+            StepDefinition::from_record(&record, &mut Vec::new()).expect("the options are good")
+        },
+    )
+}
+
+fn builder() -> impl Strategy<Value = BuilderDefinition> {
+    let workers = prop::collection::vec("[a-d]", 1..3);
+    let steps = prop::collection::vec(step(), 0..3);
+    let description = prop::option::of("[a-b]");
+    (name(), workers, steps, "[a-b]", environment(), properties(), description, place()).prop_map(
+        |(name, workers, steps, dir, env, properties, description, place)| BuilderDefinition {
+            name: BuilderName::new(&name).expect("a letter is a name"),
+            worker_names: workers
+                .iter()
+                .map(|name| WorkerName::new(name).expect("a letter is a name"))
+                .collect(),
+            steps: steps.into(),
+            worker_build_dir: dir,
+            env,
+            properties: properties.clone(),
+            default_properties: properties,
+            tags: description.iter().cloned().collect(),
+            description,
+            place,
+        },
+    )
+}
+
+fn scheduler() -> impl Strategy<Value = SchedulerDefinition> {
+    let kind = prop_oneof![
+        ("[a-b]", "[a-b]").prop_map(|(label, reason)| SchedulerKind::Force {
+            button_name: label.clone(),
+            label,
+            reason_string: reason.clone(),
+            reason,
+        }),
+        (1..3u64, "[a-b]").prop_map(|(interval, reason)| SchedulerKind::Periodic {
+            interval: Duration::from_secs(interval),
+            reason,
+        }),
+    ];
+    (name(), prop::collection::vec("[a-d]", 1..3), properties(), kind, place()).prop_map(
+        |(name, builders, properties, kind, place)| SchedulerDefinition {
+            name: SchedulerName::new(&name).expect("a letter is a name"),
+            builder_names: builders
+                .iter()
+                .map(|name| BuilderName::new(name).expect("a letter is a name"))
+                .collect(),
+            properties,
+            kind,
+            place,
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let database = prop_oneof![
+        "[a-b]".prop_map(|path| DatabaseDefinition::Sqlite { path: path.into() }),
+        "[a-b]".prop_map(|password| DatabaseDefinition::Postgres {
+            url: Secret::new(format!("postgresql://bot:{password}@db/ci")),
+        }),
+    ];
+    ("[a-b]", "[a-b]", database).prop_map(|(title, url, database)| Settings {
+        title,
+        title_url: url.clone(),
+        buildbot_url: url,
+        database,
+    })
+}
+
+fn listener() -> impl Strategy<Value = ListenerDefinition> {
+    (1..4u16, place()).prop_map(|(port, place)| ListenerDefinition {
+        protocol: Protocol::Pb,
+        address: ([127, 0, 0, 1], port).into(),
+        place,
+    })
+}
+
+fn by<K: Ord, T>(list: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
+    list.into_iter().map(|item| (key(&item), Arc::new(item))).collect()
+}
+
+fn definition() -> impl Strategy<Value = MasterDefinition> {
+    (
+        prop::option::of(settings()),
+        prop::collection::vec(worker(), 0..4),
+        prop::collection::vec(builder(), 0..4),
+        prop::collection::vec(scheduler(), 0..4),
+        prop::option::of(listener()),
+    )
+        .prop_map(|(settings, workers, builders, schedulers, listener)| MasterDefinition {
+            settings: settings.map(Arc::new),
+            workers: by(workers, |worker| worker.name.clone()),
+            builders: by(builders, |builder| builder.name.clone()),
+            schedulers: by(schedulers, |scheduler| scheduler.name.clone()),
+            listeners: by(listener.into_iter().collect(), |listener| listener.protocol),
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_plan_leads_from_any_configuration_to_any_other(a in definition(), b in definition()) {
+        let plan = ReconfigPlan::between(&a, &b);
+        prop_assert_eq!(plan.apply(&a), b.clone());
+        prop_assert_eq!(plan.is_empty(), a == b);
+        prop_assert_eq!(plan.lines().is_empty(), a == b);
+        let back = ReconfigPlan::between(&b, &a);
+        prop_assert_eq!(back.apply(&plan.apply(&a)), a);
+    }
+
+    #[test]
+    fn a_configuration_and_itself_elsewhere_need_no_plan(a in definition(), moved in 1..100u32) {
+        let mut b = a.clone();
+        for worker in b.workers.values_mut() {
+            Arc::make_mut(worker).place.line += moved;
+        }
+        for builder in b.builders.values_mut() {
+            let builder = Arc::make_mut(builder);
+            builder.place.line += moved;
+            builder.steps = builder.steps.iter().cloned().map(|mut step| {
+                step.place.line += moved;
+                step
+            }).collect();
+        }
+        prop_assert!(ReconfigPlan::between(&a, &b).is_empty());
+    }
+
+    #[test]
+    fn each_change_names_an_option_and_no_secret(a in definition(), b in definition()) {
+        let plan = ReconfigPlan::between(&a, &b);
+        for transition in &plan.workers {
+            if let Transition::Change { fields, .. } = transition {
+                prop_assert!(!fields.is_empty());
+                prop_assert!(fields.iter().filter(|field| field.option == "password").all(|field| field.new == "…"));
+            }
+        }
+        prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:")));
+    }
+}

@@ -1,0 +1,447 @@
+//! Tokens: nested lists of numbers and byte strings, each token telling its own length.
+//!
+//! # Laws
+//! - Whatever bytes come, the decoder neither panics nor holds more than its [`Limits`] and one buffer of input.
+//! - A byte is copied once: strings are slices of the input's buffer.
+//! - Words of the vocabulary are expanded before anybody sees them: a payload may equal a word by chance.
+//! - Nothing is held while nothing is on its way.
+//!
+//! # Not here
+//! What the lists mean (`jelly`, `broker`).
+//!
+//! # Source
+//! Twisted, `twisted/spread/banana.py`: the type bytes, the limits of lists and strings, the dialect `pb`.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+
+const LIST: u8 = 0x80;
+const INT: u8 = 0x81;
+const STRING: u8 = 0x82;
+const NEG: u8 = 0x83;
+const FLOAT: u8 = 0x84;
+const LONGINT: u8 = 0x85;
+const LONGNEG: u8 = 0x86;
+const VOCAB: u8 = 0x87;
+
+/// The longest string, in bytes, and the longest list, in elements, that either side takes.
+pub const MAX_LENGTH: usize = 640 * 1024;
+/// Digits in front of a type byte, as many as Twisted reads.
+const MAX_PREFIX: usize = 64;
+
+/// The words that the dialect `pb` sends as numbers, the first of them as 1.
+const WORDS: [&str; 31] = [
+    "None",
+    "class",
+    "dereference",
+    "reference",
+    "dictionary",
+    "function",
+    "instance",
+    "list",
+    "module",
+    "persistent",
+    "tuple",
+    "unpersistable",
+    "copy",
+    "cache",
+    "cached",
+    "remote",
+    "local",
+    "lcache",
+    "version",
+    "login",
+    "password",
+    "challenge",
+    "logged_in",
+    "not_logged_in",
+    "cachemessage",
+    "message",
+    "answer",
+    "error",
+    "decref",
+    "decache",
+    "uncache",
+];
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sexp {
+    /// A number. One that needs more than 64 bits comes as the nearest that does not.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A byte string.
+    Bytes(Bytes),
+    /// A list, or what was a tuple.
+    List(Vec<Sexp>),
+}
+
+/// What a decoder takes before it gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of one expression, in bytes: its elements as they lie in memory, and its strings.
+    pub expression_bytes: usize,
+    /// Lists within lists.
+    pub depth: usize,
+    /// Digits of one number.
+    pub prefix: usize,
+    /// Input in all, in bytes, from now on; none for no limit.
+    pub input_bytes: Option<usize>,
+}
+
+impl Limits {
+    /// For a peer that has proved nothing. A login needs some 200 bytes.
+    ///
+    /// Digits are few, so that a request of HTTP is known for what it is after its first words.
+    pub const STRANGER: Self =
+        Self { expression_bytes: 256 * 1024, depth: 16, prefix: 8, input_bytes: Some(64 * 1024) };
+    /// For a worker that has proved who it is. A listing of some ten thousand files is the largest thing it says.
+    pub const FRIEND: Self =
+        Self { expression_bytes: 16 * 1024 * 1024, depth: 64, prefix: MAX_PREFIX, input_bytes: None };
+}
+
+/// Why bytes are no tokens.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the type of any token.
+    #[error("0x{0:02x} is the type of no token")]
+    UnknownType(u8),
+    /// Digits without an end.
+    #[error("a number has more than {limit} digits")]
+    LongPrefix {
+        /// The limit.
+        limit: usize,
+    },
+    /// A string or a list beyond what is ever sent.
+    #[error("a string or list of {length} is longer than {MAX_LENGTH}")]
+    Long {
+        /// As it was told.
+        length: u64,
+    },
+    /// Lists within lists.
+    #[error("lists lie more than {limit} deep")]
+    Deep {
+        /// The limit.
+        limit: usize,
+    },
+    /// One expression.
+    #[error("an expression takes more than {limit} bytes")]
+    Big {
+        /// The limit.
+        limit: usize,
+    },
+    /// All input.
+    #[error("more input than is taken before a login")]
+    MuchInput,
+    /// A number that stands for no word, or words where none are agreed on.
+    #[error("{0} is the number of no word")]
+    UnknownWord(u64),
+}
+
+/// Bytes in, expressions out.
+#[derive(Debug)]
+pub struct Decoder {
+    buffer: BytesMut,
+    /// Lists that are not complete yet, the outermost first.
+    open: Vec<Open>,
+    cost: usize,
+    with_words: bool,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+struct Open {
+    missing: usize,
+    items: Vec<Sexp>,
+}
+
+/// One token, or what it begins.
+enum Token {
+    Whole(Sexp),
+    List(usize),
+}
+
+impl Decoder {
+    /// A decoder which knows no words yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { buffer: BytesMut::new(), open: Vec::new(), cost: 0, with_words: false, limits }
+    }
+
+    /// From now on numbers stand for words: the dialect `pb` is agreed on.
+    pub fn use_words(&mut self) {
+        self.with_words = true;
+    }
+
+    /// Other limits, from the next token on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Takes input, any cut of it. It is decoded by [`Decoder::expression`].
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if let Some(left) = &mut self.limits.input_bytes {
+            *left = left.checked_sub(bytes.len()).ok_or(DecodeError::MuchInput)?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The next complete expression; nothing if more input is needed.
+    ///
+    /// # Errors
+    /// After one, the stream has no meaning any more.
+    pub fn expression(&mut self) -> Result<Option<Sexp>, DecodeError> {
+        while let Some(token) = self.token()? {
+            let mut whole = match token {
+                Token::List(0) => Sexp::List(Vec::new()),
+                Token::List(missing) => {
+                    if self.open.len() == self.limits.depth {
+                        return Err(DecodeError::Deep { limit: self.limits.depth });
+                    }
+                    // What a peer promises is not made room for before it comes.
+                    self.open.push(Open { missing, items: Vec::with_capacity(missing.min(8)) });
+                    continue;
+                }
+                Token::Whole(whole) => whole,
+            };
+            loop {
+                let Some(list) = self.open.last_mut() else {
+                    self.cost = 0;
+                    self.forget_empty();
+                    return Ok(Some(whole));
+                };
+                list.items.push(whole);
+                list.missing -= 1;
+                if list.missing > 0 {
+                    break;
+                }
+                let items = std::mem::take(&mut list.items);
+                self.open.pop();
+                whole = Sexp::List(items);
+            }
+        }
+        self.forget_empty();
+        Ok(None)
+    }
+
+    /// Thousands of idle connections hold nothing.
+    fn forget_empty(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        if self.open.is_empty() {
+            self.open = Vec::new();
+        }
+    }
+
+    fn token(&mut self) -> Result<Option<Token>, DecodeError> {
+        let digits = self.buffer.iter().take(self.limits.prefix + 1).take_while(|byte| **byte < 0x80).count();
+        if digits > self.limits.prefix {
+            return Err(DecodeError::LongPrefix { limit: self.limits.prefix });
+        }
+        let Some(&kind) = self.buffer.get(digits) else { return Ok(None) };
+        let number = number(&self.buffer[..digits]);
+        let head = digits + 1;
+        let whole = match kind {
+            LIST => {
+                let length = length(number)?;
+                self.charge(0)?;
+                self.buffer.advance(head);
+                return Ok(Some(Token::List(length)));
+            }
+            INT | LONGINT => {
+                self.buffer.advance(head);
+                Sexp::Int(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+            NEG | LONGNEG => {
+                self.buffer.advance(head);
+                Sexp::Int(0_i64.checked_sub_unsigned(number).unwrap_or(i64::MIN))
+            }
+            FLOAT => {
+                let Some(bytes) = self.buffer[head..].first_chunk() else { return Ok(None) };
+                let float = f64::from_be_bytes(*bytes);
+                self.buffer.advance(head + 8);
+                Sexp::Float(float)
+            }
+            VOCAB => {
+                let word = usize::try_from(number).ok().and_then(|number| WORDS.get(number.checked_sub(1)?));
+                let word = word.filter(|_| self.with_words).ok_or(DecodeError::UnknownWord(number))?;
+                self.buffer.advance(head);
+                Sexp::Bytes(Bytes::from_static(word.as_bytes()))
+            }
+            STRING => {
+                let length = length(number)?;
+                if self.cost + length > self.limits.expression_bytes {
+                    return Err(DecodeError::Big { limit: self.limits.expression_bytes });
+                }
+                let have = self.buffer.len() - head;
+                if have < length {
+                    // Room for the rest at once, so that a long string is not moved again and again. It is bounded.
+                    self.buffer.reserve(length - have);
+                    return Ok(None);
+                }
+                self.buffer.advance(head);
+                self.charge(length)?;
+                Sexp::Bytes(self.buffer.split_to(length).freeze())
+            }
+            unknown => return Err(DecodeError::UnknownType(unknown)),
+        };
+        if kind != STRING {
+            self.charge(0)?;
+        }
+        Ok(Some(Token::Whole(whole)))
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.cost += size_of::<Sexp>() + bytes;
+        if self.cost > self.limits.expression_bytes {
+            return Err(DecodeError::Big { limit: self.limits.expression_bytes });
+        }
+        Ok(())
+    }
+}
+
+/// Seven bits a digit, the least significant first; the largest number if it needs more than 64 bits.
+fn number(digits: &[u8]) -> u64 {
+    let mut number = 0_u64;
+    for (place, &digit) in digits.iter().enumerate() {
+        let digit = u64::from(digit);
+        let shift = place * 7;
+        if digit == 0 {
+            continue;
+        }
+        if shift >= 64 || digit > u64::MAX >> shift {
+            return u64::MAX;
+        }
+        number |= digit << shift;
+    }
+    number
+}
+
+fn length(number: u64) -> Result<usize, DecodeError> {
+    usize::try_from(number)
+        .ok()
+        .filter(|length| *length <= MAX_LENGTH)
+        .ok_or(DecodeError::Long { length: number })
+}
+
+/// A string or list is longer than the peer takes: it would end the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a string or list is longer than {MAX_LENGTH}, the most that a worker takes")]
+pub struct Overlong;
+
+/// Expressions in, bytes out.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    out: BytesMut,
+    with_words: bool,
+    is_overlong: bool,
+}
+
+impl Encoder {
+    /// From now on words go as numbers: the dialect `pb` is agreed on.
+    pub fn use_words(&mut self) {
+        self.with_words = true;
+    }
+
+    /// Bytes that are written and not taken.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing is written that is not taken.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// All that is written, the buffer with it.
+    pub fn take(&mut self) -> Option<Bytes> {
+        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
+    }
+
+    /// Writes one whole expression, or nothing of it.
+    ///
+    /// # Errors
+    /// [`Overlong`] if something in it is longer than the peer takes.
+    pub fn write(&mut self, expression: impl FnOnce(&mut Self)) -> Result<(), Overlong> {
+        let before = self.out.len();
+        expression(self);
+        if std::mem::take(&mut self.is_overlong) {
+            self.out.truncate(before);
+            return Err(Overlong);
+        }
+        Ok(())
+    }
+
+    /// Begins a list: its `length` elements follow.
+    pub fn list(&mut self, length: usize) {
+        self.head(length as u64, LIST);
+        self.is_overlong |= length > MAX_LENGTH;
+    }
+
+    /// A number.
+    pub fn int(&mut self, number: i64) {
+        let size = number.unsigned_abs();
+        let kind = match (number < 0, size) {
+            (false, 0..=0x7fff_ffff) => INT,
+            (false, _) => LONGINT,
+            (true, 0..=0x8000_0000) => NEG,
+            (true, _) => LONGNEG,
+        };
+        self.head(size, kind);
+    }
+
+    /// A number with a fraction.
+    pub fn float(&mut self, number: f64) {
+        self.out.put_u8(FLOAT);
+        self.out.put_f64(number);
+    }
+
+    /// A byte string, or its number if it is a word.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let word = if self.with_words { number_of_word(bytes) } else { None };
+        if let Some(number) = word {
+            return self.head(number, VOCAB);
+        }
+        if bytes.len() > MAX_LENGTH {
+            self.is_overlong = true;
+            return;
+        }
+        self.head(bytes.len() as u64, STRING);
+        self.out.put_slice(bytes);
+    }
+
+    /// A whole expression.
+    pub fn sexp(&mut self, expression: &Sexp) {
+        match expression {
+            Sexp::Int(number) => self.int(*number),
+            Sexp::Float(number) => self.float(*number),
+            Sexp::Bytes(bytes) => self.bytes(bytes),
+            Sexp::List(items) => {
+                self.list(items.len());
+                for item in items {
+                    self.sexp(item);
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, mut number: u64, kind: u8) {
+        loop {
+            self.out.put_u8((number & 0x7f) as u8);
+            number >>= 7;
+            if number == 0 {
+                break;
+            }
+        }
+        self.out.put_u8(kind);
+    }
+}
+
+fn number_of_word(bytes: &[u8]) -> Option<u64> {
+    // The longest is `unpersistable`.
+    if !(4..=13).contains(&bytes.len()) {
+        return None;
+    }
+    WORDS.iter().position(|word| word.as_bytes() == bytes).map(|place| place as u64 + 1)
+}

@@ -1,0 +1,335 @@
+//! The builders that a worker was told of, and the commands that run on them.
+//!
+//! # Laws
+//! - The first thing told of a command is what came of it; the last is its `Complete`, once.
+//! - One command at a time on a builder: a worker that is given a second one kills the first.
+//! - A builder with a command is not taken from the worker, which would kill the command without a word: it stays in the
+//!   list until the command is complete.
+//! - A command begins once the worker has answered to all that was said of builders before it.
+//!
+//! # Not here
+//! Login and attach (`master`), the names of a command's arguments (`shell`).
+//!
+//! # Source
+//! Buildbot 4.3.0, `buildbot_worker/pb.py` and `buildbot_worker/base.py`: what a worker does at each call.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    broker::{Broker, Called},
+    failure::Failure,
+    jelly::Value,
+    master::{Asked, Object, SessionEvent},
+    shell,
+};
+use crate::{
+    model::LogStream,
+    protocol::{CommandId, FailureReason, FromWorker, Update, WorkerCommand, message::BuilderFolder},
+};
+
+/// Builders that a worker can be told of. Source: Twisted, `MAX_BROKER_REFS`, 1024 objects in all.
+const MAX_BUILDERS: usize = 1000;
+/// The most of a reason that is told, in bytes: it is one line in a log.
+const MAX_WHY_BYTES: usize = 4096;
+
+/// What the crew speaks through.
+pub(super) struct Wire<'a> {
+    pub(super) broker: &'a mut Broker<Asked, Object>,
+    pub(super) events: &'a mut VecDeque<SessionEvent>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Crew {
+    /// The worker's own object, once it may be asked for builders.
+    mind: Option<i64>,
+    wanted: Option<Vec<BuilderFolder>>,
+    /// The list that was sent last.
+    told: Option<Vec<BuilderFolder>>,
+    /// Whether that has no answer yet.
+    is_asking: bool,
+    /// Why the worker took no list.
+    refusal: Option<String>,
+    /// The worker's objects, each held once.
+    objects: BTreeMap<Arc<str>, i64>,
+    /// By their builders.
+    commands: BTreeMap<Arc<str>, Command>,
+}
+
+#[derive(Debug)]
+struct Command {
+    id: CommandId,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not begun: the worker has not answered yet to what it was told of builders.
+    Held(WorkerCommand),
+    /// Sent.
+    Begun,
+}
+
+impl Crew {
+    /// The worker has said who it is, and may be told of builders.
+    pub(super) fn open(&mut self, mind: i64, mut wire: Wire<'_>) {
+        self.mind = Some(mind);
+        self.settle(&mut wire);
+    }
+
+    /// The builders are these and no others.
+    pub(super) fn set_builders(&mut self, mut builders: Vec<BuilderFolder>, mut wire: Wire<'_>) {
+        if builders.len() > MAX_BUILDERS {
+            tracing::warn!(
+                builders = builders.len(),
+                "a worker on this protocol takes {MAX_BUILDERS} builders"
+            );
+            builders.truncate(MAX_BUILDERS);
+        }
+        self.wanted = Some(builders);
+        if self.refusal.take().is_some() {
+            // Perhaps it takes the same list now.
+            self.told = None;
+        }
+        self.settle(&mut wire);
+    }
+
+    /// The worker's answer to a list of builders.
+    pub(super) fn builders_answered(&mut self, answer: Result<Value, Failure>, wire: &mut Wire<'_>) {
+        self.is_asking = false;
+        let pairs = match answer {
+            Ok(Value::Dict(pairs)) => pairs,
+            Ok(_) => return self.refused("the answer was no dictionary".into()),
+            Err(failure) => return self.refused(failure.to_string()),
+        };
+        let earlier = std::mem::take(&mut self.objects);
+        let mut given_back: Vec<i64> = earlier.into_values().collect();
+        for (name, object) in pairs {
+            if let (Some(name), Value::Remote(object)) = (name.as_text(), object) {
+                given_back.extend(self.objects.insert(name.into(), object));
+            }
+        }
+        // The new ones are counted by now, so the objects themselves stay.
+        for object in given_back {
+            wire.broker.give_back(object);
+        }
+    }
+
+    fn refused(&mut self, cause: String) {
+        tracing::warn!(cause, "a worker did not take its list of builders");
+        self.refusal = Some(cause);
+    }
+
+    /// Tells the worker what it does not know yet; then begins what was held.
+    pub(super) fn settle(&mut self, wire: &mut Wire<'_>) {
+        let (Some(mind), Some(wanted), false) = (self.mind, &self.wanted, self.is_asking) else { return };
+        let mut target = wanted.clone();
+        let told = self.told.as_deref().unwrap_or_default();
+        let busy = self.commands.iter().filter(|(_, command)| matches!(command.state, State::Begun));
+        for (builder, _) in busy {
+            if !wanted.iter().any(|wanted| wanted.builder == *builder) {
+                target.extend(told.iter().find(|told| told.builder == *builder).cloned());
+            }
+        }
+        if self.told.as_ref() != Some(&target) {
+            let text = |text: &str| Value::text(text.to_owned());
+            let list = target
+                .iter()
+                .map(|told| Value::Tuple(vec![text(&told.builder), text(&told.folder)]))
+                .collect();
+            self.told = Some(target);
+            let mind = Called::Object(mind);
+            match wire.broker.call(mind, "setBuilderList", &[Value::List(list)], &[], Asked::Builders) {
+                Ok(()) => {
+                    self.is_asking = true;
+                    return;
+                }
+                Err(overlong) => self.refused(overlong.to_string()),
+            }
+        }
+        let held = |(builder, command): (&Arc<str>, &Command)| {
+            matches!(command.state, State::Held(_)).then(|| Arc::clone(builder))
+        };
+        for builder in self.commands.iter().filter_map(held).collect::<Vec<_>>() {
+            self.begin(builder, wire);
+        }
+    }
+
+    /// Starts a command, now or once the worker knows its builder.
+    pub(super) fn start(
+        &mut self,
+        id: CommandId,
+        builder: Arc<str>,
+        command: WorkerCommand,
+        mut wire: Wire<'_>,
+    ) {
+        if self.commands.values().any(|running| running.id == id) {
+            // An answer would end the first one.
+            tracing::error!(command = %id, "a command was started twice; the second start is not heard");
+            return;
+        }
+        let is_known = self.wanted.iter().flatten().any(|wanted| wanted.builder == builder);
+        let failure = match self.commands.get(&builder) {
+            Some(running) => {
+                format!("builder `{builder}` runs command {} on this worker already", running.id)
+            }
+            None if !is_known => format!("this worker has no builder `{builder}`"),
+            None => {
+                self.commands.insert(Arc::clone(&builder), Command { id, state: State::Held(command) });
+                if self.mind.is_some() && !self.is_asking {
+                    self.begin(builder, &mut wire);
+                }
+                return;
+            }
+        };
+        wire.complete(id, Some(failure));
+    }
+
+    fn begin(&mut self, builder: Arc<str>, wire: &mut Wire<'_>) {
+        let Some(command) = self.commands.get_mut(&builder) else { return };
+        let State::Held(order) = std::mem::replace(&mut command.state, State::Begun) else { return };
+        let id = command.id.clone();
+        if let Err(failure) = self.send(&id, &builder, order, wire) {
+            self.commands.remove(&builder);
+            wire.complete(id, Some(failure));
+        }
+    }
+
+    fn send(
+        &self,
+        id: &CommandId,
+        builder: &Arc<str>,
+        order: WorkerCommand,
+        wire: &mut Wire<'_>,
+    ) -> Result<(), String> {
+        let Some(&object) = self.objects.get(builder) else {
+            let cause = self.refusal.as_deref().unwrap_or("it is missing in the worker's answer");
+            return Err(format!("the worker did not take builder `{builder}`: {cause}"));
+        };
+        let (name, arguments) = match order {
+            WorkerCommand::Shell(arguments) => ("shell", shell::arguments(arguments)?),
+        };
+        // Known before it is called: its first news may come before the answer to the start.
+        let ours = wire.broker.publish(Object::Command { id: id.clone(), builder: Arc::clone(builder) });
+        let args = [Value::Remote(ours), Value::text(id.as_str().to_owned()), Value::text(name), arguments];
+        let asked = Asked::Start { object: ours };
+        wire.broker.call(Called::Object(object), "startCommand", &args, &[], asked).map_err(|overlong| {
+            wire.broker.forget(ours);
+            overlong.to_string()
+        })
+    }
+
+    /// Ends a command early. One that has ended meanwhile has its `Complete` on the way.
+    pub(super) fn interrupt(&mut self, id: &CommandId, why: &str, mut wire: Wire<'_>) {
+        let Some((builder, command)) = self.commands.iter().find(|(_, command)| command.id == *id) else {
+            return;
+        };
+        let builder = Arc::clone(builder);
+        let why = why[..why.floor_char_boundary(MAX_WHY_BYTES)].to_owned();
+        match command.state {
+            State::Held(_) => {
+                self.commands.remove(&builder);
+                wire.complete(id.clone(), Some(format!("interrupted before it began: {why}")));
+            }
+            State::Begun => {
+                let Some(&object) = self.objects.get(&builder) else { return };
+                let args = [Value::text(id.as_str().to_owned()), Value::text(why)];
+                let called =
+                    wire.broker.call(Called::Object(object), "interruptCommand", &args, &[], Asked::Nothing);
+                called.expect("an id and a line of text are short");
+            }
+        }
+    }
+
+    /// The worker's answer to a start: only a refusal says something.
+    pub(super) fn start_answered(
+        &mut self,
+        object: i64,
+        answer: Result<Value, Failure>,
+        wire: &mut Wire<'_>,
+    ) {
+        if let Err(failure) = answer {
+            self.complete(object, Some(failure.to_string()), wire);
+        }
+    }
+
+    /// A command's end, if it has not been told yet.
+    pub(super) fn complete(&mut self, object: i64, failure: Option<String>, wire: &mut Wire<'_>) {
+        if let Some(Object::Command { id, builder }) = wire.broker.forget(object) {
+            self.completed(id, &builder, failure, wire);
+        }
+    }
+
+    /// A command's end: its object is gone.
+    pub(super) fn completed(
+        &mut self,
+        id: CommandId,
+        builder: &str,
+        failure: Option<String>,
+        wire: &mut Wire<'_>,
+    ) {
+        self.commands.remove(builder);
+        wire.complete(id, failure);
+        // The builder may be one that was only kept for this command.
+        self.settle(wire);
+    }
+}
+
+impl Wire<'_> {
+    fn complete(&mut self, id: CommandId, failure: Option<String>) {
+        self.events.push_back(SessionEvent::Message(FromWorker::Complete { id, failure }));
+    }
+
+    /// Tells what is new of a command; without an `id` nobody waits for it. Gives the largest number among the updates,
+    /// which is their answer.
+    pub(super) fn updates(&mut self, id: Option<&CommandId>, args: &[Value]) -> i64 {
+        let updates = args.first().and_then(Value::as_items).unwrap_or_default();
+        let mut largest = 0;
+        for update in updates {
+            let [Value::Dict(news), number] = update.as_items().unwrap_or_default() else { continue };
+            if let Value::Int(number) = number {
+                largest = largest.max(*number);
+            }
+            let Some(id) = id else { continue };
+            for (key, value) in news {
+                if let Some(update) = key.as_bytes().and_then(|key| read_update(key, value)) {
+                    let id = id.clone();
+                    self.events.push_back(SessionEvent::Message(FromWorker::Update { id, update }));
+                }
+            }
+        }
+        largest
+    }
+}
+
+/// Nothing of what was not asked for, and of what is not understood.
+fn read_update(key: &[u8], value: &Value) -> Option<Update> {
+    let output = |stream| {
+        let bytes = value.as_bytes().filter(|bytes| !bytes.is_empty())?.clone();
+        Some(Update::Output { stream, bytes })
+    };
+    match (key, value) {
+        (b"stdout", _) => output(LogStream::Stdout),
+        (b"stderr", _) => output(LogStream::Stderr),
+        (b"header", _) => output(LogStream::Header),
+        (b"rc", Value::Int(rc)) => {
+            let rc = (*rc).clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+            Some(Update::Rc(i32::try_from(rc).expect("it lies between two of them")))
+        }
+        (b"elapsed", Value::Float(seconds)) => {
+            Duration::try_from_secs_f64(*seconds).ok().map(Update::Elapsed)
+        }
+        (b"elapsed", Value::Int(seconds)) => {
+            u64::try_from(*seconds).ok().map(|seconds| Update::Elapsed(Duration::from_secs(seconds)))
+        }
+        (b"failure_reason", reason) => match reason.as_bytes()?.as_ref() {
+            b"timeout" => Some(Update::FailureReason(FailureReason::Timeout)),
+            b"timeout_without_output" => Some(Update::FailureReason(FailureReason::TimeoutWithoutOutput)),
+            _ => None,
+        },
+        _ => None,
+    }
+}

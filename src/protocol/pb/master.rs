@@ -1,0 +1,382 @@
+//! The master's end of one connection: from the first byte to a worker that builds.
+//!
+//! # Laws
+//! - Events come in the order in which their causes came in.
+//! - An unknown name and a wrong password look the same to the peer.
+//! - The login is answered last: when the worker reads that it is attached, it knows its builders.
+//!
+//! # Not here
+//! Who may log in, and how long all this may take (`worker`).
+//!
+//! # Source
+//! Buildbot 4.3.0, `buildbot/worker/protocols/pb.py`, and traces of it with its worker.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    PbError,
+    auth::{Challenge, LoginAttempt},
+    banana::Limits,
+    broker::{Broker, Call, Called, Reply, Said, Target},
+    crew::{Crew, Wire},
+    failure::{Failure, NO_SUCH_METHOD, PB_ERROR},
+    info,
+    jelly::{Value, pairs},
+};
+use crate::{
+    model::WorkerInfo,
+    protocol::{CommandId, FromWorker, ToWorker},
+};
+
+/// Answers that may wait for a peer that does not read, in bytes. An answer has some ten bytes, and a peer that is alive
+/// reads some thousands of them at once.
+const MAX_UNREAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// The master's end of one connection.
+#[derive(Debug)]
+pub struct MasterSession {
+    broker: Broker<Asked, Object>,
+    challenge: Challenge,
+    phase: Phase,
+    crew: Crew,
+    events: VecDeque<SessionEvent>,
+}
+
+/// What a session tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionEvent {
+    /// Somebody wants to be let in: answer with [`MasterSession::accept_login`] or [`MasterSession::refuse_login`]. Comes
+    /// once.
+    Login(LoginAttempt),
+    /// The worker has answered to its first list of builders, and the answer to its login is in the output. Comes once.
+    Attached,
+    /// What the worker says; `Hello` is the first.
+    Message(FromWorker),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It has not said who it is.
+    Stranger,
+    /// It has a name to prove.
+    Challenged { name: Bytes, challenger: i64 },
+    /// Its proof is being judged.
+    Judged { reply: Reply, mind: i64 },
+    /// It was refused. It may stay until it has read so.
+    Refused,
+    /// It may be called, and waits for the answer to its login.
+    Attaching { reply: Reply, mind: i64 },
+    /// It knows that it is attached.
+    Attached { mind: i64 },
+}
+
+/// What a call was for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Its answer means nothing.
+    Nothing,
+    /// Facts about the worker; an old one has an older name for it.
+    Info { is_old: bool },
+    /// It was told of its builders.
+    Builders,
+    /// A command was started, which calls this object.
+    Start { object: i64 },
+    /// Is it there?
+    Ping(u64),
+}
+
+/// What the worker may call.
+#[derive(Debug)]
+pub(super) enum Object {
+    /// Takes the proof of a password, once.
+    Challenger,
+    /// The master as the worker sees it.
+    Avatar,
+    /// Hears of a command.
+    Command { id: CommandId, builder: Arc<str> },
+}
+
+impl MasterSession {
+    /// A new connection; its first output is there at once. The challenge is random, and another for each connection.
+    pub fn new(challenge: Challenge) -> Self {
+        Self {
+            broker: Broker::server(Limits::STRANGER),
+            challenge,
+            phase: Phase::Stranger,
+            crew: Crew::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes input, any cut of it.
+    ///
+    /// Events and output grow with it: take them before the next. Input of some ten KiB at a time keeps both small.
+    ///
+    /// # Errors
+    /// [`PbError`]: the connection must end, and no further input be given.
+    pub fn handle_input(&mut self, bytes: &[u8]) -> Result<(), PbError> {
+        let unread = self.broker.output_len();
+        if unread > MAX_UNREAD_BYTES {
+            return Err(PbError::Unread { bytes: unread });
+        }
+        self.broker.extend(bytes)?;
+        while let Some(said) = self.broker.said()? {
+            match said {
+                Said::Call(call) => self.called(call)?,
+                Said::Answer { asked, answer } => self.answered(asked, answer),
+                Said::Forgotten(object) => self.forgotten(object)?,
+                // Workers of all ages are let be.
+                Said::Agreed | Said::Stray(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be sent, all of it; nothing if there is none.
+    pub fn poll_output(&mut self) -> Option<Bytes> {
+        self.broker.take_output()
+    }
+
+    /// How much is to be sent, in bytes. While it grows, take neither input nor orders: the worker does not read.
+    pub fn output_len(&self) -> usize {
+        self.broker.output_len()
+    }
+
+    /// What happened, the oldest first.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.events = VecDeque::new();
+        }
+        event
+    }
+
+    /// Lets in who asked. `Hello` follows, and `Attached` once builders were set. Without a login to judge, nothing.
+    pub fn accept_login(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Stranger) {
+            Phase::Judged { reply, mind } => {
+                self.broker.set_limits(Limits::FRIEND);
+                self.print(mind, "attached", Asked::Nothing);
+                self.call_mind(mind, "getWorkerInfo", Asked::Info { is_old: false });
+                Phase::Attaching { reply, mind }
+            }
+            other => other,
+        };
+    }
+
+    /// Refuses who asked; close the connection once that is sent. Without a login to judge, nothing.
+    pub fn refuse_login(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Stranger) {
+            Phase::Judged { reply, .. } => {
+                self.broker.refuse(reply, &Failure::unauthorized());
+                Phase::Refused
+            }
+            other => other,
+        };
+    }
+
+    /// Does what the master wants of the worker. Before its `Hello` builders are remembered, commands fail, and the rest
+    /// is not heard.
+    pub fn handle_order(&mut self, order: ToWorker) {
+        let mind = self.mind();
+        let wire = Wire { broker: &mut self.broker, events: &mut self.events };
+        match (order, mind) {
+            (ToWorker::SetBuilders(builders), _) => self.crew.set_builders(builders, wire),
+            (ToWorker::Start { id, builder, command }, _) => self.crew.start(id, builder, command, wire),
+            (ToWorker::Interrupt { id, why }, _) => self.crew.interrupt(&id, &why, wire),
+            (ToWorker::Ping(number), Some(mind)) => self.print(mind, "keepalive", Asked::Ping(number)),
+            (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
+            (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
+        }
+    }
+
+    /// Whether its login was accepted.
+    pub fn is_logged_in(&self) -> bool {
+        self.mind().is_some()
+    }
+
+    fn mind(&self) -> Option<i64> {
+        match self.phase {
+            Phase::Attaching { mind, .. } | Phase::Attached { mind } => Some(mind),
+            _ => None,
+        }
+    }
+
+    fn print(&mut self, mind: i64, text: &'static str, asked: Asked) {
+        let keywords = pairs([("message", Value::text(text))]);
+        let called = self.broker.call(Called::Object(mind), "print", &[], &keywords, asked);
+        called.expect("a word is short");
+    }
+
+    fn call_mind(&mut self, mind: i64, method: &'static str, asked: Asked) {
+        let called = self.broker.call(Called::Object(mind), method, &[], &[], asked);
+        called.expect("a call without arguments is short");
+    }
+
+    fn called(&mut self, call: Call) -> Result<(), PbError> {
+        let number = match call.target {
+            Target::Root => return self.root_called(call),
+            Target::Object(number) => number,
+            Target::Unknown => return self.no_object(call),
+        };
+        match self.broker.object(number) {
+            Some(Object::Challenger) => self.challenger_called(call),
+            Some(Object::Avatar) => self.avatar_called(call),
+            Some(Object::Command { id, .. }) => {
+                let id = id.clone();
+                self.command_called(call, number, Some(&id));
+                Ok(())
+            }
+            // A command that is complete may be called late; the worker is told nothing that would alarm it.
+            None if self.broker.was_object(number) && self.is_logged_in() => {
+                self.command_called(call, number, None);
+                Ok(())
+            }
+            None => self.no_object(call),
+        }
+    }
+
+    fn root_called(&mut self, call: Call) -> Result<(), PbError> {
+        match (&self.phase, call.method.as_ref()) {
+            (Phase::Refused, _) => Ok(()),
+            (Phase::Stranger, b"login") => {
+                let Some(name) = call.args.first().and_then(Value::as_bytes) else {
+                    return Err(PbError::Malformed("a login has a name"));
+                };
+                // A copy: a slice would keep the whole input.
+                let name = Bytes::copy_from_slice(name);
+                let challenger = self.broker.publish(Object::Challenger);
+                let challenge = Value::Bytes(Bytes::copy_from_slice(&self.challenge));
+                self.broker.answer(call.reply, &Value::Tuple(vec![challenge, Value::Remote(challenger)]));
+                self.phase = Phase::Challenged { name, challenger };
+                Ok(())
+            }
+            (Phase::Stranger, _) => {
+                // `loginAnonymous`, and methods of other programs.
+                self.broker.refuse(call.reply, &Failure::unauthorized());
+                self.phase = Phase::Refused;
+                Ok(())
+            }
+            _ => Err(PbError::OutOfTurn("a second login")),
+        }
+    }
+
+    fn challenger_called(&mut self, call: Call) -> Result<(), PbError> {
+        let Phase::Challenged { name, challenger } = &self.phase else {
+            return Err(PbError::OutOfTurn("a proof which was not asked for"));
+        };
+        let (b"respond", [proof, Value::Remote(mind)]) = (call.method.as_ref(), call.args.as_slice()) else {
+            return Err(PbError::Malformed("a worker answers its challenge with a proof and an object"));
+        };
+        let proof = proof.as_bytes().map_or_else(Bytes::new, |proof| Bytes::copy_from_slice(proof));
+        let attempt = LoginAttempt::new(name, self.challenge, proof);
+        self.broker.forget(*challenger);
+        self.phase = Phase::Judged { reply: call.reply, mind: *mind };
+        self.events.push_back(SessionEvent::Login(attempt));
+        Ok(())
+    }
+
+    fn avatar_called(&mut self, call: Call) -> Result<(), PbError> {
+        match call.method.as_ref() {
+            b"keepalive" => self.broker.answer(call.reply, &Value::None),
+            b"shutdown" => {
+                self.broker.answer(call.reply, &Value::None);
+                self.events.push_back(SessionEvent::Message(FromWorker::WantsShutdown));
+            }
+            _ => return self.no_method(call),
+        }
+        Ok(())
+    }
+
+    fn command_called(&mut self, call: Call, number: i64, id: Option<&CommandId>) {
+        let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
+        match call.method.as_ref() {
+            b"update" => {
+                let largest = wire.updates(id, &call.args);
+                self.broker.answer(call.reply, &Value::Int(largest));
+            }
+            _ => {
+                if call.method.as_ref() == b"complete" {
+                    let failure = match call.args.first() {
+                        None | Some(Value::None) => None,
+                        Some(failure) => Some(Failure::read(failure).to_string()),
+                    };
+                    self.crew.complete(number, failure, &mut wire);
+                }
+                // Never an error: a worker that writes to a file would wait for ever.
+                self.broker.answer(call.reply, &Value::None);
+            }
+        }
+    }
+
+    fn no_object(&mut self, call: Call) -> Result<(), PbError> {
+        if !self.is_logged_in() {
+            return Err(PbError::OutOfTurn("a call without a login"));
+        }
+        self.broker.refuse(call.reply, &Failure::new(PB_ERROR, "Invalid Object ID"));
+        Ok(())
+    }
+
+    fn no_method(&mut self, call: Call) -> Result<(), PbError> {
+        self.broker.refuse(call.reply, &Failure::new(NO_SUCH_METHOD, "no such method"));
+        Ok(())
+    }
+
+    fn answered(&mut self, asked: Asked, answer: Result<Value, Failure>) {
+        let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
+        match asked {
+            Asked::Nothing => {}
+            Asked::Start { object } => self.crew.start_answered(object, answer, &mut wire),
+            Asked::Ping(number) => {
+                // An error is an answer, too.
+                self.events.push_back(SessionEvent::Message(FromWorker::Pong(number)));
+            }
+            Asked::Builders => {
+                self.crew.builders_answered(answer, &mut wire);
+                self.attach();
+                let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
+                self.crew.settle(&mut wire);
+            }
+            Asked::Info { is_old } => {
+                let Some(mind) = self.mind() else { return };
+                let info = match answer {
+                    Ok(answer) => info::read(&answer),
+                    Err(_) if !is_old => {
+                        return self.call_mind(mind, "getSlaveInfo", Asked::Info { is_old: true });
+                    }
+                    Err(_) => WorkerInfo::default(),
+                };
+                self.events.push_back(SessionEvent::Message(FromWorker::Hello(info)));
+                self.crew.open(mind, Wire { broker: &mut self.broker, events: &mut self.events });
+            }
+        }
+    }
+
+    /// The answer to the login, which waited for the first answer about builders.
+    fn attach(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
+            Phase::Attaching { reply, mind } => {
+                let avatar = self.broker.publish(Object::Avatar);
+                self.broker.answer(reply, &Value::Remote(avatar));
+                self.events.push_back(SessionEvent::Attached);
+                Phase::Attached { mind }
+            }
+            other => other,
+        };
+    }
+
+    fn forgotten(&mut self, object: Object) -> Result<(), PbError> {
+        match object {
+            Object::Challenger => Err(PbError::OutOfTurn("a challenge given up")),
+            Object::Avatar => Err(PbError::LoggedOut),
+            Object::Command { id, builder } => {
+                let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
+                let failure = "the worker has given the command up without a word".to_owned();
+                self.crew.completed(id, &builder, Some(failure), &mut wire);
+                Ok(())
+            }
+        }
+    }
+}

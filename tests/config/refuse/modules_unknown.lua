@@ -1,0 +1,11 @@
+local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+c.workers = { worker.LocalWorker "bot1" }
+worker.DockerLatentWorker("d", None, { image = "x" })
+plugins.wroker.Worker("a", "b")
+plugins.reporters.MailNotifier { fromaddr = "a@example.org" }
+plugins.changes.GitPoller("https://example.org/x.git")
+steps.Git { repourl = "https://example.org/x.git" }
+util.Interpolat("x")
+util.BuildFactory():addSteps(steps.Shellcommand { command = "x" })

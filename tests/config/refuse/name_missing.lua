@@ -1,0 +1,8 @@
+local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+c.workers = { worker.LocalWorker "bot1" }
+worker.Worker { password = "sesame" }
+worker.LocalWorker()
+util.BuilderConfig { workername = "bot1" }
+schedulers.Periodic()

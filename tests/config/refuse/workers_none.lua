@@ -1,0 +1,1 @@
+c.title = "Nothing here"

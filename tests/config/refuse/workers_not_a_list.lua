@@ -1,0 +1,5 @@
+local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+c.workers = { worker.LocalWorker "bot1" }
+c.workers = worker.LocalWorker "bot2"
