@@ -86,7 +86,7 @@ pub struct FileWatch {
 const MOST_FILES: usize = 4096;
 
 /// A time stamp of the kernel may be this old when it is given: it counts in ticks.
-const TICK: Duration = Duration::from_millis(20);
+const TICK_NANOSECONDS: i128 = 20_000_000;
 
 /// As many links as the kernel follows in one path. Source: path_resolution(7).
 const MOST_LINKS: usize = 40;
@@ -105,7 +105,7 @@ impl Stamp {
             size: metadata.size(),
             modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed,
-            is_fresh: age < i128::try_from(TICK.as_nanos()).unwrap_or(i128::MAX),
+            is_fresh: is_fresh(age),
         })
     }
 
@@ -113,6 +113,12 @@ impl Stamp {
     fn is_surely(&self, now: &Self) -> bool {
         !self.is_fresh && Self { is_fresh: false, ..*now } == *self
     }
+}
+
+/// Whether a change of this age in nanoseconds may hide another. One in the future is of a clock that differs from ours,
+/// and would look fresh for ever.
+const fn is_fresh(age: i128) -> bool {
+    0 <= age && age < TICK_NANOSECONDS
 }
 
 #[derive(Debug)]

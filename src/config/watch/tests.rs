@@ -202,6 +202,12 @@ fn an_overflow_and_an_error_are_reasons_to_look_and_a_strange_file_is_none() {
 }
 
 #[test]
+fn a_file_from_the_future_does_not_look_fresh_for_ever() {
+    assert!(is_fresh(0) && is_fresh(TICK_NANOSECONDS - 1));
+    assert!(!is_fresh(TICK_NANOSECONDS) && !is_fresh(-1) && !is_fresh(-TICK_NANOSECONDS));
+}
+
+#[test]
 fn a_ring_of_links_comes_to_an_end() {
     let house = House::new();
     symlink("b", house.path("a")).unwrap();
