@@ -23,7 +23,7 @@ const MAX_NAME_BYTES: usize = 256;
 pub type Challenge = [u8; 16];
 
 /// The proof that somebody has a password.
-pub fn response(password: &Secret, challenge: &Challenge) -> [u8; 16] {
+pub fn response(password: &Secret, challenge: &[u8]) -> [u8; 16] {
     let inner = Md5::digest(password.expose().as_bytes());
     Md5::new().chain_update(inner).chain_update(challenge).finalize().into()
 }

@@ -1,4 +1,4 @@
-//! Tokens: nested lists of numbers and byte strings, each token telling its own length.
+//! Tokens: nested lists of numbers and byte strings, each token telling its own length. How they are read.
 //!
 //! # Laws
 //! - Whatever bytes come, the decoder neither panics nor holds more than its [`Limits`] and one buffer of input.
@@ -7,21 +7,23 @@
 //! - Nothing is held while nothing is on its way.
 //!
 //! # Not here
-//! What the lists mean (`jelly`, `broker`).
+//! Writing them (`encoder`), and what the lists mean (`jelly`, `broker`).
 //!
 //! # Source
 //! Twisted, `twisted/spread/banana.py`: the type bytes, the limits of lists and strings, the dialect `pb`.
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use std::fmt;
 
-const LIST: u8 = 0x80;
-const INT: u8 = 0x81;
-const STRING: u8 = 0x82;
-const NEG: u8 = 0x83;
-const FLOAT: u8 = 0x84;
-const LONGINT: u8 = 0x85;
-const LONGNEG: u8 = 0x86;
-const VOCAB: u8 = 0x87;
+use bytes::{Buf as _, Bytes, BytesMut};
+
+pub(super) const LIST: u8 = 0x80;
+pub(super) const INT: u8 = 0x81;
+pub(super) const STRING: u8 = 0x82;
+pub(super) const NEG: u8 = 0x83;
+pub(super) const FLOAT: u8 = 0x84;
+pub(super) const LONGINT: u8 = 0x85;
+pub(super) const LONGNEG: u8 = 0x86;
+pub(super) const VOCAB: u8 = 0x87;
 
 /// The longest string, in bytes, and the longest list, in elements, that either side takes.
 pub const MAX_LENGTH: usize = 640 * 1024;
@@ -29,7 +31,7 @@ pub const MAX_LENGTH: usize = 640 * 1024;
 const MAX_PREFIX: usize = 64;
 
 /// The words that the dialect `pb` sends as numbers, the first of them as 1.
-const WORDS: [&str; 31] = [
+pub(super) const WORDS: [&str; 31] = [
     "None",
     "class",
     "dereference",
@@ -139,7 +141,6 @@ pub enum DecodeError {
 }
 
 /// Bytes in, expressions out.
-#[derive(Debug)]
 pub struct Decoder {
     buffer: BytesMut,
     /// Lists that are not complete yet, the outermost first.
@@ -149,7 +150,6 @@ pub struct Decoder {
     limits: Limits,
 }
 
-#[derive(Debug)]
 struct Open {
     missing: usize,
     items: Vec<Sexp>,
@@ -234,6 +234,13 @@ impl Decoder {
         }
     }
 
+    /// Memory that is held, but for the strings and lists within those that are not complete.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        let items: usize = self.open.iter().map(|list| list.items.capacity()).sum();
+        self.buffer.capacity() + self.open.capacity() * size_of::<Open>() + items * size_of::<Sexp>()
+    }
+
     fn token(&mut self) -> Result<Option<Token>, DecodeError> {
         let digits = self.buffer.iter().take(self.limits.prefix + 1).take_while(|byte| **byte < 0x80).count();
         if digits > self.limits.prefix {
@@ -301,6 +308,13 @@ impl Decoder {
     }
 }
 
+/// Shows no input: there may be the proof of a password in it.
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder").field("buffered_bytes", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
 /// Seven bits a digit, the least significant first; the largest number if it needs more than 64 bits.
 fn number(digits: &[u8]) -> u64 {
     let mut number = 0_u64;
@@ -323,125 +337,4 @@ fn length(number: u64) -> Result<usize, DecodeError> {
         .ok()
         .filter(|length| *length <= MAX_LENGTH)
         .ok_or(DecodeError::Long { length: number })
-}
-
-/// A string or list is longer than the peer takes: it would end the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a string or list is longer than {MAX_LENGTH}, the most that a worker takes")]
-pub struct Overlong;
-
-/// Expressions in, bytes out.
-#[derive(Debug, Default)]
-pub struct Encoder {
-    out: BytesMut,
-    with_words: bool,
-    is_overlong: bool,
-}
-
-impl Encoder {
-    /// From now on words go as numbers: the dialect `pb` is agreed on.
-    pub fn use_words(&mut self) {
-        self.with_words = true;
-    }
-
-    /// Bytes that are written and not taken.
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Whether nothing is written that is not taken.
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
-    /// All that is written, the buffer with it.
-    pub fn take(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
-    }
-
-    /// Writes one whole expression, or nothing of it.
-    ///
-    /// # Errors
-    /// [`Overlong`] if something in it is longer than the peer takes.
-    pub fn write(&mut self, expression: impl FnOnce(&mut Self)) -> Result<(), Overlong> {
-        let before = self.out.len();
-        expression(self);
-        if std::mem::take(&mut self.is_overlong) {
-            self.out.truncate(before);
-            return Err(Overlong);
-        }
-        Ok(())
-    }
-
-    /// Begins a list: its `length` elements follow.
-    pub fn list(&mut self, length: usize) {
-        self.head(length as u64, LIST);
-        self.is_overlong |= length > MAX_LENGTH;
-    }
-
-    /// A number.
-    pub fn int(&mut self, number: i64) {
-        let size = number.unsigned_abs();
-        let kind = match (number < 0, size) {
-            (false, 0..=0x7fff_ffff) => INT,
-            (false, _) => LONGINT,
-            (true, 0..=0x8000_0000) => NEG,
-            (true, _) => LONGNEG,
-        };
-        self.head(size, kind);
-    }
-
-    /// A number with a fraction.
-    pub fn float(&mut self, number: f64) {
-        self.out.put_u8(FLOAT);
-        self.out.put_f64(number);
-    }
-
-    /// A byte string, or its number if it is a word.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let word = if self.with_words { number_of_word(bytes) } else { None };
-        if let Some(number) = word {
-            return self.head(number, VOCAB);
-        }
-        if bytes.len() > MAX_LENGTH {
-            self.is_overlong = true;
-            return;
-        }
-        self.head(bytes.len() as u64, STRING);
-        self.out.put_slice(bytes);
-    }
-
-    /// A whole expression.
-    pub fn sexp(&mut self, expression: &Sexp) {
-        match expression {
-            Sexp::Int(number) => self.int(*number),
-            Sexp::Float(number) => self.float(*number),
-            Sexp::Bytes(bytes) => self.bytes(bytes),
-            Sexp::List(items) => {
-                self.list(items.len());
-                for item in items {
-                    self.sexp(item);
-                }
-            }
-        }
-    }
-
-    fn head(&mut self, mut number: u64, kind: u8) {
-        loop {
-            self.out.put_u8((number & 0x7f) as u8);
-            number >>= 7;
-            if number == 0 {
-                break;
-            }
-        }
-        self.out.put_u8(kind);
-    }
-}
-
-fn number_of_word(bytes: &[u8]) -> Option<u64> {
-    // The longest is `unpersistable`.
-    if !(4..=13).contains(&bytes.len()) {
-        return None;
-    }
-    WORDS.iter().position(|word| word.as_bytes() == bytes).map(|place| place as u64 + 1)
 }

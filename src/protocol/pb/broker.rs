@@ -19,7 +19,8 @@ use bytes::Bytes;
 
 use super::{
     PbError,
-    banana::{Decoder, Encoder, Limits, Overlong, Sexp},
+    banana::{Decoder, Limits, Sexp},
+    encoder::{Encoder, Overlong},
     failure::Failure,
     jelly::{self, Value},
 };
@@ -210,17 +211,17 @@ impl<A, O> Broker<A, O> {
     }
 
     /// Answers a call.
-    pub fn answer(&mut self, reply: Reply, value: &Value) {
-        self.reply(reply, b"answer", value);
+    pub fn answer(&mut self, Reply(request): Reply, value: &Value) {
+        self.reply(request, b"answer", value);
     }
 
     /// Answers a call with a failure.
-    pub fn refuse(&mut self, reply: Reply, failure: &Failure) {
-        self.reply(reply, b"error", &failure.write());
+    pub fn refuse(&mut self, Reply(request): Reply, failure: &Failure) {
+        self.reply(request, b"error", &failure.write());
     }
 
-    fn reply(&mut self, reply: Reply, verb: &[u8], value: &Value) {
-        let Reply(Some(request)) = reply else { return };
+    fn reply(&mut self, request: Option<i64>, verb: &[u8], value: &Value) {
+        let Some(request) = request else { return };
         let mut send = |value: &Value| {
             self.encoder.write(|to| {
                 to.list(3);

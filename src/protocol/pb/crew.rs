@@ -154,7 +154,7 @@ impl Crew {
             matches!(command.state, State::Held(_)).then(|| Arc::clone(builder))
         };
         for builder in self.commands.iter().filter_map(held).collect::<Vec<_>>() {
-            self.begin(builder, wire);
+            self.begin(&builder, wire);
         }
     }
 
@@ -162,7 +162,7 @@ impl Crew {
     pub(super) fn start(
         &mut self,
         id: CommandId,
-        builder: Arc<str>,
+        builder: &Arc<str>,
         command: WorkerCommand,
         mut wire: Wire<'_>,
     ) {
@@ -171,14 +171,14 @@ impl Crew {
             tracing::error!(command = %id, "a command was started twice; the second start is not heard");
             return;
         }
-        let is_known = self.wanted.iter().flatten().any(|wanted| wanted.builder == builder);
-        let failure = match self.commands.get(&builder) {
+        let is_known = self.wanted.iter().flatten().any(|wanted| wanted.builder == *builder);
+        let failure = match self.commands.get(builder) {
             Some(running) => {
                 format!("builder `{builder}` runs command {} on this worker already", running.id)
             }
             None if !is_known => format!("this worker has no builder `{builder}`"),
             None => {
-                self.commands.insert(Arc::clone(&builder), Command { id, state: State::Held(command) });
+                self.commands.insert(Arc::clone(builder), Command { id, state: State::Held(command) });
                 if self.mind.is_some() && !self.is_asking {
                     self.begin(builder, &mut wire);
                 }
@@ -188,12 +188,12 @@ impl Crew {
         wire.complete(id, Some(failure));
     }
 
-    fn begin(&mut self, builder: Arc<str>, wire: &mut Wire<'_>) {
-        let Some(command) = self.commands.get_mut(&builder) else { return };
+    fn begin(&mut self, builder: &Arc<str>, wire: &mut Wire<'_>) {
+        let Some(command) = self.commands.get_mut(builder) else { return };
         let State::Held(order) = std::mem::replace(&mut command.state, State::Begun) else { return };
         let id = command.id.clone();
-        if let Err(failure) = self.send(&id, &builder, order, wire) {
-            self.commands.remove(&builder);
+        if let Err(failure) = self.send(&id, builder, order, wire) {
+            self.commands.remove(builder);
             wire.complete(id, Some(failure));
         }
     }

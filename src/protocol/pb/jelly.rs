@@ -16,7 +16,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 
-use super::banana::{Encoder, Sexp};
+use super::{banana::Sexp, encoder::Encoder};
 
 /// How many values may come of copies of shared ones, in one expression. Seen are empty tuples in the frames of a
 /// failure, two for each frame.
@@ -159,10 +159,12 @@ impl Decoding {
             }
             b"tuple" => Value::Tuple(items.map(|item| self.value(item, depth)).collect()),
             b"dictionary" => Value::Dict(items.filter_map(|item| self.pair(item, depth)).collect()),
-            b"remote" => number(items.next()).map_or(Value::Opaque, Value::Remote),
-            b"local" => number(items.next()).map_or(Value::Opaque, Value::Local),
-            b"reference" => self.reference(number(items.next()), items.next(), depth),
-            b"dereference" => number(items.next()).map_or(Value::Opaque, |number| self.copy(number, depth)),
+            b"remote" => number(items.next().as_ref()).map_or(Value::Opaque, Value::Remote),
+            b"local" => number(items.next().as_ref()).map_or(Value::Opaque, Value::Local),
+            b"reference" => self.reference(number(items.next().as_ref()), items.next(), depth),
+            b"dereference" => {
+                number(items.next().as_ref()).map_or(Value::Opaque, |number| self.copy(number, depth))
+            }
             FAILURE => match items.next().map(|state| self.value(state, depth)) {
                 Some(Value::Dict(fields)) => Value::Failure(fields),
                 _ => Value::Opaque,
@@ -200,9 +202,9 @@ impl Decoding {
     }
 }
 
-fn number(expression: Option<Sexp>) -> Option<i64> {
+fn number(expression: Option<&Sexp>) -> Option<i64> {
     match expression {
-        Some(Sexp::Int(number)) => Some(number),
+        Some(Sexp::Int(number)) => Some(*number),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@
 //! # Source
 //! Buildbot 4.3.0, `buildbot/worker/protocols/pb.py`, and traces of it with its worker.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -35,7 +35,6 @@ use crate::{
 const MAX_UNREAD_BYTES: usize = 8 * 1024 * 1024;
 
 /// The master's end of one connection.
-#[derive(Debug)]
 pub struct MasterSession {
     broker: Broker<Asked, Object>,
     challenge: Challenge,
@@ -73,7 +72,7 @@ enum Phase {
 }
 
 /// What a call was for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
     /// Its answer means nothing.
     Nothing,
@@ -96,6 +95,12 @@ pub(super) enum Object {
     Avatar,
     /// Hears of a command.
     Command { id: CommandId, builder: Arc<str> },
+}
+
+impl fmt::Debug for MasterSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterSession").field("phase", &self.phase).finish_non_exhaustive()
+    }
 }
 
 impl MasterSession {
@@ -184,7 +189,7 @@ impl MasterSession {
         let wire = Wire { broker: &mut self.broker, events: &mut self.events };
         match (order, mind) {
             (ToWorker::SetBuilders(builders), _) => self.crew.set_builders(builders, wire),
-            (ToWorker::Start { id, builder, command }, _) => self.crew.start(id, builder, command, wire),
+            (ToWorker::Start { id, builder, command }, _) => self.crew.start(id, &builder, command, wire),
             (ToWorker::Interrupt { id, why }, _) => self.crew.interrupt(&id, &why, wire),
             (ToWorker::Ping(number), Some(mind)) => self.print(mind, "keepalive", Asked::Ping(number)),
             (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
@@ -223,7 +228,10 @@ impl MasterSession {
         };
         match self.broker.object(number) {
             Some(Object::Challenger) => self.challenger_called(call),
-            Some(Object::Avatar) => self.avatar_called(call),
+            Some(Object::Avatar) => {
+                self.avatar_called(call);
+                Ok(())
+            }
             Some(Object::Command { id, .. }) => {
                 let id = id.clone();
                 self.command_called(call, number, Some(&id));
@@ -278,16 +286,18 @@ impl MasterSession {
         Ok(())
     }
 
-    fn avatar_called(&mut self, call: Call) -> Result<(), PbError> {
+    fn avatar_called(&mut self, call: Call) {
         match call.method.as_ref() {
             b"keepalive" => self.broker.answer(call.reply, &Value::None),
             b"shutdown" => {
                 self.broker.answer(call.reply, &Value::None);
                 self.events.push_back(SessionEvent::Message(FromWorker::WantsShutdown));
             }
-            _ => return self.no_method(call),
+            _ => {
+                let failure = Failure::new(NO_SUCH_METHOD, "no such method");
+                self.broker.refuse(call.reply, &failure);
+            }
         }
-        Ok(())
     }
 
     fn command_called(&mut self, call: Call, number: i64, id: Option<&CommandId>) {
@@ -316,11 +326,6 @@ impl MasterSession {
             return Err(PbError::OutOfTurn("a call without a login"));
         }
         self.broker.refuse(call.reply, &Failure::new(PB_ERROR, "Invalid Object ID"));
-        Ok(())
-    }
-
-    fn no_method(&mut self, call: Call) -> Result<(), PbError> {
-        self.broker.refuse(call.reply, &Failure::new(NO_SUCH_METHOD, "no such method"));
         Ok(())
     }
 

@@ -1,14 +1,15 @@
 //! Perspective Broker: the wire of `buildbot-worker`, as it is spoken by workers of all ages.
 //!
-//! From the bytes up: [`banana`] makes tokens of them, [`jelly`] makes values of tokens, [`broker`] makes calls of values;
-//! [`master`] and [`worker`] are the two ends of the conversation. Both can be held in one test.
+//! From the bytes up: [`banana`] makes tokens of them and [`encoder`] them of tokens, [`jelly`] makes values of tokens,
+//! [`broker`] makes calls of values; [`master`] and [`worker`] are the two ends of the conversation, and can be held in
+//! one test.
 //!
 //! # Laws
 //! - Whatever a peer sends, memory stays bounded and nothing panics: at worst its connection ends with a [`PbError`].
 //! - Before a login a peer may send 64 KiB in all, and learns from the answer neither which names nor which passwords
 //!   exist.
 //! - A session holds no buffer while nothing is on its way.
-//! - Passwords, challenges and responses are in no error and in no `Debug`.
+//! - Passwords, challenges and responses are in no error, and in no `Debug` of a session.
 //!
 //! # Not here
 //! Sockets, TLS, how long a login or a ping may take (`worker`).
@@ -20,14 +21,20 @@ pub mod auth;
 pub mod banana;
 pub mod broker;
 mod crew;
+pub mod encoder;
 pub mod failure;
 mod info;
 pub mod jelly;
 pub mod master;
 mod shell;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use auth::LoginAttempt;
 pub use master::{MasterSession, SessionEvent};
+pub use worker::{StartedCommand, WorkerEvent, WorkerSession};
 
 /// Why a connection must end.
 #[derive(Debug, thiserror::Error)]

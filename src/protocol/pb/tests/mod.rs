@@ -1,0 +1,215 @@
+//! Both ends of the conversation, held in one hand.
+
+mod attach;
+mod builders;
+mod commands;
+mod laws;
+mod limits;
+mod vectors;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    LoginAttempt, MasterSession, PbError, SessionEvent, StartedCommand, WorkerEvent, WorkerSession,
+    auth::Challenge,
+    banana::{Decoder, Limits, Sexp},
+    jelly::Value,
+};
+use crate::{
+    model::{LogStream, Secret, WorkerInfo},
+    protocol::{
+        CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
+        message::{BuilderFolder, ShellLine},
+    },
+};
+
+/// The challenge of the recorded exchange.
+const CHALLENGE: Challenge =
+    [0x83, 0x20, 0x66, 0xe3, 0x6e, 0x65, 0x84, 0x1e, 0x3c, 0x5e, 0x70, 0xea, 0x9d, 0x87, 0xf5, 0xe9];
+
+/// A master and a worker with nothing between them.
+struct Pair {
+    master: MasterSession,
+    worker: WorkerSession,
+    /// What the master's session told, but logins, which are judged by the password `pass1`.
+    events: Vec<SessionEvent>,
+    /// What the worker saw.
+    seen: Vec<WorkerEvent>,
+    /// Each direction is cut into pieces of this length.
+    cut: usize,
+}
+
+impl Pair {
+    fn new(password: &str) -> Self {
+        let info = Value::dict([
+            ("admin", Value::text("Your Name\n")),
+            ("numcpus", Value::Int(2)),
+            ("version", Value::text("4.3.0")),
+            ("environ", Value::dict([("TOKEN", Value::text("sesame"))])),
+            ("worker_commands", Value::dict([("shell", Value::text("3.3"))])),
+        ]);
+        Self {
+            master: MasterSession::new(CHALLENGE),
+            worker: WorkerSession::new("w1", Secret::new(password), info),
+            events: Vec::new(),
+            seen: Vec::new(),
+            cut: usize::MAX,
+        }
+    }
+
+    /// A worker that is attached, with these builders in folders of the same name; what was seen of it is forgotten.
+    fn attached(builders: &[&str]) -> Self {
+        let mut pair = Self::new("pass1");
+        pair.exchange();
+        pair.order(set_builders(builders));
+        assert!(pair.worker.is_attached(), "{:?}", pair.seen);
+        pair.forget();
+        pair
+    }
+
+    fn forget(&mut self) {
+        self.events.clear();
+        self.seen.clear();
+    }
+
+    fn order(&mut self, order: ToWorker) {
+        self.master.handle_order(order);
+        self.exchange();
+    }
+
+    fn start(&mut self, id: &str, builder: &str) {
+        self.order(start(id, builder));
+    }
+
+    /// The command that the worker was asked to start last.
+    fn started(&mut self) -> StartedCommand {
+        let place = self.seen.iter().rposition(|event| matches!(event, WorkerEvent::Started(_)));
+        let WorkerEvent::Started(command) = self.seen.remove(place.expect("a command was started")) else {
+            unreachable!("it was found as one");
+        };
+        command
+    }
+
+    fn update(&mut self, object: i64, news: Value) {
+        self.worker.update(object, vec![(news, 0)]).expect("it is short");
+    }
+
+    /// Carries bytes until both ends are silent.
+    fn exchange(&mut self) {
+        self.try_exchange().expect("both are honest");
+    }
+
+    fn try_exchange(&mut self) -> Result<(), PbError> {
+        loop {
+            let (to_worker, to_master) = (self.master.poll_output(), self.worker.poll_output());
+            if to_worker.is_none() && to_master.is_none() {
+                return Ok(());
+            }
+            for piece in to_worker.unwrap_or_default().chunks(self.cut) {
+                self.worker.handle_input(piece)?;
+            }
+            for piece in to_master.unwrap_or_default().chunks(self.cut) {
+                self.master.handle_input(piece)?;
+                self.take_events();
+            }
+            while let Some(event) = self.worker.poll_event() {
+                self.seen.push(event);
+            }
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.master.poll_event() {
+            match event {
+                SessionEvent::Login(attempt)
+                    if attempt.name == "w1" && attempt.proves(&Secret::new("pass1")) =>
+                {
+                    self.master.accept_login();
+                }
+                SessionEvent::Login(_) => self.master.refuse_login(),
+                other => self.events.push(other),
+            }
+        }
+    }
+
+    /// What came of commands, all of it until now.
+    fn news(&mut self) -> Vec<FromWorker> {
+        self.take_events();
+        let news = |event| match event {
+            SessionEvent::Message(message) => Some(message),
+            SessionEvent::Login(_) | SessionEvent::Attached => None,
+        };
+        self.events.drain(..).filter_map(news).collect()
+    }
+
+    /// The lists of builders that the worker was told.
+    fn lists(&self) -> Vec<Vec<&str>> {
+        let list = |event| match event {
+            &WorkerEvent::Builders(ref list) => Some(list.iter().map(|(name, _)| name.as_str()).collect()),
+            _ => None,
+        };
+        self.seen.iter().filter_map(list).collect()
+    }
+}
+
+fn set_builders(builders: &[&str]) -> ToWorker {
+    let folder = |name: &&str| BuilderFolder { builder: Arc::from(*name), folder: (*name).to_owned() };
+    ToWorker::SetBuilders(builders.iter().map(folder).collect())
+}
+
+fn start(id: &str, builder: &str) -> ToWorker {
+    start_with(id, builder, shell("echo string; exit 3"))
+}
+
+fn start_with(id: &str, builder: &str, arguments: ShellArguments) -> ToWorker {
+    ToWorker::Start {
+        id: CommandId::new(id),
+        builder: builder.into(),
+        command: WorkerCommand::Shell(arguments),
+    }
+}
+
+fn shell(line: &str) -> ShellArguments {
+    ShellArguments {
+        command: ShellLine::Shell(line.to_owned()),
+        workdir: "build".into(),
+        env: BTreeMap::new(),
+        stdin: None,
+        timeout: Some(std::time::Duration::from_secs(1200)),
+        max_time: None,
+        sigterm_time: None,
+        interrupt_signal: "KILL".into(),
+        want_stdout: true,
+        want_stderr: true,
+        log_environ: false,
+    }
+}
+
+fn complete(id: &str, failure: Option<&str>) -> FromWorker {
+    FromWorker::Complete { id: CommandId::new(id), failure: failure.map(str::to_owned) }
+}
+
+fn update(id: &str, update: Update) -> FromWorker {
+    FromWorker::Update { id: CommandId::new(id), update }
+}
+
+fn output(stream: LogStream, text: &'static str) -> Update {
+    Update::Output { stream, bytes: Bytes::from_static(text.as_bytes()) }
+}
+
+/// All expressions in what a peer sends after the choice of the dialect `pb`.
+fn expressions(bytes: &[u8]) -> Vec<Sexp> {
+    let mut decoder = Decoder::new(Limits::FRIEND);
+    decoder.use_words();
+    decoder.extend(bytes).unwrap();
+    std::iter::from_fn(|| decoder.expression().unwrap()).collect()
+}
+
+/// The recorded bytes of a file in `tests/wire/pb`.
+fn recorded(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/pb");
+    let text = std::fs::read_to_string(format!("{folder}/{name}.hex")).unwrap();
+    text.split_whitespace().map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
+}
