@@ -187,6 +187,8 @@ pub struct Connection {
     roster: RosterWatch,
     leased: watch::Receiver<Leased>,
     told: Option<Vec<BuilderFolder>>,
+    /// What is to be told may have changed since.
+    tell_again: bool,
     keepalive: Keepalive,
     pings: BTreeMap<u64, oneshot::Sender<()>>,
     next_ping: u64,
@@ -232,6 +234,7 @@ impl Connection {
             roster,
             leased: handle.leases.watch(),
             told: None,
+            tell_again: true,
             keepalive: Keepalive::new(None, Instant::now()),
             pings: BTreeMap::new(),
             next_ping: 1,
@@ -297,11 +300,13 @@ impl Connection {
                     }
                 }
                 // Cancel-safe: a change that was not returned is still to be seen.
-                changed = self.roster.changed() => if changed.is_err() {
-                    return;
+                changed = self.roster.changed() => match changed {
+                    Ok(()) => self.tell_again = true,
+                    Err(_) => return,
                 },
-                changed = self.leased.changed() => if changed.is_err() {
-                    return;
+                changed = self.leased.changed() => match changed {
+                    Ok(()) => self.tell_again = true,
+                    Err(_) => return,
                 },
                 () = until(wake_at) => {}
                 // Cancel-safe, as above.
@@ -336,9 +341,10 @@ impl Connection {
     fn folders_to_tell(&mut self) -> Option<Vec<BuilderFolder>> {
         let changed =
             self.roster.has_changed().unwrap_or(false) || self.leased.has_changed().unwrap_or(false);
-        if self.told.is_some() && !changed {
+        if !self.tell_again && !changed {
             return None;
         }
+        self.tell_again = false;
         self.leased.mark_unchanged();
         // A worker that is no longer defined keeps what it has, while its last builds end.
         let entry = self.roster.borrow_and_update().of(&self.handle.worker)?;

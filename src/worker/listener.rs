@@ -4,7 +4,7 @@
 //! - Whoever connects has [`LOGIN_WITHIN`] to prove who they are, and so many may be at it at once: the others wait in
 //!   the kernel's queue.
 //! - A port that is closed cuts nobody who is attached.
-//! - A refused login is told once in [`TELL_EVERY`] for each name and address, however often it comes.
+//! - A refused login is told once a minute for each name and address, however often it comes.
 //!
 //! # Not here
 //! What is said on a connection (`pb_link`), and at most one connection for a name (`registry`).
