@@ -417,6 +417,8 @@ impl Builds {
         let control = BuildControl::new();
         let id = request.id;
         self.busy.take(id, &builder.name, &worker.name, control.clone());
+        // Now, since a reload may come before the build has begun.
+        let lease = connection.lease(builder.name.as_str(), &builder.worker_build_dir);
         let assignment = Assignment {
             request,
             builder: Arc::clone(builder),
@@ -427,6 +429,7 @@ impl Builds {
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {
             let ran = run::run(assignment, store, running).await;
+            drop(lease);
             // The queue is gone only when the master stops.
             if ended.send((id, ran)).await.is_err() {
                 debug!(request = %id, "ended after the queue");

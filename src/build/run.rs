@@ -89,7 +89,6 @@ impl Build {
             Err(BeginError::Store(error)) => return Err(error.into()),
         };
         let guard = running.enter(begun.id, control.clone());
-        let lease = connection.lease(builder.name.as_str());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
         let (outcome, state, end) = match self.steps(begun.id, &properties).await {
@@ -101,7 +100,7 @@ impl Build {
             }
         };
         self.write_end(begun.id, outcome, &state, end).await;
-        drop((guard, lease));
+        drop(guard);
         info!(builder = %builder.name, number = begun.number, %outcome, "build finished");
         Ok(())
     }

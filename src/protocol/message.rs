@@ -58,7 +58,7 @@ pub enum ToWorker {
 }
 
 /// A builder and its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BuilderFolder {
     /// The builder's name.
     pub builder: Arc<str>,

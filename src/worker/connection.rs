@@ -28,7 +28,7 @@ use crate::{
     store::{Store, StoreError},
     worker::{
         keepalive::{Due, Keepalive},
-        lease::{Lease, Leases},
+        lease::{Lease, Leased, Leases},
         registry::Epoch,
         roster::RosterWatch,
     },
@@ -126,9 +126,9 @@ impl ConnectionHandle {
         self.order(Order::Interrupt { id: id.clone(), why: why.to_owned() }).await
     }
 
-    /// Keeps the folder of a builder as it is, whatever a reload says, until the lease is dropped.
-    pub fn lease(&self, builder: &str) -> Lease {
-        self.leases.take(builder.into())
+    /// Has the worker keep this folder for a builder, whatever a reload says, until the lease is dropped.
+    pub fn lease(&self, builder: &str, folder: &str) -> Lease {
+        self.leases.take(BuilderFolder { builder: builder.into(), folder: folder.to_owned() })
     }
 
     /// Asks the worker for a sign of life; true if it comes within `patience`.
@@ -185,7 +185,7 @@ pub struct Connection {
     orders: mpsc::Receiver<Order>,
     commands: HashMap<CommandId, mpsc::Sender<CommandEvent>>,
     roster: RosterWatch,
-    leased: watch::Receiver<BTreeMap<Arc<str>, u32>>,
+    leased: watch::Receiver<Leased>,
     told: Option<Vec<BuilderFolder>>,
     /// What is to be told may have changed since.
     tell_again: bool,
@@ -349,8 +349,7 @@ impl Connection {
         // A worker that is no longer defined keeps what it has, while its last builds end.
         let entry = self.roster.borrow_and_update().of(&self.handle.worker)?;
         self.keepalive.set_interval(entry.keepalive_interval);
-        let told = self.told.as_deref().unwrap_or_default();
-        let folders = self.handle.leases.apply(&entry.folders, told);
+        let folders = self.handle.leases.apply(&entry.folders);
         if self.told.as_ref() == Some(&folders) {
             return None;
         }

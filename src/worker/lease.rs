@@ -1,9 +1,10 @@
 //! Builders whose folders a worker must keep, for a build of them runs there.
 //!
 //! A reload may remove a builder, move its folder or remove the worker, while a build goes on between two commands. A
-//! build holds a lease on its builder; as long as it does, the worker is told the folder with which the build began.
+//! build holds a lease on its builder from before it begins; as long as it does, the worker is told the folder of that
+//! build's own definition.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
@@ -11,37 +12,39 @@ use crate::protocol::message::BuilderFolder;
 
 /// The leases on the builders of one link.
 #[derive(Clone, Debug)]
-pub(super) struct Leases(watch::Sender<BTreeMap<Arc<str>, u32>>);
+pub(super) struct Leases(watch::Sender<Leased>);
+
+/// The folders that are leased, each with how many hold it.
+pub(super) type Leased = BTreeMap<BuilderFolder, u32>;
 
 /// Keeps a builder's folder as it is, until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     leases: Leases,
-    builder: Arc<str>,
+    folder: BuilderFolder,
 }
 
 impl Leases {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(BTreeMap::new()))
+        Self(watch::Sender::new(Leased::new()))
     }
 
-    pub(super) fn take(&self, builder: Arc<str>) -> Lease {
-        self.0.send_modify(|leases| *leases.entry(Arc::clone(&builder)).or_default() += 1);
-        Lease { leases: self.clone(), builder }
+    pub(super) fn take(&self, folder: BuilderFolder) -> Lease {
+        self.0.send_modify(|leases| *leases.entry(folder.clone()).or_default() += 1);
+        Lease { leases: self.clone(), folder }
     }
 
     /// Tells when a lease was taken or given back.
-    pub(super) fn watch(&self) -> watch::Receiver<BTreeMap<Arc<str>, u32>> {
+    pub(super) fn watch(&self) -> watch::Receiver<Leased> {
         self.0.subscribe()
     }
 
-    /// What a worker is to be told: `wanted`, but leased builders as they were `told` before.
-    pub(super) fn apply(&self, wanted: &[BuilderFolder], told: &[BuilderFolder]) -> Vec<BuilderFolder> {
+    /// What a worker is to be told: `wanted`, but leased builders with the folder that is leased.
+    pub(super) fn apply(&self, wanted: &[BuilderFolder]) -> Vec<BuilderFolder> {
         let leases = self.0.borrow();
-        let kept = told.iter().filter(|folder| leases.contains_key(&folder.builder));
         let mut all: BTreeMap<&str, &BuilderFolder> =
             wanted.iter().map(|folder| (folder.builder.as_ref(), folder)).collect();
-        all.extend(kept.map(|folder| (folder.builder.as_ref(), folder)));
+        all.extend(leases.keys().map(|folder| (folder.builder.as_ref(), folder)));
         all.into_values().cloned().collect()
     }
 }
@@ -49,10 +52,10 @@ impl Leases {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.leases.0.send_modify(|leases| {
-            if let Some(count) = leases.get_mut(&self.builder) {
+            if let Some(count) = leases.get_mut(&self.folder) {
                 *count -= 1;
                 if *count == 0 {
-                    leases.remove(&self.builder);
+                    leases.remove(&self.folder);
                 }
             }
         });
@@ -64,30 +67,26 @@ mod tests {
     use super::*;
 
     fn folders(pairs: &[(&str, &str)]) -> Vec<BuilderFolder> {
-        let folder = |&(builder, folder): &(&str, &str)| BuilderFolder {
-            builder: builder.into(),
-            folder: folder.to_owned(),
-        };
-        pairs.iter().map(folder).collect()
+        pairs.iter().map(|(builder, folder)| at(builder, folder)).collect()
+    }
+
+    fn at(builder: &str, folder: &str) -> BuilderFolder {
+        BuilderFolder { builder: builder.into(), folder: folder.to_owned() }
     }
 
     #[test]
     fn a_leased_builder_keeps_its_folder_until_the_last_lease_is_given_back() {
         let leases = Leases::new();
-        let told = folders(&[("gone", "gone"), ("idle", "idle"), ("moved", "old")]);
         let wanted = folders(&[("moved", "new"), ("new", "new")]);
-        assert_eq!(leases.apply(&wanted, &told), wanted);
-        let first = leases.take("gone".into());
-        let second = leases.take("gone".into());
-        let moved = leases.take("moved".into());
+        assert_eq!(leases.apply(&wanted), wanted);
+        let first = leases.take(at("gone", "gone"));
+        let second = leases.take(at("gone", "gone"));
+        let moved = leases.take(at("moved", "old"));
         let kept = folders(&[("gone", "gone"), ("moved", "old"), ("new", "new")]);
-        assert_eq!(leases.apply(&wanted, &told), kept);
+        assert_eq!(leases.apply(&wanted), kept);
         drop((first, moved));
-        assert_eq!(
-            leases.apply(&wanted, &told),
-            folders(&[("gone", "gone"), ("moved", "new"), ("new", "new")])
-        );
+        assert_eq!(leases.apply(&wanted), folders(&[("gone", "gone"), ("moved", "new"), ("new", "new")]));
         drop(second);
-        assert_eq!(leases.apply(&wanted, &told), wanted);
+        assert_eq!(leases.apply(&wanted), wanted);
     }
 }

@@ -69,7 +69,7 @@ type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
 enum Request {
     Attach(Attach),
-    Greeted { worker: WorkerName, connection: ConnectionHandle },
+    Greeted { worker: WorkerName, connection: ConnectionHandle, was_defined: bool },
     Ended { worker: WorkerName, epoch: Epoch },
 }
 
@@ -197,7 +197,11 @@ impl Registry {
     fn serve(&mut self, request: Request) {
         match request {
             Request::Attach(attach) => self.greet(attach),
-            Request::Greeted { worker, connection } => {
+            Request::Greeted { worker, connection, was_defined } => {
+                // A reload that removed it meanwhile has found no link to close.
+                if was_defined && self.roster.borrow().of(&worker).is_none() {
+                    connection.close();
+                }
                 info!(%worker, version = connection.info.text("version"), "worker attached");
                 self.change(|places| places.insert(worker, Place::Attached(connection)));
             }
@@ -232,10 +236,12 @@ impl Registry {
         self.next += 1;
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
+        let was_defined = self.roster.borrow().of(&worker).is_some();
         self.connections.spawn(async move {
             match Connection::greet(worker.clone(), epoch, link, roster, store).await {
                 Ok((connection, handle)) => {
-                    let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
+                    let greeted =
+                        Request::Greeted { worker: worker.clone(), connection: handle.clone(), was_defined };
                     // The registry is gone when the master stops: then this link ends as well.
                     if requests.send(greeted).await.is_err() {
                         handle.close();
