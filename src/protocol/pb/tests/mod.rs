@@ -146,11 +146,11 @@ impl Pair {
 
     /// The lists of builders that the worker was told.
     fn lists(&self) -> Vec<Vec<&str>> {
-        let list = |event| match event {
-            &WorkerEvent::Builders(ref list) => Some(list.iter().map(|(name, _)| name.as_str()).collect()),
+        let lists = self.seen.iter().filter_map(|event| match event {
+            WorkerEvent::Builders(list) => Some(list),
             _ => None,
-        };
-        self.seen.iter().filter_map(list).collect()
+        });
+        lists.map(|list| list.iter().map(|(name, _)| name.as_str()).collect()).collect()
     }
 }
 

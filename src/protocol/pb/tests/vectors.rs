@@ -41,7 +41,9 @@ fn each_recorded_exchange_is_read_as_its_text_says_and_written_as_it_was() {
         assert_eq!(read.iter().map(rendered).collect::<Vec<_>>(), wanted, "{name}");
         let mut encoder = Encoder::default();
         encoder.use_words();
-        read.iter().for_each(|expression| encoder.sexp(expression));
+        for expression in &read {
+            encoder.sexp(expression);
+        }
         assert_eq!(encoder.take().unwrap(), bytes, "{name}");
     }
 }
