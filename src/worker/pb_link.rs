@@ -36,6 +36,9 @@ use crate::{
 /// How much is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
+/// How much may wait for a peer to read it before it is no longer listened to: some thousand answers.
+const MOST_UNREAD_BYTES: usize = 256 * 1024;
+
 /// How long a refused peer may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -195,10 +198,12 @@ impl Wire {
                 }
             }
             let has_output = self.has_output();
+            // What is read makes answers: a peer that does not take those is not heard either.
+            let wants_input = pending.is_none() && self.session.output_len() < MOST_UNREAD_BYTES;
             tokio::select! {
                 // Each arm is cancel-safe: readiness is asked again, a permit that is not returned is not taken, a
                 // message is taken only when it is returned, a token and a closed queue stay so.
-                done = self.exchange(pending.is_none()) => done?,
+                done = self.exchange(wants_input) => done?,
                 permit = to_master.reserve(), if pending.is_some() => match permit {
                     Ok(permit) => if let Some(message) = pending.take() {
                         permit.send(message);
