@@ -11,6 +11,7 @@
 //! # Not here
 //! Who asks for builds (`scheduler`), who is connected (`worker`).
 
+mod busy;
 pub mod claim;
 pub mod control;
 pub mod progress;
@@ -19,8 +20,9 @@ pub mod queue;
 pub mod run;
 pub mod step;
 
+pub use busy::Load;
 pub use control::{BuildControl, Running, StopKind, Stopped};
-pub use queue::{Builds, BuildsHandle, Load};
+pub use queue::{Builds, BuildsHandle};
 
 /// How often a request may lose its build through no fault of its own before it is given up.
 pub const MOST_ATTEMPTS: u32 = 3;

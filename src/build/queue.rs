@@ -12,7 +12,7 @@
 //! The decision (`claim`), the build (`run`).
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -26,6 +26,7 @@ use tracing::{debug, error, warn};
 
 use crate::{
     build::{
+        busy::{Busy, Load},
         claim::{self, Candidate, Head},
         control::{BuildControl, Running, StopKind},
         run::{self, Assignment, Ran},
@@ -55,29 +56,6 @@ pub struct BuildsHandle {
     stop: watch::Sender<Option<StopMode>>,
     heard: watch::Receiver<bool>,
     load: watch::Receiver<Load>,
-}
-
-/// What runs where.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// The configuration by which builds are given out: none begins by an earlier one any more.
-    pub definition: Arc<MasterDefinition>,
-    /// How many builds run on each worker that has some.
-    pub workers: HashMap<WorkerName, usize>,
-    /// Which builder's build runs on which worker.
-    pub pairs: HashSet<(BuilderName, WorkerName)>,
-}
-
-impl Load {
-    /// How many builds of a builder run.
-    pub fn of_builder(&self, builder: &BuilderName) -> usize {
-        self.pairs.iter().filter(|(name, _)| name == builder).count()
-    }
-
-    /// How many builds run on a worker.
-    pub fn of_worker(&self, worker: &WorkerName) -> usize {
-        self.workers.get(worker).copied().unwrap_or(0)
-    }
 }
 
 /// How the builds are stopped.
@@ -153,15 +131,6 @@ struct Pending {
     window: VecDeque<QueuedRequest>,
     /// The store may hold others than those in the window.
     stale: bool,
-}
-
-/// Who runs what.
-#[derive(Debug)]
-struct Busy {
-    builds: HashMap<BuildRequestId, (BuilderName, WorkerName, BuildControl)>,
-    load: watch::Sender<Load>,
-    last_used: HashMap<WorkerName, u64>,
-    clock: u64,
 }
 
 impl Builds {
@@ -442,63 +411,5 @@ fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-impl Busy {
-    fn new(definition: Arc<MasterDefinition>) -> Self {
-        let load = Load { definition, workers: HashMap::new(), pairs: HashSet::new() };
-        Self { builds: HashMap::new(), load: watch::Sender::new(load), last_used: HashMap::new(), clock: 0 }
-    }
-
-    fn take(
-        &mut self,
-        id: BuildRequestId,
-        builder: &BuilderName,
-        worker: &WorkerName,
-        control: BuildControl,
-    ) {
-        self.builds.insert(id, (builder.clone(), worker.clone(), control));
-        self.load.send_modify(|load| {
-            *load.workers.entry(worker.clone()).or_default() += 1;
-            load.pairs.insert((builder.clone(), worker.clone()));
-        });
-    }
-
-    fn release(&mut self, id: BuildRequestId) {
-        let Some((builder, worker, _)) = self.builds.remove(&id) else { return };
-        self.clock += 1;
-        self.last_used.insert(worker.clone(), self.clock);
-        self.load.send_modify(|load| {
-            if let Some(count) = load.workers.get_mut(&worker) {
-                *count -= 1;
-                if *count == 0 {
-                    load.workers.remove(&worker);
-                }
-            }
-            load.pairs.remove(&(builder, worker));
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_is_free_again_once_each_of_its_builds_has_ended() {
-        let (builder, other) = (BuilderName::new("a").unwrap(), BuilderName::new("b").unwrap());
-        let worker = WorkerName::new("w").unwrap();
-        let mut busy = Busy::new(Arc::new(MasterDefinition::nothing()));
-        busy.take(BuildRequestId(1), &builder, &worker, BuildControl::new());
-        busy.take(BuildRequestId(2), &other, &worker, BuildControl::new());
-        assert_eq!(busy.load.borrow().of_worker(&worker), 2);
-        busy.release(BuildRequestId(1));
-        busy.release(BuildRequestId(1));
-        assert_eq!(busy.load.borrow().of_worker(&worker), 1);
-        assert!(!busy.load.borrow().pairs.contains(&(builder, worker.clone())));
-        busy.release(BuildRequestId(2));
-        let load = busy.load.borrow();
-        assert!(load.workers.is_empty() && load.pairs.is_empty() && busy.builds.is_empty());
     }
 }

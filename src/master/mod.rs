@@ -13,6 +13,7 @@
 pub mod folder;
 pub mod generations;
 pub mod handle;
+mod look;
 pub mod reconfig;
 pub mod reload;
 pub mod socket;

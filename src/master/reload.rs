@@ -10,7 +10,7 @@
 //! - Each request is answered, and each attempt remembered.
 //!
 //! # Not here
-//! How a plan is carried out (`reconfig`), when a file counts as changed (`config::watch`).
+//! What a plan would do (`look`), how it is carried out (`reconfig`), when a file counts as changed (`config::watch`).
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,15 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    build::Load,
-    config::{self, FileWatch, Sightings, Watched},
-    definition::{self, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
+    config::{FileWatch, Watched},
+    definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
-        generations::{Attempt, Cause, Generations, Item, Verdict, counted, named},
+        generations::{Attempt, Cause, Generations, Verdict, counted, named},
+        look::{Good, Look, Tense},
         reconfig::{Parts, PrepareError},
     },
-    model::{BuilderName, Timestamp, WorkerName},
-    worker::RegistryHandle,
+    model::Timestamp,
 };
 
 /// Requests waiting for the running reload: operators and scripts, a few at once. All of them are one reload.
@@ -70,15 +69,6 @@ pub struct ReloadHandle {
     look: Look,
     /// One dry run at a time: each may use as much memory as a configuration is given.
     dry: Arc<Semaphore>,
-}
-
-/// What a plan is compared with.
-#[derive(Clone)]
-struct Look {
-    main: PathBuf,
-    definition: watch::Receiver<Arc<MasterDefinition>>,
-    load: watch::Receiver<Load>,
-    registry: RegistryHandle,
 }
 
 /// The task.
@@ -146,110 +136,6 @@ impl ReloadHandle {
     pub fn generations(&self) -> Arc<Generations> {
         Arc::clone(&self.generations.borrow())
     }
-}
-
-/// A configuration that could come into force.
-struct Good {
-    new: MasterDefinition,
-    plan: ReconfigPlan,
-    warnings: Vec<Problem>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tense {
-    Done,
-    Would,
-    Not,
-}
-
-impl Look {
-    /// Load, check, plan, refusals. The files that were looked at are told, if the main file could be read.
-    async fn examine(&self) -> (Option<Sightings>, Result<Good, Vec<Problem>>) {
-        let loaded = match config::load(&self.main, config::Limits::default()).await {
-            Ok(loaded) => loaded,
-            Err(failure) => {
-                let mut text = failure.to_string();
-                let mut source = std::error::Error::source(&failure);
-                while let Some(cause) = source {
-                    text = format!("{text}: {cause}");
-                    source = cause.source();
-                }
-                return (None, Err(vec![Problem::error(None, text)]));
-            }
-        };
-        let checked = match definition::check(loaded.draft) {
-            Ok(checked) => checked,
-            Err(problems) => return (Some(loaded.seen), Err(problems)),
-        };
-        let plan = ReconfigPlan::between(&self.definition.borrow(), &checked.definition);
-        let refusals = plan.refusals();
-        if !refusals.is_empty() {
-            let problems =
-                refusals.into_iter().map(|refusal| Problem::error(None, refusal.to_string())).collect();
-            return (Some(loaded.seen), Err(problems));
-        }
-        (Some(loaded.seen), Ok(Good { new: checked.definition, plan, warnings: checked.warnings }))
-    }
-
-    /// Why a file alone may not do this, if it may not.
-    fn held(&self, plan: &ReconfigPlan) -> Option<String> {
-        let (removed, connected) = {
-            let definition = self.definition.borrow();
-            let is_connected = |name: &WorkerName| self.registry.connection(name.as_str()).is_some();
-            let removed = plan.workers.iter().filter(
-                |transition| matches!(transition, Transition::Remove(old) if is_connected(&old.name)),
-            );
-            (removed.count(), definition.workers.keys().filter(|name| is_connected(name)).count())
-        };
-        is_held(removed, connected)
-            .then(|| format!("it is held, since it removes {removed} of {connected} connected workers"))
-    }
-
-    fn items(&self, plan: &ReconfigPlan, tense: Tense) -> Vec<Item> {
-        let load = self.load.borrow().clone();
-        let items = plan.items().into_iter().map(|item| {
-            let effect = match tense {
-                Tense::Not => "not applied".to_owned(),
-                Tense::Done => self.effect(&item, &load),
-                Tense::Would => format!("would be {}", self.effect(&item, &load)),
-            };
-            Item { change: item.line, effect }
-        });
-        items.collect()
-    }
-
-    /// What an item does to what runs.
-    fn effect(&self, item: &PlanItem, load: &Load) -> String {
-        let worker = || {
-            let name = WorkerName::new(&item.name).ok().filter(|_| item.noun == "worker")?;
-            Some((self.registry.connection(name.as_str()).is_some(), load.of_worker(&name)))
-        };
-        match (item.deed, worker()) {
-            (Deed::Add, Some((true, _))) => "added, with the link that it still has".into(),
-            (Deed::Add, _) => "added".into(),
-            (Deed::Remove, Some((true, 0))) => "removed and disconnected".into(),
-            (Deed::Remove, Some((true, builds))) => {
-                format!("removed, and disconnected after {} that still runs", counted(builds, "build"))
-            }
-            (Deed::Remove, _) if item.noun == "builder" => {
-                match BuilderName::new(&item.name).map_or(0, |name| load.of_builder(&name)) {
-                    0 => "removed".into(),
-                    builds => format!("removed; {} goes on to its end", counted(builds, "build")),
-                }
-            }
-            (Deed::Remove, _) => "removed".into(),
-            (Deed::Change(cost), Some((true, builds))) if cost >= Cost::Reattach => match builds {
-                0 => "applied, with a new link".into(),
-                builds => format!("applied, with a new link; {} is built again", counted(builds, "build")),
-            },
-            (Deed::Change(_), _) => "applied".into(),
-        }
-    }
-}
-
-/// Whether a change of a file may take away so many workers by itself.
-const fn is_held(removed: usize, connected: usize) -> bool {
-    removed >= 3 && removed * 2 > connected
 }
 
 impl Attempt {
@@ -455,20 +341,5 @@ impl Reloads {
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);
         Ok(number)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_alone_takes_away_at_most_half_of_the_workers_or_two() {
-        for (removed, connected) in [(0, 0), (1, 1), (2, 2), (2, 3), (3, 6), (50, 100)] {
-            assert!(!is_held(removed, connected), "{removed} of {connected}");
-        }
-        for (removed, connected) in [(3, 3), (3, 5), (4, 7), (51, 100), (100, 100)] {
-            assert!(is_held(removed, connected), "{removed} of {connected}");
-        }
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::master::{HEAD, MasterDir, eventually, touch};
+use crate::support::{
+    master::{HEAD, MasterDir, eventually, touch},
+    real_worker::free_port,
+};
 
 /// A step that waits for the test.
 const WAITS: &str = "steps.ShellCommand { name = 'waits', command = 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done' }";
@@ -168,15 +171,15 @@ fn changed_options_apply_in_place() {
     let mut config = Config::new(&["w1"]);
     config.workers[0].1 = "max_builds = 1";
     config.builders.push(("c", "w1", WAITS, ""));
-    config.head = "c.protocols = { pb = { port = 'tcp:19989:interface=127.0.0.1' } }".into();
+    let port = |n: u16| format!("c.protocols = {{ pb = {{ port = 'tcp:{n}:interface=127.0.0.1' }} }}");
+    config.head = port(free_port());
     let dir = MasterDir::new(&config.text());
     let _master = dir.start();
     begin(&dir, "b", &dir.build_dir().join("pid"));
     assert!(dir.run("force", &["c"]).status.success());
     assert!(!dir.file("workers/w1/c/build/pid").exists());
     config.workers[0].1 = "max_builds = 2, keepalive_interval = 60, properties = { os = 'new' }";
-    config.head =
-        "c.title = 'Renamed'; c.protocols = { pb = { port = 'tcp:19990:interface=127.0.0.1' } }".into();
+    config.head = format!("c.title = 'Renamed'; {}", port(free_port()));
     save(&dir, &config.text());
     let second = dir.file("workers/w1/c/build");
     eventually("the second build", || second.join("pid").exists().then_some(()));
