@@ -210,7 +210,8 @@ async fn a_dropped_link_kills_all_commands() {
     drop(master.link);
     // Killed at once, not given up after the limit.
     timeout(KILL_LIMIT / 2, master.task).await.expect("the commands are not killed at once").unwrap();
-    assert!(!pids.iter().any(|&id| is_running(id)), "it has ended while a command lives");
+    // The signal has gone to all of them; the kernel takes its time with those that nobody waits for.
+    gone(&pids).await;
 }
 
 #[tokio::test]
