@@ -23,7 +23,7 @@ pub(super) async fn run(path: &Path, as_json: bool) -> Result<ExitCode, Failure>
         Err(problems) => (problems, None),
     };
     if as_json {
-        let shapes: Vec<Value> = problems.iter().map(shape).collect();
+        let shapes: Vec<Value> = problems.iter().map(Problem::to_json).collect();
         let answer =
             json!({ "file": file, "good": summary.is_some(), "summary": summary, "problems": shapes });
         anstream::println!("{answer:#}");
@@ -52,14 +52,4 @@ pub(super) async fn run(path: &Path, as_json: bool) -> Result<ExitCode, Failure>
 
 fn file_of(path: &Path) -> Result<PathBuf, Failure> {
     if path.is_dir() { Ok(MasterFolder::open(path)?.config()) } else { Ok(path.to_owned()) }
-}
-
-fn shape(problem: &Problem) -> Value {
-    json!({
-        "file": problem.place.as_ref().map(|place| place.file.as_ref()),
-        "line": problem.place.as_ref().map(|place| place.line).filter(|line| *line > 0),
-        "severity": if problem.is_error() { "error" } else { "warning" },
-        "text": problem.text,
-        "hint": problem.hint,
-    })
 }

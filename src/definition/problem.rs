@@ -46,6 +46,18 @@ impl Problem {
         self
     }
 
+    /// The same for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.place.as_ref().map(|place| place.file.as_ref()),
+            "line": self.place.as_ref().map(|place| place.line).filter(|line| *line > 0),
+            "severity": if self.is_error() { "error" } else { "warning" },
+            "text": self.text,
+            "hint": self.hint,
+            "shown": self.to_string(),
+        })
+    }
+
     /// Whether it keeps the configuration from being used.
     pub const fn is_error(&self) -> bool {
         matches!(self.severity, Severity::Error)

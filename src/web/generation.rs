@@ -41,18 +41,7 @@ pub(super) fn attempt_shape(attempt: &Attempt) -> Value {
         "summary": attempt.summary,
         "items": items.collect::<Vec<_>>(),
         "errors": attempt.errors(),
-        "problems": attempt.problems.iter().map(problem_shape).collect::<Vec<_>>(),
-    })
-}
-
-fn problem_shape(problem: &Problem) -> Value {
-    json!({
-        "file": problem.place.as_ref().map(|place| place.file.as_ref()),
-        "line": problem.place.as_ref().map(|place| place.line).filter(|line| *line > 0),
-        "severity": if problem.is_error() { "error" } else { "warning" },
-        "text": problem.text,
-        "hint": problem.hint,
-        "shown": problem.to_string(),
+        "problems": attempt.problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
     })
 }
 
