@@ -107,9 +107,10 @@ fn absence(worker: &Value) -> Cell {
         let text = format!("missing since {}", table::instant(worker, "missing_since"));
         return Cell::styled(text, AnsiColor::Red.on_default().bold());
     }
-    let text = match table::instant(worker, "absent_since") {
-        since if since.is_empty() => "never connected".to_owned(),
-        since => format!("away since {since}"),
+    let text = if worker["last_connection"].is_null() {
+        "never connected".to_owned()
+    } else {
+        format!("away since {}", table::instant(worker, "absent_since"))
     };
     Cell::styled(text, AnsiColor::Red.on_default())
 }

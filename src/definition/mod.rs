@@ -23,6 +23,7 @@ pub mod problem;
 pub mod record;
 pub mod render;
 pub mod scheduler;
+pub mod shown;
 pub mod step;
 pub mod suggest;
 pub mod worker;

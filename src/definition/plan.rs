@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::definition::{
     BuilderDefinition, ListenerDefinition, MasterDefinition, SchedulerDefinition, WorkerDefinition,
-    master::Settings,
+    master::Settings, shown::Shown,
 };
 
 #[cfg(test)]
@@ -146,22 +146,8 @@ impl FieldChange {
     }
 
     /// The change between two values, if they differ.
-    pub fn between<T: PartialEq + fmt::Debug>(
-        option: &'static str,
-        old: &T,
-        new: &T,
-        cost: Cost,
-    ) -> Option<Self> {
-        (old != new).then(|| Self { option, old: shown(old), new: shown(new), cost })
-    }
-}
-
-/// A value for people: Rust's own form without the wrappers of `Option`.
-fn shown(value: &impl fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    match text.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) {
-        Some(inner) => inner.to_owned(),
-        None => text,
+    pub fn between<T: PartialEq + Shown>(option: &'static str, old: &T, new: &T, cost: Cost) -> Option<Self> {
+        (old != new).then(|| Self { option, old: old.shown(), new: new.shown(), cost })
     }
 }
 

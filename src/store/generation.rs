@@ -135,6 +135,10 @@ impl Store {
 pub(super) async fn write(work: &mut Work, rows: &GenerationRows, at: Timestamp) -> Result<i64, sqlx::Error> {
     let workers = json(rows.workers.iter().map(|name| (name.as_str(),)));
     write_names(work, "workers", &workers).await?;
+    // One that has never been seen is waited for from now on.
+    let sql = "UPDATE workers SET absent_since_at = $1
+         WHERE configured = 1 AND connected_to IS NULL AND absent_since_at IS NULL";
+    work.execute(sql, args![at]).await?;
     let schedulers = json(rows.schedulers.iter().map(|name| (name.as_str(),)));
     write_names(work, "schedulers", &schedulers).await?;
     write_builders(work, rows).await?;

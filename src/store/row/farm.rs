@@ -33,7 +33,7 @@ pub struct WorkerRow {
     /// When it last attached; nothing if it never did.
     #[serde(serialize_with = "maybe_seconds")]
     pub last_connection: Option<Timestamp>,
-    /// Since when it is away; nothing while it is attached, and if it never was.
+    /// Since when it is away, or waited for if it never came; nothing while it is attached.
     #[serde(serialize_with = "maybe_seconds")]
     pub absent_since: Option<Timestamp>,
     /// The builders that it may build.
