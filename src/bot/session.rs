@@ -144,7 +144,8 @@ impl Session<'_> {
         let interrupt = Arc::new(Interrupt::default());
         let outlet = Outlet { id: id.clone(), to_master: self.to_master.clone(), gone: self.gone.clone() };
         let WorkerCommand::Shell(arguments) = command;
-        let order = Order { arguments, folder, mark: self.bot.mark(), interrupt: Arc::clone(&interrupt) };
+        let order =
+            Order { arguments: *arguments, folder, mark: self.bot.mark(), interrupt: Arc::clone(&interrupt) };
         let task = self.commands.spawn(async move {
             if shell::run(order, &outlet).await.is_err() {
                 tracing::debug!(command = %outlet.id, "a command was killed: nobody listens any more");

@@ -94,7 +94,7 @@ impl Master {
     }
 
     pub(super) async fn order(&self, id: &CommandId, builder: &str, arguments: ShellArguments) {
-        let command = WorkerCommand::Shell(arguments);
+        let command = WorkerCommand::Shell(Box::new(arguments));
         self.say(ToWorker::Start { id: id.clone(), builder: Arc::from(builder), command }).await;
     }
 

@@ -274,7 +274,7 @@ async fn many_commands_run_at_once_and_one_too_many_is_refused() {
     for number in 0..MAX_COMMANDS {
         let arguments = ShellArguments { workdir: format!("w{number}"), ..shell(line) };
         let id = id(&number.to_string());
-        let command = WorkerCommand::Shell(arguments);
+        let command = WorkerCommand::Shell(Box::new(arguments));
         let start = ToWorker::Start { id, builder: Arc::from("b"), command };
         within(master.link.to_worker.send(start)).await.unwrap();
     }

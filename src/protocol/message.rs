@@ -69,8 +69,8 @@ pub struct BuilderFolder {
 /// What a worker can be told to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkerCommand {
-    /// Run a program or a line of shell.
-    Shell(ShellArguments),
+    /// Run a program or a line of shell. Boxed: a queue keeps room for some dozen messages, for each of ten thousand links.
+    Shell(Box<ShellArguments>),
 }
 
 /// The arguments of a shell command, rendered.
@@ -170,4 +170,15 @@ pub enum FailureReason {
     Timeout,
     /// It was silent longer than `timeout`.
     TimeoutWithoutOutput,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_small_since_each_link_keeps_room_for_many() {
+        assert!(size_of::<ToWorker>() <= 64, "{}", size_of::<ToWorker>());
+        assert!(size_of::<FromWorker>() <= 96, "{}", size_of::<FromWorker>());
+    }
 }

@@ -87,7 +87,7 @@ async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
 }
 
 fn command() -> WorkerCommand {
-    WorkerCommand::Shell(ShellArguments {
+    WorkerCommand::Shell(Box::new(ShellArguments {
         command: ShellLine::Shell("yes".into()),
         workdir: "build".into(),
         env: BTreeMap::new(),
@@ -99,7 +99,7 @@ fn command() -> WorkerCommand {
         want_stdout: true,
         want_stderr: true,
         log_environ: false,
-    })
+    }))
 }
 
 async fn next_order(end: &mut WorkerEnd) -> ToWorker {

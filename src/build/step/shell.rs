@@ -83,8 +83,11 @@ async fn follow(
 ) -> Result<Seen, LogError> {
     let mut seen = Seen::default();
     let id = next_command_id();
-    let start =
-        context.connection.start(id.clone(), context.builder.clone(), WorkerCommand::Shell(arguments));
+    let start = context.connection.start(
+        id.clone(),
+        context.builder.clone(),
+        WorkerCommand::Shell(Box::new(arguments)),
+    );
     let Ok(mut events) = start.await else { return Ok(seen) };
     let patience = DEAD_WITHIN + command.sigterm_time.unwrap_or_default();
     let mut give_up: Option<Instant> = None;

@@ -210,7 +210,7 @@ impl Crew {
             return Err(format!("the worker did not take builder `{builder}`: {cause}"));
         };
         let (name, arguments) = match order {
-            WorkerCommand::Shell(arguments) => ("shell", shell::arguments(arguments)?),
+            WorkerCommand::Shell(arguments) => ("shell", shell::arguments(*arguments)?),
         };
         // Known before it is called: its first news may come before the answer to the start.
         let ours = wire.broker.publish(Object::Command { id: id.clone(), builder: Arc::clone(builder) });

@@ -167,7 +167,7 @@ fn start_with(id: &str, builder: &str, arguments: ShellArguments) -> ToWorker {
     ToWorker::Start {
         id: CommandId::new(id),
         builder: builder.into(),
-        command: WorkerCommand::Shell(arguments),
+        command: WorkerCommand::Shell(Box::new(arguments)),
     }
 }
 
