@@ -35,7 +35,7 @@ use crate::{
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
-    worker::RegistryHandle,
+    worker::{ConnectionHandle, RegistryHandle},
 };
 
 /// Requests of one builder that are looked at together: as many may start before the store is asked again.
@@ -329,7 +329,7 @@ impl Builds {
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
                 return None;
             }
-            self.registry.connection(name.as_str())?;
+            self.registry.connection(name.as_str()).filter(ConnectionHandle::takes_builds)?;
             let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
             Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
         });

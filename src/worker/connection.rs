@@ -20,7 +20,7 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     model::{Timestamp, WorkerInfo, WorkerName},
@@ -91,6 +91,7 @@ pub struct ConnectionHandle {
     leases: Leases,
     gone: CancellationToken,
     close: CancellationToken,
+    leaving: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -158,6 +159,11 @@ impl ConnectionHandle {
         !self.close.is_cancelled() && !self.gone.is_cancelled()
     }
 
+    /// Whether it may be given a build: its link is up, and it has not asked to stop.
+    pub fn takes_builds(&self) -> bool {
+        self.is_up() && !self.leaving.is_cancelled()
+    }
+
     async fn order(&self, order: Order) -> Result<(), LinkGone> {
         self.orders.send(order).await.map_err(|_| LinkGone)
     }
@@ -189,6 +195,7 @@ pub struct Connection {
     told: Option<Vec<BuilderFolder>>,
     /// What is to be told may have changed since.
     tell_again: bool,
+    told_to_stop: bool,
     keepalive: Keepalive,
     pings: BTreeMap<u64, oneshot::Sender<()>>,
     next_ping: u64,
@@ -225,6 +232,7 @@ impl Connection {
             leases: Leases::new(),
             gone: CancellationToken::new(),
             close: CancellationToken::new(),
+            leaving: CancellationToken::new(),
         };
         let connection = Self {
             handle: handle.clone(),
@@ -235,6 +243,7 @@ impl Connection {
             leased: handle.leases.watch(),
             told: None,
             tell_again: true,
+            told_to_stop: false,
             keepalive: Keepalive::new(None, Instant::now()),
             pings: BTreeMap::new(),
             next_ping: 1,
@@ -262,6 +271,9 @@ impl Connection {
         loop {
             // Before any command that needs its folder, and again whenever a configuration changes it.
             if !self.tell_folders().await {
+                return;
+            }
+            if !self.let_go().await {
                 return;
             }
             let wake_at = match self.keepalive.due(Instant::now()) {
@@ -327,6 +339,16 @@ impl Connection {
             sent = self.link.to_worker.send(message) => sent.is_ok(),
             () = self.handle.close.cancelled() => false,
         }
+    }
+
+    /// Tells a worker that has asked to stop that it may, once the last build has given its lease back; false if the link
+    /// is down.
+    async fn let_go(&mut self) -> bool {
+        if self.told_to_stop || !self.handle.leaving.is_cancelled() || !self.handle.leases.is_empty() {
+            return true;
+        }
+        self.told_to_stop = true;
+        self.say(ToWorker::Shutdown).await
     }
 
     /// Tells the worker its builders if that is due; false if the link is down.
@@ -403,7 +425,8 @@ impl Connection {
                 None
             }
             FromWorker::WantsShutdown => {
-                debug!(worker = %self.handle.worker, "wishes to stop");
+                info!(worker = %self.handle.worker, "worker asks to stop; it is given no more builds");
+                self.handle.leaving.cancel();
                 None
             }
         }

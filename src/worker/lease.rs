@@ -34,6 +34,11 @@ impl Leases {
         Lease { leases: self.clone(), folder }
     }
 
+    /// Whether no build holds a lease.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// Tells when a lease was taken or given back.
     pub(super) fn watch(&self) -> watch::Receiver<Leased> {
         self.0.subscribe()

@@ -244,6 +244,30 @@ async fn the_loss_of_a_link_ends_the_news_of_its_commands_without_a_completion()
 }
 
 #[tokio::test]
+async fn a_worker_that_asks_to_stop_ends_its_builds_first_and_gets_no_more() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    let lease = connection.lease("b", "b");
+    end.to_master.send(FromWorker::WantsShutdown).await.unwrap();
+    let mut pongs = 0;
+    while connection.takes_builds() {
+        // Each answer to a ping was heard after what was said before it.
+        let answered = connection.answers(PATIENCE);
+        let pong = async {
+            let ToWorker::Ping(number) = next_order(&mut end).await else {
+                panic!("told to stop in mid-build")
+            };
+            end.to_master.send(FromWorker::Pong(number)).await.unwrap();
+        };
+        assert!(soon("a sign of life", async { tokio::join!(answered, pong) }).await.0);
+        pongs += 1;
+        assert!(pongs < 3, "the wish was not heard");
+    }
+    drop(lease);
+    assert_eq!(next_order(&mut end).await, ToWorker::Shutdown);
+}
+
+#[tokio::test]
 async fn a_worker_is_told_its_builders_at_once_and_again_only_when_they_change() {
     let master = master().await;
     let (connection, mut end) = attach(&master).await;
