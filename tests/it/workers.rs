@@ -228,6 +228,22 @@ fn a_build_whose_real_worker_is_killed_is_retried_when_the_worker_returns() {
 }
 
 #[test]
+fn a_real_worker_that_asks_to_stop_ends_its_build_first_and_then_its_process() {
+    needs_real_workers!("a_real_worker_that_asks_to_stop_ends_its_build_first_and_then_its_process");
+    let (dir, mut master, mut worker) = master_with_one_worker(&waiting_step());
+    assert!(dir.run("force", &["b1"]).status.success());
+    wait_for_pid(&worker.build_dir("b1"));
+    worker.signal("HUP");
+    master.wait_for_stderr("worker asks to stop");
+    assert!(dir.run("force", &["b1"]).status.success());
+    touch(&worker.build_dir("b1").join("go"));
+    eventually("the end of the worker's process", || (!worker.is_running()).then_some(()));
+    // The build that ran has ended well; the one that was asked for later waits for a worker.
+    wait_for_results(&dir, &[0]);
+    assert_eq!(dir.builds().len(), 1);
+}
+
+#[test]
 fn a_second_real_worker_of_one_name_is_refused_and_lives_and_has_the_place_once_it_is_free() {
     needs_real_workers!(
         "a_second_real_worker_of_one_name_is_refused_and_lives_and_has_the_place_once_it_is_free"

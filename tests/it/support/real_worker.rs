@@ -58,7 +58,7 @@ impl RealWorker {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
         let worker = Self { dir, name: name.to_owned(), port, child: None };
         let made = command()
-            .args(["create-worker", "--quiet"])
+            .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
             .arg(worker.path())
             .args([&format!("127.0.0.1:{port}"), name, password])
             .stdin(Stdio::null())
@@ -146,6 +146,11 @@ impl RealWorker {
                 (remote == self.port && own.contains(&inode)).then_some((inode, local))
             })
             .collect()
+    }
+
+    /// Sends a signal to it and its process group.
+    pub(crate) fn signal(&self, name: &str) {
+        signal_group(name, self.child.as_ref().expect("it runs"));
     }
 
     /// Ends it at once, as a machine that loses its power does. Commands that it left run on until their folder is gone.
