@@ -186,18 +186,21 @@ impl Build {
         (progress.outcome(), progress.state(), RequestEnd::Complete)
     }
 
-    /// Lost through no fault of its own: tried again, but not for ever.
     fn lost(&self, why: &str) -> (Outcome, String, RequestEnd) {
-        let attempts = self.assignment.request.attempts + 1;
-        if attempts >= MOST_ATTEMPTS {
-            let state = format!("{why}; given up after {attempts} attempts");
-            return (Outcome::Exception, state, RequestEnd::Complete);
-        }
-        let delay = FIRST_RETRY * 2_u32.pow(attempts - 1);
-        let not_before = Timestamp::now() + delay;
-        let state = format!("{why}; attempt {attempts} of {MOST_ATTEMPTS}");
-        (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(not_before), counted: true })
+        lost(self.assignment.request.attempts, why, Timestamp::now())
     }
+}
+
+/// A build that was lost through no fault of its own, after so many earlier attempts: tried again, but not for ever.
+fn lost(earlier: u32, why: &str, now: Timestamp) -> (Outcome, String, RequestEnd) {
+    let attempts = earlier + 1;
+    if attempts >= MOST_ATTEMPTS {
+        let state = format!("{why}; given up after {attempts} attempts");
+        return (Outcome::Exception, state, RequestEnd::Complete);
+    }
+    let not_before = now + FIRST_RETRY * 2_u32.pow(earlier);
+    let state = format!("{why}; attempt {attempts} of {MOST_ATTEMPTS}");
+    (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(not_before), counted: true })
 }
 
 fn tell_unwritten(build: BuildId, failure: &StoreError, again_in: Option<u64>) {
@@ -223,5 +226,26 @@ const fn stopped_word(kind: StopKind) -> &'static str {
     match kind {
         StopKind::Cancel => "build stopped",
         StopKind::Requeue => "build interrupted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_build_has_three_attempts_each_after_a_longer_wait_and_then_is_given_up() {
+        let now = Timestamp::UNIX_EPOCH;
+        let again = |seconds| RequestEnd::Requeue {
+            not_before: Some(Timestamp::from_second(seconds).unwrap()),
+            counted: true,
+        };
+        let (outcome, _, end) = lost(0, "lost", now);
+        assert_eq!((outcome, end), (Outcome::Retry, again(10)));
+        let (outcome, _, end) = lost(1, "lost", now);
+        assert_eq!((outcome, end), (Outcome::Retry, again(20)));
+        let (outcome, state, end) = lost(2, "lost", now);
+        assert_eq!((outcome, end), (Outcome::Exception, RequestEnd::Complete));
+        assert_eq!(state, "lost; given up after 3 attempts");
     }
 }

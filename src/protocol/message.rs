@@ -173,6 +173,26 @@ pub enum FailureReason {
 }
 
 #[cfg(test)]
+impl ShellArguments {
+    /// A line of shell without limits, its output wanted.
+    pub(crate) fn sample(line: &str) -> Self {
+        Self {
+            command: ShellLine::Shell(line.to_owned()),
+            workdir: "build".into(),
+            env: BTreeMap::new(),
+            stdin: None,
+            timeout: None,
+            max_time: None,
+            sigterm_time: None,
+            interrupt_signal: "KILL".into(),
+            want_stdout: true,
+            want_stderr: true,
+            log_environ: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

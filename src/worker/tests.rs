@@ -20,7 +20,6 @@ use crate::{
     protocol::{
         CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
         link::{self, WorkerEnd},
-        message::ShellLine,
     },
     store::{GenerationRows, Query, Store},
 };
@@ -87,19 +86,7 @@ async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
 }
 
 fn command() -> WorkerCommand {
-    WorkerCommand::Shell(Box::new(ShellArguments {
-        command: ShellLine::Shell("yes".into()),
-        workdir: "build".into(),
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout: None,
-        max_time: None,
-        sigterm_time: None,
-        interrupt_signal: "KILL".into(),
-        want_stdout: true,
-        want_stderr: true,
-        log_environ: false,
-    }))
+    WorkerCommand::Shell(Box::new(ShellArguments::sample("yes")))
 }
 
 async fn next_order(end: &mut WorkerEnd) -> ToWorker {

@@ -7,7 +7,7 @@ mod laws;
 mod limits;
 mod vectors;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -172,19 +172,7 @@ fn start_with(id: &str, builder: &str, arguments: ShellArguments) -> ToWorker {
 }
 
 fn shell(line: &str) -> ShellArguments {
-    ShellArguments {
-        command: ShellLine::Shell(line.to_owned()),
-        workdir: "build".into(),
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout: Some(std::time::Duration::from_secs(1200)),
-        max_time: None,
-        sigterm_time: None,
-        interrupt_signal: "KILL".into(),
-        want_stdout: true,
-        want_stderr: true,
-        log_environ: false,
-    }
+    ShellArguments { timeout: Some(std::time::Duration::from_secs(1200)), ..ShellArguments::sample(line) }
 }
 
 fn complete(id: &str, failure: Option<&str>) -> FromWorker {
