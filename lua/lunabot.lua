@@ -27,6 +27,10 @@ function Factory:addStep(step) end
 ---@param steps lunabot.Step[]
 function Factory:addSteps(steps) end
 
+---The port for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.
+---@class lunabot.options.c.protocols.msgpack_experimental_v7
+---@field port? integer|string A number from 1 to 65535, or `tcp:9989:interface=127.0.0.1` as in Buildbot.
+
 ---The port for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.
 ---@class lunabot.options.c.protocols.pb
 ---@field port? integer|string A number from 1 to 65535, or `tcp:9989:interface=127.0.0.1` as in Buildbot.
@@ -34,6 +38,7 @@ function Factory:addSteps(steps) end
 ---Where workers may connect.
 ---@class lunabot.options.c.protocols
 ---@field pb? lunabot.options.c.protocols.pb|lunabot.None|false Perspective Broker. Default: `None`.
+---@field msgpack_experimental_v7? lunabot.options.c.protocols.msgpack_experimental_v7|lunabot.None|false msgpack over WebSocket. Default: `None`.
 
 ---Where the master keeps what it must not forget.
 ---@class lunabot.options.c.db

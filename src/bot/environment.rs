@@ -10,7 +10,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-use crate::protocol::message::EnvironmentChange;
+use crate::protocol::command::EnvironmentChange;
 
 /// The variables that a command gets.
 pub(super) type Environment = BTreeMap<OsString, OsString>;

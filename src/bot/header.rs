@@ -8,7 +8,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use super::environment::Environment;
 use crate::{
     exec::KillReason,
-    protocol::message::{ShellArguments, ShellLine},
+    protocol::command::{ShellArguments, ShellLine},
 };
 
 /// Parts of a name that make its value one to hide.
@@ -90,16 +90,11 @@ mod tests {
     fn arguments(command: ShellLine) -> ShellArguments {
         ShellArguments {
             command,
-            workdir: "build".into(),
-            env: [].into(),
             stdin: Some("four".into()),
             timeout: Some(Duration::from_secs(1200)),
             max_time: Some(Duration::from_millis(1500)),
-            sigterm_time: None,
-            interrupt_signal: "KILL".into(),
-            want_stdout: true,
-            want_stderr: true,
             log_environ: true,
+            ..ShellArguments::sample("")
         }
     }
 

@@ -103,7 +103,7 @@ impl Session<'_> {
             }
             ToWorker::Ping(number) => self.answers.push_back(FromWorker::Pong(number)),
             // The loop ends at it.
-            ToWorker::Shutdown => {}
+            ToWorker::Shutdown | ToWorker::Reply { .. } => {}
         }
     }
 
@@ -143,7 +143,9 @@ impl Session<'_> {
         };
         let interrupt = Arc::new(Interrupt::default());
         let outlet = Outlet { id: id.clone(), to_master: self.to_master.clone(), gone: self.gone.clone() };
-        let WorkerCommand::Shell(arguments) = command;
+        let WorkerCommand::Shell(arguments) = command else {
+            return self.refuse(id, "this worker does not know this command".to_owned());
+        };
         let order =
             Order { arguments: *arguments, folder, mark: self.bot.mark(), interrupt: Arc::clone(&interrupt) };
         let task = self.commands.spawn(async move {

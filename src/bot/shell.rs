@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     exec::{EndSignal, Ended, Exit, KillReason, Mark, News, Process, Program, SpawnError, Spec, spawn},
-    protocol::{FailureReason, ShellArguments, Update, message::ShellLine},
+    protocol::{FailureReason, ShellArguments, Update, command::ShellLine},
 };
 
 /// How long a folder may take to be made, and a program to be found and started: a dead file server must not hold a

@@ -10,7 +10,7 @@ use crate::{
     model::{LogStream, WorkerName},
     protocol::{
         CommandId, FailureReason, FromWorker, Link, ShellArguments, ToWorker, Update, WorkerCommand,
-        message::{BuilderFolder, ShellLine},
+        command::ShellLine, message::BuilderFolder,
     },
 };
 
@@ -45,19 +45,7 @@ pub(super) fn id(text: &str) -> CommandId {
 }
 
 pub(super) fn shell(line: &str) -> ShellArguments {
-    ShellArguments {
-        command: ShellLine::Shell(line.to_owned()),
-        workdir: "build".to_owned(),
-        env: [].into(),
-        stdin: None,
-        timeout: None,
-        max_time: None,
-        sigterm_time: None,
-        interrupt_signal: "KILL".to_owned(),
-        want_stdout: true,
-        want_stderr: true,
-        log_environ: false,
-    }
+    ShellArguments::sample(line)
 }
 
 pub(super) fn argv(words: &[&str]) -> ShellArguments {
@@ -118,7 +106,7 @@ impl Master {
                     Update::Output { bytes, .. } => told.output.extend(bytes),
                     Update::Rc(rc) => told.rc = Some(rc),
                     Update::FailureReason(reason) => told.reason = Some(reason),
-                    Update::Elapsed(_) => {}
+                    Update::Elapsed(_) | Update::Log { .. } | Update::Stat(_) | Update::Files(_) => {}
                 }
                 false
             }

@@ -15,7 +15,7 @@ use crate::{
     model::LogStream,
     protocol::{
         FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
-        message::EnvironmentChange,
+        command::EnvironmentChange,
     },
 };
 

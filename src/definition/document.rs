@@ -9,10 +9,10 @@ mod stubs;
 pub use page::config_md;
 pub use stubs::luals_stubs;
 
-use crate::definition::options::{Constructor, DB, Default, MASTER, OptionSpec, PB, PROTOCOLS};
+use crate::definition::options::{Constructor, DB, Default, MASTER, MSGPACK, OptionSpec, PB, PROTOCOLS};
 
 /// The tables of settings, in the order of the documentation: `c`, and those in it.
-static SETTINGS: [&Constructor; 4] = [&MASTER, &DB, &PROTOCOLS, &PB];
+static SETTINGS: [&Constructor; 5] = [&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK];
 
 /// What stands for an option that was not given, as Lua writes it.
 fn default(option: &OptionSpec) -> String {

@@ -23,6 +23,8 @@ pub struct ListenerDefinition {
 pub enum Protocol {
     /// Perspective Broker, the protocol of `buildbot-worker` unless told otherwise.
     Pb,
+    /// msgpack over WebSocket, the other protocol of `buildbot-worker`.
+    Msgpack,
 }
 
 impl Protocol {
@@ -30,6 +32,7 @@ impl Protocol {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Pb => "pb",
+            Self::Msgpack => "msgpack_experimental_v7",
         }
     }
 }

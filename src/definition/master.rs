@@ -186,15 +186,20 @@ impl Settings {
 
 fn listeners(record: &Record, problems: &mut Vec<Problem>) -> Vec<ListenerDefinition> {
     let Some(Value::Record(protocols)) = record.get("protocols") else { return Vec::new() };
-    let Some(Value::Record(pb)) = protocols.get("pb") else { return Vec::new() };
-    let Some(port) = pb.text("port") else { return Vec::new() };
-    match listener::parse_port(&port) {
-        Ok(address) => vec![ListenerDefinition { protocol: Protocol::Pb, address, place: pb.place.clone() }],
-        Err(error) => {
-            problems.push(Problem::error(pb.place.clone(), format!("`c.protocols.pb.port`: {error}")));
-            Vec::new()
+    let mut out = Vec::new();
+    for protocol in [Protocol::Pb, Protocol::Msgpack] {
+        let Some(Value::Record(settings)) = protocols.get(protocol.key()) else { continue };
+        let Some(port) = settings.text("port") else { continue };
+        let place = settings.place.clone();
+        match listener::parse_port(&port) {
+            Ok(address) => out.push(ListenerDefinition { protocol, address, place }),
+            Err(error) => {
+                let text = format!("`{}.port`: {error}", settings.constructor.name);
+                problems.push(Problem::error(place, text));
+            }
         }
     }
+    out
 }
 
 impl Planned for Settings {

@@ -14,7 +14,7 @@ mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
-pub use settings::{DB, MASTER, PB, PROTOCOLS};
+pub use settings::{DB, MASTER, MSGPACK, PB, PROTOCOLS};
 pub use step::SHELL_COMMAND;
 pub use worker::{LOCAL_WORKER, WORKER};
 
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn no_constructor_has_an_option_twice_and_each_position_is_an_option() {
-        for constructor in CONSTRUCTORS.iter().copied().chain([&MASTER, &DB, &PROTOCOLS, &PB]) {
+        for constructor in CONSTRUCTORS.iter().copied().chain([&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK]) {
             let names: Vec<_> = constructor.options().map(|o| o.name).collect();
             for (i, name) in names.iter().enumerate() {
                 assert!(!names[i + 1..].contains(name), "{}: {name} stands twice", constructor.path());

@@ -30,7 +30,8 @@ use crate::{
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
     worker::{
         LocalWorkers, RegistryHandle, Roster,
-        listener::{self, BindError, Bound, Gate, Serving},
+        gate::Gate,
+        listener::{self, BindError, Bound, Serving},
     },
 };
 

@@ -31,7 +31,7 @@ use crate::{
     model::Timestamp,
     mq::Mq,
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
-    worker::{LocalWorkers, Registry, Roster, listener::Gate},
+    worker::{LocalWorkers, Registry, Roster, gate::Gate},
 };
 
 /// How long running builds may take to die when the master stops: a command's own kill takes less.

@@ -3,6 +3,8 @@
 //! # Not here
 //! What is said (`web`, `worker`, `latent`).
 
+pub mod stream;
 pub mod unix_http;
 
+pub use stream::Stream;
 pub use unix_http::{HttpError, UnixHttp};

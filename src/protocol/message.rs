@@ -2,10 +2,11 @@
 //!
 //! Source: what Buildbot's PB and msgpack carry, brought to one form; `docs/architecture.md` tells the way of a message.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
+use super::command::WorkerCommand;
 use crate::model::{LogStream, WorkerInfo};
 
 /// A command that was started, unique as long as the worker lives: also across links and restarts of the master.
@@ -51,6 +52,13 @@ pub enum ToWorker {
         /// Why, for the log.
         why: String,
     },
+    /// The answer to a [`FromWorker::Transfer`] that wants one; the worker waits for it.
+    Reply {
+        /// Of which command.
+        id: CommandId,
+        /// What.
+        reply: TransferReply,
+    },
     /// Are you there? Answered by [`FromWorker::Pong`] with the same number.
     Ping(u64),
     /// Stop the program, once its commands are killed.
@@ -66,60 +74,6 @@ pub struct BuilderFolder {
     pub folder: String,
 }
 
-/// What a worker can be told to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum WorkerCommand {
-    /// Run a program or a line of shell. Boxed: a queue keeps room for some dozen messages, for each of ten thousand links.
-    Shell(Box<ShellArguments>),
-}
-
-/// The arguments of a shell command, rendered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ShellArguments {
-    /// What is run.
-    pub command: ShellLine,
-    /// Where: below the builder's folder, unless absolute. Made if it is missing.
-    pub workdir: String,
-    /// Changes to the worker's environment.
-    pub env: BTreeMap<String, EnvironmentChange>,
-    /// What it reads; its standard input is closed at once if absent.
-    pub stdin: Option<Bytes>,
-    /// How long it may be silent.
-    pub timeout: Option<Duration>,
-    /// How long it may run in all.
-    pub max_time: Option<Duration>,
-    /// If set, SIGTERM goes first and this long is waited before `interrupt_signal`.
-    pub sigterm_time: Option<Duration>,
-    /// The signal that ends it, without `SIG`: KILL, TERM, INT, HUP, QUIT or ABRT.
-    pub interrupt_signal: String,
-    /// Whether its standard output is wanted.
-    pub want_stdout: bool,
-    /// Whether its standard error is wanted.
-    pub want_stderr: bool,
-    /// Whether its header lists its environment.
-    pub log_environ: bool,
-}
-
-/// What is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShellLine {
-    /// By `/bin/sh -c`.
-    Shell(String),
-    /// A program and its arguments. Not empty.
-    Argv(Vec<String>),
-}
-
-/// A change to one variable of the worker's environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnvironmentChange {
-    /// Set; `${NAME}` is replaced by the worker's own variable, absent ones by nothing.
-    Set(String),
-    /// Set to a list, joined by the path separator of the worker.
-    Joined(Vec<String>),
-    /// Removed.
-    Unset,
-}
-
 /// What a worker says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromWorker {
@@ -131,6 +85,13 @@ pub enum FromWorker {
         id: CommandId,
         /// What is new.
         update: Update,
+    },
+    /// A running command moves bytes to or from the master.
+    Transfer {
+        /// Which.
+        id: CommandId,
+        /// What.
+        transfer: Transfer,
     },
     /// The command has ended. Nothing follows for this id.
     Complete {
@@ -161,6 +122,66 @@ pub enum Update {
     FailureReason(FailureReason),
     /// How long it took.
     Elapsed(Duration),
+    /// What was added to a watched file.
+    Log {
+        /// The name of its log.
+        name: Arc<str>,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// What a path is.
+    Stat(Box<FileStat>),
+    /// Paths or names, in no order.
+    Files(Vec<String>),
+}
+
+/// What a path is, in the words of `stat(2)`. Instants are seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the field names are those of the system call")]
+pub struct FileStat {
+    pub mode: u32,
+    pub inode: u64,
+    pub device: u64,
+    pub links: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub size: u64,
+    pub accessed_at: i64,
+    pub modified_at: i64,
+    pub changed_at: i64,
+}
+
+/// Bytes of a file on their way, in lock-step: after `Write` and `Read` the worker waits for the [`TransferReply`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transfer {
+    /// The next block of an upload. Answered by [`TransferReply::Taken`], whatever becomes of it: to end a transfer early,
+    /// interrupt its command.
+    Write(Bytes),
+    /// So many bytes at most are wanted next. Answered by [`TransferReply::Data`].
+    Read {
+        /// How many.
+        most: u32,
+    },
+    /// No more blocks come, or are wanted. Not answered; comes also after a failure.
+    Close,
+    /// The stream of a folder is complete. Not answered; comes also after an interrupt, with a stream cut anywhere.
+    Unpack,
+    /// The times of the file that was sent, in seconds since 1970; after its `Close`. Not answered.
+    Times {
+        /// When it was read last.
+        accessed_at: f64,
+        /// When it was changed last.
+        modified_at: f64,
+    },
+}
+
+/// What the master answers to a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransferReply {
+    /// The block was taken; the next may come.
+    Taken,
+    /// The next bytes; none at the end.
+    Data(Bytes),
 }
 
 /// Why the worker kills a command by itself.
@@ -170,26 +191,8 @@ pub enum FailureReason {
     Timeout,
     /// It was silent longer than `timeout`.
     TimeoutWithoutOutput,
-}
-
-#[cfg(test)]
-impl ShellArguments {
-    /// A line of shell without limits, its output wanted.
-    pub(crate) fn sample(line: &str) -> Self {
-        Self {
-            command: ShellLine::Shell(line.to_owned()),
-            workdir: "build".into(),
-            env: BTreeMap::new(),
-            stdin: None,
-            timeout: None,
-            max_time: None,
-            sigterm_time: None,
-            interrupt_signal: "KILL".into(),
-            want_stdout: true,
-            want_stderr: true,
-            log_environ: false,
-        }
-    }
+    /// It wrote more than `max_lines`.
+    MaxLines,
 }
 
 #[cfg(test)]

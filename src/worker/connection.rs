@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -24,7 +25,10 @@ use tracing::{debug, info, warn};
 
 use crate::{
     model::{Timestamp, WorkerInfo, WorkerName},
-    protocol::{CommandId, FromWorker, Link, ToWorker, Update, WorkerCommand, message::BuilderFolder},
+    protocol::{
+        CommandId, FromWorker, Link, ToWorker, Transfer, TransferReply, Update, WorkerCommand,
+        message::BuilderFolder,
+    },
     store::{Store, StoreError},
     worker::{
         keepalive::{Due, Keepalive},
@@ -56,6 +60,8 @@ pub struct LinkGone;
 pub enum CommandEvent {
     /// Output, or a fact.
     Update(Update),
+    /// Bytes of a file; what waits for an answer is answered by [`ConnectionHandle::reply`].
+    Transfer(Transfer),
     /// It has ended; the text says why it could not be carried out, if it could not.
     Complete(Option<String>),
 }
@@ -83,6 +89,8 @@ pub struct ConnectionHandle {
     pub epoch: Epoch,
     /// Whose.
     pub worker: WorkerName,
+    /// From where; absent for a worker inside this process.
+    pub peer: Option<SocketAddr>,
     /// What it said of itself.
     pub info: Arc<WorkerInfo>,
     /// Since when.
@@ -98,6 +106,7 @@ pub struct ConnectionHandle {
 enum Order {
     Start { id: CommandId, builder: Arc<str>, command: WorkerCommand, events: mpsc::Sender<CommandEvent> },
     Interrupt { id: CommandId, why: String },
+    Reply { id: CommandId, reply: TransferReply },
     Ping(oneshot::Sender<()>),
     Shutdown,
 }
@@ -125,6 +134,11 @@ impl ConnectionHandle {
     /// Ends a command early. Its `Complete` still comes.
     pub async fn interrupt(&self, id: &CommandId, why: &str) -> Result<(), LinkGone> {
         self.order(Order::Interrupt { id: id.clone(), why: why.to_owned() }).await
+    }
+
+    /// Answers a [`CommandEvent::Transfer`].
+    pub async fn reply(&self, id: &CommandId, reply: TransferReply) -> Result<(), LinkGone> {
+        self.order(Order::Reply { id: id.clone(), reply }).await
     }
 
     /// Has the worker keep this folder for a builder, whatever a reload says, until the lease is dropped.
@@ -207,6 +221,7 @@ impl Connection {
     pub async fn greet(
         worker: WorkerName,
         epoch: Epoch,
+        peer: Option<SocketAddr>,
         mut link: Link,
         roster: RosterWatch,
         store: Store,
@@ -226,6 +241,7 @@ impl Connection {
         let handle = ConnectionHandle {
             epoch,
             worker,
+            peer,
             info: Arc::new(info),
             attached_at,
             orders: sender,
@@ -391,6 +407,7 @@ impl Connection {
                 ToWorker::Start { id, builder, command }
             }
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
+            Order::Reply { id, reply } => ToWorker::Reply { id, reply },
             Order::Ping(pong) => return self.ping(Some(pong)).await,
             Order::Shutdown => ToWorker::Shutdown,
         };
@@ -411,6 +428,9 @@ impl Connection {
         match message {
             FromWorker::Update { id, update } => {
                 self.commands.get(&id).map(|reader| (reader.clone(), CommandEvent::Update(update)))
+            }
+            FromWorker::Transfer { id, transfer } => {
+                self.commands.get(&id).map(|reader| (reader.clone(), CommandEvent::Transfer(transfer)))
             }
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))

@@ -106,7 +106,7 @@ async fn keep(name: WorkerName, basedir: PathBuf, registry: RegistryHandle, stop
     while !stop.is_cancelled() {
         match bot::local::start(&name, &basedir).await {
             Ok((link, bot)) => {
-                match registry.attach(name.clone(), link, registry::PATIENCE).await {
+                match registry.attach(name.clone(), None, link, registry::PATIENCE).await {
                     Ok(connection) => {
                         tokio::select! {
                             // Cancel-safe: tokens stay cancelled.

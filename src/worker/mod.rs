@@ -9,10 +9,12 @@
 //! Which build runs where (`build`), what a worker does with a message (`bot`), the wires (`protocol`).
 
 pub mod connection;
+pub mod gate;
 mod keepalive;
 mod lease;
 pub mod listener;
 pub mod local;
+mod msgpack_link;
 mod pb_link;
 pub mod registry;
 pub mod roster;

@@ -4,33 +4,36 @@
 //! - Before its login a connection holds little memory, and is gone after [`LOGIN_WITHIN`].
 //! - A peer that does not read holds back what is said to it; a master that does not read holds back the peer. Neither
 //!   piles up here.
-//! - A wrong name and a wrong password look the same to the peer, and to its clock.
 //!
 //! # Not here
-//! The protocol (`protocol::pb`), ports (`listener`).
+//! The protocol (`protocol::pb`), ports (`listener`), who may log in (`gate`).
 
-use std::{io, net::SocketAddr};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::{Buf as _, Bytes};
 use tokio::{
-    io::Interest,
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{self, Duration, Instant},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
-    model::{Secret, WorkerName},
+    model::WorkerName,
+    net::Stream,
     protocol::{
         FromWorker,
-        link::{self, Link, WorkerEnd},
-        pb::{LoginAttempt, MasterSession, PbError, SessionEvent},
+        link::{self, WorkerEnd},
+        pb::{MasterSession, PbError, SessionEvent},
     },
-    worker::{
-        listener::{Gate, LOGIN_WITHIN},
-        registry::{self, AttachError, RegistryHandle},
-    },
+    worker::gate::{Attaching, Gate, LOGIN_WITHIN, Proof},
 };
 
 /// How much is read at once.
@@ -66,8 +69,9 @@ enum LinkError {
 }
 
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
-pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
-    let mut wire = Wire { socket, session: Box::new(MasterSession::new(challenge())), out: Bytes::new() };
+pub(super) async fn serve(stream: Stream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
+    let session = Box::new(MasterSession::new(challenge()));
+    let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true };
     let deadline = Instant::now() + LOGIN_WITHIN;
     let worker =
         match time::timeout_at(deadline, wire.login(peer, &gate)).await.unwrap_or(Err(LinkError::TooSlow)) {
@@ -80,7 +84,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, gate: Gate, turn:
         };
     let (link, end) = link::pair();
     wire.session.accept_login();
-    let attaching = Attaching::start(gate.registry().clone(), worker.clone(), link);
+    let attaching = gate.attach(worker.clone(), peer, link);
     let outcome = wire.pump(end, attaching, turn, &gate).await;
     match outcome {
         Ok(()) | Err(LinkError::Closed | LinkError::Cut) => debug!(%worker, %peer, "the connection ended"),
@@ -104,29 +108,14 @@ fn challenge() -> [u8; 16] {
     challenge
 }
 
-/// A request for the worker's place, and its outcome.
-struct Attaching(oneshot::Receiver<Result<(), AttachError>>);
-
-impl Attaching {
-    fn start(registry: RegistryHandle, worker: WorkerName, link: Link) -> Self {
-        let (told, outcome) = oneshot::channel();
-        // A task of its own: it must go on while the conversation does, which it waits for.
-        tokio::spawn(async move {
-            let attached = registry.attach(worker, link, registry::PATIENCE).await.map(drop);
-            if told.send(attached).is_err() {
-                debug!("the connection ended before its worker was attached");
-            }
-        });
-        Self(outcome)
-    }
-}
-
 /// A socket, and what is spoken on it.
 struct Wire {
-    socket: TcpStream,
+    stream: Stream,
     session: Box<MasterSession>,
-    /// What the socket has not taken yet.
+    /// What the stream has not taken yet.
     out: Bytes,
+    /// Whether all that the stream has taken is on its way.
+    is_flushed: bool,
 }
 
 impl Wire {
@@ -135,7 +124,7 @@ impl Wire {
         loop {
             while let Some(event) = self.session.poll_event() {
                 let SessionEvent::Login(attempt) = event else { continue };
-                if let Some(worker) = admit(&attempt, peer, gate) {
+                if let Some(worker) = gate.admit(&attempt.name, Proof::Challenge(&attempt), peer).await {
                     return Ok(worker);
                 }
                 self.session.refuse_login();
@@ -156,15 +145,9 @@ impl Wire {
             while self.has_output() {
                 self.exchange(false).await?;
             }
-            rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write).map_err(io::Error::from)?;
-            loop {
-                self.socket.ready(Interest::READABLE).await?;
-                match self.socket.try_read(&mut [0; 256]) {
-                    Ok(0) => return Ok(()),
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
-                    _ => {}
-                }
-            }
+            self.stream.shutdown().await?;
+            while self.stream.read(&mut [0; 256]).await? > 0 {}
+            Ok(())
         };
         let bidden: Result<Result<(), LinkError>, _> = time::timeout(FAREWELL, farewell).await;
         if !matches!(bidden, Ok(Ok(()))) {
@@ -240,55 +223,60 @@ impl Wire {
         !self.out.is_empty()
     }
 
-    /// Waits until the socket is ready, then reads, if wanted, and writes, if there is something.
+    /// Waits until something was read, if that is wanted, or written, if there is something.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing is lost: what was read is in the session, what was not written in `out`.
     async fn exchange(&mut self, read: bool) -> Result<(), LinkError> {
-        let write = self.has_output();
-        let interest = match (read, write) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
-        };
-        let ready = self.socket.ready(interest).await?;
-        if write && ready.is_writable() {
-            match self.socket.try_write(&self.out) {
-                Ok(count) => self.out.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+        poll_fn(|cx| self.poll_exchange(cx, read)).await
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Result<(), LinkError>> {
+        let written = self.poll_write(cx)?;
+        if read && self.poll_read(cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        written.map(Ok)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
+        let mut progress = Poll::Pending;
+        if self.has_output() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
+                Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Poll::Ready(Ok(count)) => {
+                    self.out.advance(count);
+                    self.is_flushed = false;
+                    progress = Poll::Ready(());
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => {}
             }
         }
-        if read && ready.is_readable() {
-            self.read()?;
+        if !self.is_flushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.is_flushed = true;
+                }
+                Poll::Pending => {}
+            }
         }
-        Ok(())
+        Ok(progress)
     }
 
     /// Reads once. The buffer lives only here: ten thousand idle links would hold one each otherwise.
-    fn read(&mut self) -> Result<(), LinkError> {
-        let mut buffer = [0; READ_BYTES];
-        match self.socket.try_read(&mut buffer) {
-            Ok(0) => Err(LinkError::Closed),
-            Ok(count) => Ok(self.session.handle_input(&buffer[..count])?),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
+        let mut space = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Err(error)) => Err(error.into()),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(LinkError::Closed),
+            Poll::Ready(Ok(())) => {
+                self.session.handle_input(buffer.filled())?;
+                Ok(Poll::Ready(()))
+            }
         }
-    }
-}
-
-/// The worker that an attempt proves to be.
-fn admit(attempt: &LoginAttempt, peer: SocketAddr, gate: &Gate) -> Option<WorkerName> {
-    let roster = gate.roster().borrow().clone();
-    let password = roster.password(&attempt.name);
-    // A stranger's proof is checked as well, so that the time it takes tells nothing.
-    let nobody = Secret::new("nobody has this password");
-    let proven = attempt.proves(password.unwrap_or(&nobody));
-    let refuse = |why| {
-        gate.tell_refusal(&attempt.name, peer, why);
-        None
-    };
-    match (password, proven) {
-        (None, _) => refuse("no such worker is defined"),
-        (Some(_), false) => refuse("wrong password"),
-        (Some(_), true) => WorkerName::new(&attempt.name).ok(),
     }
 }

@@ -15,6 +15,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -75,6 +76,8 @@ enum Request {
 
 struct Attach {
     worker: WorkerName,
+    /// From where; absent for a worker inside this process.
+    peer: Option<SocketAddr>,
     link: Link,
     patience: Duration,
     answer: Answer,
@@ -113,6 +116,8 @@ pub struct Registry {
 impl RegistryHandle {
     /// Gives a link the place of its worker, and returns once the worker has said who it is and that is durable.
     ///
+    /// `peer` is where the link comes from, if it comes over a network.
+    ///
     /// `patience` is how long an earlier connection of this name may take to give a sign of life: wall time, usually
     /// [`PATIENCE`]. The call lasts no longer than that, the greeting of the new link, and what the database takes.
     ///
@@ -124,11 +129,12 @@ impl RegistryHandle {
     pub async fn attach(
         &self,
         worker: WorkerName,
+        peer: Option<SocketAddr>,
         link: Link,
         patience: Duration,
     ) -> Result<ConnectionHandle, AttachError> {
         let (answer, outcome) = oneshot::channel();
-        let attach = Attach { worker, link, patience, answer };
+        let attach = Attach { worker, peer, link, patience, answer };
         self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
         outcome.await.unwrap_or(Err(AttachError::Stopping))
     }
@@ -231,14 +237,14 @@ impl Registry {
             }
         }
         drop(places);
-        let Attach { worker, link, answer, .. } = attach;
+        let Attach { worker, peer, link, answer, .. } = attach;
         let epoch = Epoch(self.next);
         self.next += 1;
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let was_defined = self.roster.borrow().of(&worker).is_some();
         self.connections.spawn(async move {
-            match Connection::greet(worker.clone(), epoch, link, roster, store).await {
+            match Connection::greet(worker.clone(), epoch, peer, link, roster, store).await {
                 Ok((connection, handle)) => {
                     let greeted =
                         Request::Greeted { worker: worker.clone(), connection: handle.clone(), was_defined };

@@ -81,7 +81,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let connection = soon("attach", master.registry.attach(name(), link, SHORT)).await.unwrap();
+    let connection = soon("attach", master.registry.attach(name(), None, link, SHORT)).await.unwrap();
     (connection, end)
 }
 
@@ -135,7 +135,7 @@ async fn presence(master: &mut Master, count: usize) -> Vec<EventKind> {
 async fn try_attach(master: &Master) -> Option<WorkerEnd> {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    master.registry.attach(name(), link, SHORT).await.is_ok().then_some(end)
+    master.registry.attach(name(), None, link, SHORT).await.is_ok().then_some(end)
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_second_link_is_refused_while_the_first_gives_signs_of_life() {
     let master = master().await;
     let (first, mut end) = attach(&master).await;
     let (link, _second) = link::pair();
-    let refused = master.registry.attach(name(), link, PATIENCE);
+    let refused = master.registry.attach(name(), None, link, PATIENCE);
     let answer = async {
         let ToWorker::Ping(number) = next_order(&mut end).await else {
             panic!("not asked for a sign of life")
@@ -161,7 +161,7 @@ async fn a_silent_first_link_gives_its_place_to_the_second() {
     let (first, _end) = attach(&master).await;
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let second = soon("the second link", master.registry.attach(name(), link, SHORT)).await.unwrap();
+    let second = soon("the second link", master.registry.attach(name(), None, link, SHORT)).await.unwrap();
     soon("the end of the first", first.gone()).await;
     assert!(second.epoch > first.epoch);
     assert_eq!(presence(&mut master, 3).await, [WorkerAttached, WorkerDetached, WorkerAttached]);
@@ -173,7 +173,7 @@ async fn a_link_that_does_not_say_who_it_is_loses_its_place() {
     let (link, end) = link::pair();
     // The database has threads of its own, which no paused clock can see: the clock stands still for the wait alone.
     tokio::time::pause();
-    let silent = master.registry.attach(name(), link, SHORT).await;
+    let silent = master.registry.attach(name(), None, link, SHORT).await;
     tokio::time::resume();
     assert!(matches!(silent, Err(AttachError::Greeting { .. })), "{silent:?}");
     drop(end);
@@ -208,6 +208,7 @@ async fn a_flood_that_nobody_reads_can_be_interrupted_and_fills_no_memory() {
     loop {
         match soon("news", events.next()).await.expect("the link is up") {
             CommandEvent::Update(_) => received += 1,
+            CommandEvent::Transfer(transfer) => panic!("{transfer:?}"),
             CommandEvent::Complete(failure) => {
                 assert_eq!(failure, None);
                 break;

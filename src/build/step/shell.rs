@@ -22,7 +22,7 @@ use crate::{
     model::{LogStream, Outcome, Properties, Timestamp},
     protocol::{
         CommandId, FailureReason, ShellArguments, Update, WorkerCommand,
-        message::{EnvironmentChange, ShellLine},
+        command::{EnvironmentChange, ShellLine},
     },
     store::{LogError, LogWriter},
     worker::{CommandEvent, CommandEvents},
@@ -111,6 +111,8 @@ async fn follow(
                         }
                     }
                 }
+                // A shell command has nothing to transfer.
+                Some(CommandEvent::Transfer(_)) => {}
                 Some(CommandEvent::Complete(failure)) => {
                     seen.complete = true;
                     seen.failure = failure;
@@ -175,7 +177,7 @@ impl Seen {
             }
             Update::Rc(rc) => self.rc = Some(rc),
             Update::FailureReason(reason) => self.reason = Some(reason),
-            Update::Elapsed(_) => {}
+            Update::Elapsed(_) | Update::Log { .. } | Update::Stat(_) | Update::Files(_) => {}
         }
         Ok(false)
     }
@@ -203,6 +205,7 @@ impl Seen {
             let why = match reason {
                 FailureReason::Timeout => "ran too long",
                 FailureReason::TimeoutWithoutOutput => "was silent too long",
+                FailureReason::MaxLines => "wrote too many lines",
             };
             return StepEnd::new(Outcome::Failure, format!("{summary} {why} and was killed (timed out)"));
         }
@@ -257,6 +260,9 @@ fn render(
         want_stdout: command.want_stdout,
         want_stderr: command.want_stderr,
         log_environ: command.log_environ,
+        log_files: Vec::new(),
+        max_lines: None,
+        use_pty: false,
     })
 }
 

@@ -20,7 +20,7 @@ pub static DB: Constructor = Constructor {
     sentence: "Where the master keeps what it must not forget.",
 };
 
-static PB_OPTIONS: &[OptionSpec] = &[option(
+static PORT_OPTIONS: &[OptionSpec] = &[option(
     "port",
     Kind::Port,
     Default::Required,
@@ -33,13 +33,26 @@ pub static PB: Constructor = Constructor {
     name: "c.protocols.pb",
     class: Class::Settings,
     positional: &[],
-    groups: &[PB_OPTIONS],
+    groups: &[PORT_OPTIONS],
     not_yet: &[],
     sentence: "The port for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.",
 };
 
-static PROTOCOLS_OPTIONS: &[OptionSpec] =
-    &[option("pb", Kind::Record(&PB), Default::None, "Perspective Broker.")];
+/// `c.protocols.msgpack_experimental_v7`.
+pub static MSGPACK: Constructor = Constructor {
+    module: "",
+    name: "c.protocols.msgpack_experimental_v7",
+    class: Class::Settings,
+    positional: &[],
+    groups: &[PORT_OPTIONS],
+    not_yet: &[],
+    sentence: "The port for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.",
+};
+
+static PROTOCOLS_OPTIONS: &[OptionSpec] = &[
+    option("pb", Kind::Record(&PB), Default::None, "Perspective Broker."),
+    option("msgpack_experimental_v7", Kind::Record(&MSGPACK), Default::None, "msgpack over WebSocket."),
+];
 
 /// `c.protocols`.
 pub static PROTOCOLS: Constructor = Constructor {
@@ -48,7 +61,7 @@ pub static PROTOCOLS: Constructor = Constructor {
     class: Class::Settings,
     positional: &[],
     groups: &[PROTOCOLS_OPTIONS],
-    not_yet: &["msgpack_experimental_v7", "null"],
+    not_yet: &["null"],
     sentence: "Where workers may connect.",
 };
 

@@ -211,6 +211,7 @@ impl Crew {
         };
         let (name, arguments) = match order {
             WorkerCommand::Shell(arguments) => ("shell", shell::arguments(*arguments)?),
+            _ => return Err("this protocol does not carry this command".into()),
         };
         // Known before it is called: its first news may come before the answer to the start.
         let ours = wire.broker.publish(Object::Command { id: id.clone(), builder: Arc::clone(builder) });

@@ -193,7 +193,7 @@ impl MasterSession {
             (ToWorker::Interrupt { id, why }, _) => self.crew.interrupt(&id, &why, wire),
             (ToWorker::Ping(number), Some(mind)) => self.print(mind, "keepalive", Asked::Ping(number)),
             (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
-            (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
+            (ToWorker::Reply { .. }, _) | (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::jelly::Value;
 use crate::protocol::{
     ShellArguments,
-    message::{EnvironmentChange, ShellLine},
+    command::{EnvironmentChange, ShellLine},
 };
 
 /// The arguments of the command `shell`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{super::failure::Failure, *};
-use crate::protocol::{FailureReason, message::EnvironmentChange};
+use crate::protocol::{FailureReason, command::EnvironmentChange};
 
 /// One piece of news.
 fn news(key: &'static str, value: Value) -> Value {

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     model::{LogStream, Secret, WorkerInfo},
     protocol::{
-        CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
-        message::{BuilderFolder, ShellLine},
+        CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand, command::ShellLine,
+        message::BuilderFolder,
     },
 };
 
