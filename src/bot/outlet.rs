@@ -1,11 +1,10 @@
 //! The way of one command's news to the master.
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::LogStream,
-    protocol::{CommandId, FromWorker, Update},
+    protocol::{CommandId, FromWorker, Update, link::Sender},
 };
 
 /// The link is down, or the worker stops: nothing more is told, and what runs is to be killed.
@@ -16,7 +15,7 @@ pub(super) struct Gone;
 #[derive(Clone, Debug)]
 pub(super) struct Outlet {
     pub(super) id: CommandId,
-    pub(super) to_master: mpsc::Sender<FromWorker>,
+    pub(super) to_master: Sender<FromWorker>,
     pub(super) gone: CancellationToken,
 }
 

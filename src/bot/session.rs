@@ -12,7 +12,6 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
     task::{Id, JoinError, JoinSet, spawn_blocking},
     time::timeout,
 };
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::protocol::{
     CommandId, FromWorker, ToWorker, WorkerCommand,
-    link::{DEPTH, WorkerEnd},
+    link::{DEPTH, Sender, WorkerEnd},
     message::BuilderFolder,
 };
 
@@ -41,7 +40,7 @@ type Folder = Result<PathBuf, String>;
 
 struct Session<'a> {
     bot: &'a Bot,
-    to_master: mpsc::Sender<FromWorker>,
+    to_master: Sender<FromWorker>,
     gone: CancellationToken,
     folders: HashMap<Arc<str>, Folder>,
     commands: JoinSet<()>,

@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 use crate::{
     model::{Timestamp, WorkerInfo, WorkerName},
     protocol::{
-        CommandId, FromWorker, Link, ToWorker, Transfer, TransferReply, Update, WorkerCommand,
+        CommandId, FromWorker, Link, ToWorker, Transfer, TransferReply, Update, WorkerCommand, link,
         message::BuilderFolder,
     },
     store::{Store, StoreError},
@@ -95,7 +95,7 @@ pub struct ConnectionHandle {
     pub info: Arc<WorkerInfo>,
     /// Since when.
     pub attached_at: Timestamp,
-    orders: mpsc::Sender<Order>,
+    orders: link::Sender<Order>,
     leases: Leases,
     gone: CancellationToken,
     close: CancellationToken,
@@ -202,7 +202,7 @@ pub enum GreetingError {
 pub struct Connection {
     handle: ConnectionHandle,
     link: Link,
-    orders: mpsc::Receiver<Order>,
+    orders: link::Receiver<Order>,
     commands: HashMap<CommandId, mpsc::Sender<CommandEvent>>,
     roster: RosterWatch,
     leased: watch::Receiver<Leased>,
@@ -237,7 +237,7 @@ impl Connection {
         };
         let attached_at = Timestamp::now();
         store.worker_attached(&worker, &info, attached_at).await.map_err(GreetingError::Record)?;
-        let (sender, orders) = mpsc::channel(ORDERS_DEPTH);
+        let (sender, orders) = link::queue(ORDERS_DEPTH);
         let handle = ConnectionHandle {
             epoch,
             worker,
