@@ -9,6 +9,7 @@
 //! Sockets and logins (`worker`), and what a worker does with a message (`bot`).
 
 pub mod command;
+pub mod facts;
 pub mod link;
 pub mod message;
 pub mod pb;

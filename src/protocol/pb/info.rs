@@ -1,43 +1,53 @@
-//! What a worker tells of itself, as facts.
+//! What a worker tells of itself, out of the values of this wire.
 //!
-//! # Laws
-//! - Its environment is left out, which may hold secrets, and so are its commands, which are no facts of its machine.
-//! - What is kept is bounded: a fact is a line or two, not a file.
+//! # Not here
+//! Which facts are kept (`protocol::facts`).
 
-use serde_json::{Number, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 use super::jelly::Value;
-use crate::model::WorkerInfo;
+use crate::{model::WorkerInfo, protocol::facts};
 
-/// Facts that are kept: a release file has some twenty.
-const MAX_FACTS: usize = 256;
-/// The longest text of one, in bytes.
-const MAX_TEXT_BYTES: usize = 16 * 1024;
-
-const LEFT_OUT: [&str; 3] = ["environ", "worker_commands", "slave_commands"];
+/// The longest text that is made one of JSON, in bytes. Longer ones are no facts.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// The facts of an answer to `getWorkerInfo`; none of what is no dictionary.
 pub(super) fn read(answer: &Value) -> WorkerInfo {
-    let facts = answer.as_pairs().unwrap_or_default().iter().filter_map(|(key, value)| {
-        let key = key.as_text().filter(|key| key.len() <= MAX_TEXT_BYTES)?;
-        if LEFT_OUT.contains(&key.as_ref()) {
-            return None;
-        }
-        Some((key.into_owned(), fact(value)?))
-    });
-    WorkerInfo(facts.take(MAX_FACTS).collect())
+    facts::read(answer.as_pairs().unwrap_or_default().iter().filter_map(|(name, value)| {
+        let name = name.as_text().filter(|name| facts::is_wanted(name))?;
+        Some((name.into_owned(), json(value)?))
+    }))
 }
 
-/// A plain value; nothing of others, and of numbers that JSON does not have.
-fn fact(value: &Value) -> Option<Json> {
+/// The facts with one more, which the worker told by itself: old ones tell their commands and version so.
+pub(super) fn with(info: WorkerInfo, name: &'static str, value: &Value) -> WorkerInfo {
+    let told = json(value).map(|value| (name.to_owned(), value));
+    facts::read(info.0.into_iter().chain(told))
+}
+
+/// A plain value, or a dictionary of such; nothing of others, and of numbers that JSON does not have.
+fn json(value: &Value) -> Option<Json> {
+    match value {
+        Value::Dict(pairs) => {
+            let pairs = pairs.iter().filter_map(|(key, value)| Some((text(key)?, plain(value)?)));
+            Some(Json::Object(pairs.collect::<Map<_, _>>()))
+        }
+        value => plain(value),
+    }
+}
+
+fn plain(value: &Value) -> Option<Json> {
     Some(match value {
         Value::None => Json::Null,
         Value::Bool(yes) => Json::Bool(*yes),
         Value::Int(number) => Json::Number((*number).into()),
         Value::Float(number) => Json::Number(Number::from_f64(*number)?),
-        Value::Text(text) | Value::Bytes(text) if text.len() <= MAX_TEXT_BYTES => {
-            Json::String(String::from_utf8_lossy(text).into_owned())
-        }
+        Value::Text(_) | Value::Bytes(_) => Json::String(text(value)?),
         _ => return None,
     })
+}
+
+fn text(value: &Value) -> Option<String> {
+    let bytes = value.as_bytes().filter(|bytes| bytes.len() <= MAX_TEXT_BYTES)?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
 }

@@ -17,7 +17,8 @@ fn a_worker_that_knows_its_password_attaches() {
         panic!("{:?}", pair.events);
     };
     assert_eq!(info.text("admin"), Some("Your Name\n"));
-    assert_eq!(info.0.keys().collect::<Vec<_>>(), ["admin", "numcpus", "version"]);
+    assert_eq!(info.0.keys().collect::<Vec<_>>(), ["admin", "numcpus", "version", "worker_commands"]);
+    assert_eq!(info.0["worker_commands"], serde_json::json!({ "shell": "3.3" }));
     assert!(!pair.worker.is_attached(), "the login is answered last");
     pair.order(set_builders(&["b1", "b2"]));
     assert_eq!(pair.events.last(), Some(&SessionEvent::Attached));
