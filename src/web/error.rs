@@ -11,6 +11,7 @@ use tracing::error;
 use crate::{
     master::RequestError,
     store::{LogError, QueryError, StoreError},
+    worker::operator::OrderError,
 };
 
 /// What went wrong with a request.
@@ -101,6 +102,21 @@ impl From<RequestError> for ApiError {
         match failure {
             RequestError::Store(failure) => failure.into(),
             RequestError::Force(failure) => Self::not_found(failure.to_string()).hint(failure.hint()),
+            RequestError::Order(OrderError::Store(failure)) => failure.into(),
+            RequestError::Order(failure) => {
+                let (status, hint) = match failure {
+                    OrderError::NotConnected { .. } | OrderError::Local { .. } => {
+                        (StatusCode::CONFLICT, Some("`pause` keeps builds away from it"))
+                    }
+                    OrderError::ToldAlready { .. } => {
+                        (StatusCode::CONFLICT, Some("start it again: it is welcome"))
+                    }
+                    OrderError::Late | OrderError::Stopping | OrderError::Store(_) => {
+                        (StatusCode::SERVICE_UNAVAILABLE, None)
+                    }
+                };
+                Self { status, text: failure.to_string(), hint: None }.hint(hint)
+            }
             RequestError::Reload(failure) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, text: failure.to_string(), hint: None }
             }

@@ -1,6 +1,6 @@
 //! Links held by their worker's end: what the master makes of them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -32,6 +32,7 @@ const SHORT: Duration = Duration::from_millis(50);
 
 struct Master {
     registry: RegistryHandle,
+    operator: OperatorHandle,
     store: Store,
     roster: watch::Sender<Arc<Roster>>,
     committed: mpsc::Receiver<Vec<Arc<Event>>>,
@@ -46,9 +47,11 @@ async fn master() -> Master {
     let rows = GenerationRows { workers: vec![name()], ..GenerationRows::default() };
     store.prepare_generation(rows, Timestamp::now()).await.unwrap().commit().await.unwrap();
     let (roster, watch) = watch::channel(Arc::new(roster()));
-    let (registry, handle) = Registry::new(store.clone(), watch, CancellationToken::new());
+    let (word, operator) = Operator::load(store.clone(), CancellationToken::new()).await.unwrap();
+    let (registry, handle) = Registry::new(store.clone(), watch, operator.clone(), CancellationToken::new());
     tokio::spawn(registry.run());
-    Master { registry: handle, store, roster, committed, _dir: dir }
+    tokio::spawn(word.run(handle.clone()));
+    Master { registry: handle, operator, store, roster, committed, _dir: dir }
 }
 
 /// The worker of these tests, without builders.
@@ -81,7 +84,9 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let connection = soon("attach", master.registry.attach(name(), None, link, SHORT)).await.unwrap();
+    // Not inside this process, so that it has a program to stop.
+    let peer = Some(SocketAddr::from(([192, 0, 2, 1], 9)));
+    let connection = soon("attach", master.registry.attach(name(), peer, link, SHORT)).await.unwrap();
     (connection, end)
 }
 
@@ -238,7 +243,7 @@ async fn a_worker_that_asks_to_stop_ends_its_builds_first_and_gets_no_more() {
     let lease = connection.lease("b", "b");
     end.to_master.send(FromWorker::WantsShutdown).await.unwrap();
     let mut pongs = 0;
-    while connection.takes_builds() {
+    while master.operator.allows_builds(&name()) {
         // Each answer to a ping was heard after what was said before it.
         let answered = connection.answers(PATIENCE);
         let pong = async {
@@ -264,6 +269,6 @@ async fn a_worker_is_told_its_builders_at_once_and_again_only_when_they_change()
     // The same again is not told, nor that the worker is no longer defined: the next thing heard is the shutdown.
     master.roster.send_replace(Arc::new(roster()));
     master.roster.send_replace(Arc::new(Roster::default()));
-    connection.shut_down().await.unwrap();
+    connection.kill();
     assert_eq!(soon("an order", end.from_master.recv()).await, Some(ToWorker::Shutdown));
 }
