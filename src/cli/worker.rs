@@ -14,7 +14,7 @@ use crate::cli::{
 
 /// What is wanted of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WorkerDeed {
+pub(super) enum WorkerDeed {
     /// Show all that is known of it
     Show,
     /// Give it no builds; those that run go on
