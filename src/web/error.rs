@@ -100,9 +100,8 @@ impl From<QueryError> for ApiError {
 impl From<RequestError> for ApiError {
     fn from(failure: RequestError) -> Self {
         match failure {
-            RequestError::Store(failure) => failure.into(),
             RequestError::Force(failure) => Self::not_found(failure.to_string()).hint(failure.hint()),
-            RequestError::Order(OrderError::Store(failure)) => failure.into(),
+            RequestError::Store(failure) | RequestError::Order(OrderError::Store(failure)) => failure.into(),
             RequestError::Order(failure) => {
                 let (status, hint) = match failure {
                     OrderError::NotConnected { .. } | OrderError::Local { .. } => {

@@ -368,6 +368,7 @@ impl Connection {
             tokio::select! {
                 // Cancel-safe: a token stays cancelled.
                 () = self.handle.close.cancelled() => return,
+                // Cancel-safe, as above; the next turn tells the program.
                 () = self.handle.killed.cancelled(), if !self.handle.dismissed.is_cancelled() => {}
                 // Cancel-safe: what was not returned is notified again.
                 () = self.handle.look_again.notified() => {

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::{
     model::{Remark, Timestamp, WorkerName, WorkerWord},
     store::{Store, StoreError},
-    worker::registry::RegistryHandle,
+    worker::{connection::ConnectionHandle, registry::RegistryHandle},
 };
 
 /// Orders waiting for the store: a script that pauses one worker after the other, and some links that end.
@@ -59,7 +59,7 @@ pub enum Obeyed {
     NothingToDo,
 }
 
-/// Why an order was not obeyed. Nothing has changed.
+/// Why an order was not obeyed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OrderError {
     /// Nothing to stop.
@@ -122,8 +122,7 @@ pub struct Operator {
 }
 
 impl OperatorHandle {
-    /// Orders something. Who may be ordered is not asked here: a worker that is not configured can be paused before it is
-    /// added again.
+    /// Orders something, also of a worker that is not connected or no longer configured: it may come back.
     ///
     /// # Errors
     /// [`OrderError`]; after [`OrderError::Late`] it may still be done.
@@ -251,7 +250,7 @@ impl Operator {
                 info!(%worker, by, reason, "worker stops when its builds are done; it is given no more");
             }
             Deed::Resume => {
-                let told_already = || connection.as_ref().is_some_and(|connection| connection.is_dismissed());
+                let told_already = || connection.as_ref().is_some_and(ConnectionHandle::is_dismissed);
                 if word.stopping.take().is_none() {
                     return Ok(Obeyed::NothingToDo);
                 }
