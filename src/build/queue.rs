@@ -5,8 +5,8 @@
 //!
 //! # Laws
 //! - Memory is bounded by the number of builders, whatever the length of the queue.
-//! - Nothing is polled: a new request, a worker that came, a build that ended and a new configuration wake it, and
-//!   the clock for requests that wait after a loss.
+//! - Nothing is polled: a new request, a worker that came or was unpaused, a build that ended and a new configuration wake
+//!   it, and the clock for requests that wait after a loss.
 //!
 //! # Not here
 //! The decision (`claim`), the build (`run`).
@@ -35,7 +35,7 @@ use crate::{
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
-    worker::{ConnectionHandle, RegistryHandle},
+    worker::{ConnectionHandle, OperatorHandle, RegistryHandle},
 };
 
 /// Requests of one builder that are looked at together: as many may start before the store is asked again.
@@ -108,6 +108,7 @@ impl BuildsHandle {
 pub struct Builds {
     store: Store,
     registry: RegistryHandle,
+    operator: OperatorHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
     events: Subscription,
     pending: BTreeMap<BuilderName, Pending>,
@@ -138,6 +139,7 @@ impl Builds {
     pub fn new(
         store: Store,
         registry: RegistryHandle,
+        operator: OperatorHandle,
         definition: watch::Receiver<Arc<MasterDefinition>>,
         mq: &Mq,
         cancelled: CancellationToken,
@@ -161,6 +163,7 @@ impl Builds {
         let builds = Self {
             store,
             registry,
+            operator,
             definition,
             events,
             pending: BTreeMap::new(),
@@ -181,6 +184,7 @@ impl Builds {
     /// Gives requests to workers until it is stopped.
     pub async fn run(mut self) {
         let mut workers = self.registry.changes();
+        let mut words = self.operator.changes();
         self.mark_all_stale().await;
         loop {
             let wake_at = [self.dispatch().await, self.look_again_at].into_iter().flatten().min();
@@ -200,6 +204,9 @@ impl Builds {
                     Err(_) => return,
                 },
                 changed = workers.changed() => if changed.is_err() {
+                    return;
+                },
+                changed = words.changed() => if changed.is_err() {
                     return;
                 },
                 changed = self.stop.changed() => {
@@ -329,6 +336,9 @@ impl Builds {
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
                 return None;
             }
+            if !self.operator.allows_builds(name) {
+                return None;
+            }
             self.registry.connection(name.as_str()).filter(ConnectionHandle::takes_builds)?;
             let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
             Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
@@ -378,7 +388,17 @@ impl Builds {
         else {
             return;
         };
-        let Some(connection) = self.registry.connection(worker.name.as_str()) else {
+        let connection = self.registry.connection(worker.name.as_str());
+        // Now, since a reload may come before the build has begun; and before the operator's word is asked again: a program
+        // is told to stop only while there is no lease.
+        let leased = connection.map(|connection| {
+            let lease = connection.lease(builder.name.as_str(), &builder.worker_build_dir);
+            (connection, lease)
+        });
+        let may_begin = |connection: &ConnectionHandle| {
+            connection.takes_builds() && self.operator.allows_builds(&worker.name)
+        };
+        let Some((connection, lease)) = leased.filter(|(connection, _)| may_begin(connection)) else {
             warn!(worker = %worker.name, "went away while a build was given to it");
             pending.stale = true;
             return;
@@ -386,8 +406,6 @@ impl Builds {
         let control = BuildControl::new();
         let id = request.id;
         self.busy.take(id, &builder.name, &worker.name, control.clone());
-        // Now, since a reload may come before the build has begun.
-        let lease = connection.lease(builder.name.as_str(), &builder.worker_build_dir);
         let assignment = Assignment {
             request,
             builder: Arc::clone(builder),

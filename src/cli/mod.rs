@@ -19,6 +19,7 @@ mod reconfig;
 mod start;
 mod stop;
 mod table;
+mod worker;
 mod workers;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -26,6 +27,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use failure::Failure;
+use worker::WorkerDeed;
 
 /// A continuous-integration master in the manner of Buildbot, configured in Lua.
 #[derive(Debug, Parser)]
@@ -94,6 +96,22 @@ enum Command {
         /// The master's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one worker in full, or pause, unpause, stop, resume or kill it
+    Worker {
+        /// The master's folder
+        dir: PathBuf,
+        /// What
+        #[arg(value_enum)]
+        deed: WorkerDeed,
+        /// The worker
+        name: String,
+        /// Why, for those who look at it later
+        #[arg(long)]
+        reason: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -169,6 +187,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Stop { dir, clean } => stop::run(&dir, clean).await,
         Command::Reconfig { dir, dry_run, json } => reconfig::run(&dir, dry_run, json).await,
         Command::Workers { dir, json } => workers::run(&dir, json).await,
+        Command::Worker { dir, deed, name, reason, json } => {
+            worker::run(&dir, deed, &name, reason.as_deref(), json).await
+        }
         Command::Force { dir, builder, property, scheduler, reason, wait, json } => {
             let wish = force::Wish { builder, properties: property, scheduler, reason };
             force::run(&dir, wish, wait, json).await

@@ -15,6 +15,13 @@ pub(super) struct Cell {
     style: Style,
 }
 
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { text, style } = self;
+        write!(f, "{style}{text}{style:#}")
+    }
+}
+
 impl Cell {
     /// Text in the colour of all text.
     pub(super) fn plain(text: impl Into<String>) -> Self {
@@ -39,10 +46,9 @@ pub(super) fn print(heads: &[&str], rows: &[Vec<Cell>]) {
     for row in std::iter::once(&head).chain(rows) {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
-            let Cell { text, style } = cell;
-            write!(line, "{style}{text}{style:#}").expect("a text takes all");
+            write!(line, "{cell}").expect("a text takes all");
             if column + 1 < row.len() {
-                line.extend(std::iter::repeat_n(' ', widths[column] - text.chars().count() + 2));
+                line.extend(std::iter::repeat_n(' ', widths[column] - cell.text.chars().count() + 2));
             }
         }
         anstream::println!("{line}");

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, process::ExitCode};
 
-use anstyle::AnsiColor;
+use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::cli::{
@@ -71,20 +71,12 @@ fn difference(status: &Value, dir: &Path) -> Option<String> {
     Some(format!("master.cfg.lua differs from what runs since {since}: {why}, {hint}"))
 }
 
-fn is_attached(worker: &Value) -> bool {
+pub(super) fn is_attached(worker: &Value) -> bool {
     worker["connected_to"].as_array().is_some_and(|masters| !masters.is_empty())
 }
 
 fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
-    let attached = is_attached(worker);
-    let is_gone = worker["configured"] == json!(false);
     let count = worker["workerid"].as_i64().and_then(|id| running.get(&id)).copied().unwrap_or(0);
-    let state = match (attached, count) {
-        (true, _) if is_gone => Cell::styled("draining", AnsiColor::Cyan.on_default()),
-        (false, _) => absence(worker),
-        (true, 0) => Cell::styled("idle", AnsiColor::Green.on_default()),
-        (true, _) => Cell::styled("building", AnsiColor::Yellow.on_default()),
-    };
     let info = &worker["workerinfo"];
     let system = match (text(info, "os_id"), text(info, "os_version_id")) {
         ("", _) => text(info, "system").to_owned(),
@@ -93,7 +85,7 @@ fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
     let builders = worker["configured_on"].as_array().map_or(0, Vec::len);
     vec![
         Cell::plain(text(worker, "name")),
-        state,
+        state(worker, count),
         Cell::plain(count.to_string()),
         Cell::plain(text(info, "version")),
         Cell::plain(system),
@@ -101,16 +93,65 @@ fn row(worker: &Value, running: &HashMap<i64, usize>) -> Vec<Cell> {
     ]
 }
 
+/// The state of a worker with so many builds: what was said of it first, since that is why it gets none.
+pub(super) fn state(worker: &Value, builds: usize) -> Cell {
+    let (presence, style) = match (is_attached(worker), builds) {
+        (true, _) if worker["configured"] == json!(false) => {
+            ("draining".to_owned(), AnsiColor::Cyan.on_default())
+        }
+        (false, _) => absence(worker),
+        (true, 0) => ("idle".to_owned(), AnsiColor::Green.on_default()),
+        (true, _) => ("building".to_owned(), AnsiColor::Yellow.on_default()),
+    };
+    let mut words = Vec::new();
+    for (what, word, reason) in
+        [("graceful", "stopping", "graceful_reason"), ("paused", "paused", "pause_reason")]
+    {
+        if worker[what] == true {
+            let reason = worker[reason].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            words.push(format!("{word}{reason}"));
+        }
+    }
+    if words.is_empty() {
+        return Cell::styled(presence, style);
+    }
+    words.push(presence);
+    let style = if is_attached(worker) { AnsiColor::Cyan.on_default() } else { style };
+    Cell::styled(words.join(", "), style)
+}
+
 /// How a worker that is away is shown.
-fn absence(worker: &Value) -> Cell {
+fn absence(worker: &Value) -> (String, Style) {
     if !worker["missing_since"].is_null() {
         let text = format!("missing since {}", table::instant(worker, "missing_since"));
-        return Cell::styled(text, AnsiColor::Red.on_default().bold());
+        return (text, AnsiColor::Red.on_default().bold());
     }
     let text = if worker["last_connection"].is_null() {
         "never connected".to_owned()
     } else {
         format!("away since {}", table::instant(worker, "absent_since"))
     };
-    Cell::styled(text, AnsiColor::Red.on_default())
+    (text, AnsiColor::Red.on_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_tells_first_why_a_worker_gets_no_builds() {
+        let shown = |mut worker: Value, builds| {
+            worker["last_connection"] = json!(null);
+            let cell = state(&worker, builds).to_string();
+            anstream::adapter::strip_str(&cell).to_string()
+        };
+        let attached = json!([{ "masterid": 1 }]);
+        assert_eq!(shown(json!({ "connected_to": attached }), 0), "idle");
+        let paused = json!({ "connected_to": attached, "paused": true, "pause_reason": "disk full" });
+        assert_eq!(shown(paused, 1), "paused (disk full), building");
+        let paused = json!({ "connected_to": [], "paused": true, "pause_reason": null });
+        assert_eq!(shown(paused, 0), "paused, never connected");
+        let both = json!({ "connected_to": attached, "paused": true, "graceful": true, "graceful_reason": "new disk" });
+        assert_eq!(shown(both, 2), "stopping (new disk), paused, building");
+    }
 }

@@ -8,11 +8,14 @@ use crate::{
     build::{BuildsHandle, StopKind},
     definition::MasterDefinition,
     master::{Attempt, Cause, Generations, ReloadError, ReloadHandle},
-    model::{BuildId, BuildRequestId, Timestamp},
+    model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerName},
     mq::Mq,
     scheduler::{ForceError, ForceRequest, force},
     store::{AddedBuildset, Store, StoreError},
-    worker::RegistryHandle,
+    worker::{
+        OperatorHandle, RegistryHandle,
+        operator::{Deed, Obeyed, OrderError},
+    },
 };
 
 /// What the edges hold of the master. Cheap to copy.
@@ -21,6 +24,7 @@ pub struct MasterHandle {
     pub(super) store: Store,
     pub(super) mq: Mq,
     pub(super) registry: RegistryHandle,
+    pub(super) operator: OperatorHandle,
     pub(super) builds: BuildsHandle,
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) reloads: ReloadHandle,
@@ -49,6 +53,9 @@ pub enum RequestError {
     /// It cannot be cancelled.
     #[error("build request {0} waits no more")]
     NotQueued(BuildRequestId),
+    /// A worker cannot be paused, stopped and kin.
+    #[error(transparent)]
+    Order(#[from] OrderError),
     /// There is no outcome of the reload.
     #[error(transparent)]
     Reload(#[from] ReloadError),
@@ -124,6 +131,21 @@ impl MasterHandle {
     pub async fn cancel_request(&self, request: BuildRequestId) -> Result<(), RequestError> {
         let waited = self.store.cancel_request(request, Timestamp::now()).await?;
         if waited { Ok(()) } else { Err(RequestError::NotQueued(request)) }
+    }
+
+    /// Has a worker paused, stopped, killed; see [`OperatorHandle::order`].
+    pub async fn order_worker(
+        &self,
+        worker: WorkerName,
+        deed: Deed,
+        remark: Remark,
+    ) -> Result<Obeyed, RequestError> {
+        Ok(self.operator.order(worker, deed, remark).await?)
+    }
+
+    /// How many builds run on a worker.
+    pub fn builds_on(&self, worker: &WorkerName) -> usize {
+        self.builds.load().borrow().of_worker(worker)
     }
 
     /// Asks the master to stop. Returns at once.

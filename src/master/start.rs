@@ -31,7 +31,7 @@ use crate::{
     model::Timestamp,
     mq::Mq,
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
-    worker::{LocalWorkers, Registry, Roster, gate::Gate},
+    worker::{LocalWorkers, Operator, Registry, Roster, gate::Gate},
 };
 
 /// How long running builds may take to die when the master stops: a command's own kill takes less.
@@ -101,6 +101,7 @@ pub struct Master {
 
 struct Tasks {
     registry: JoinHandle<()>,
+    operator: JoinHandle<()>,
     queue: JoinHandle<()>,
     pump: JoinHandle<()>,
 }
@@ -131,9 +132,18 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let cancelled = CancellationToken::new();
     let (roster, roster_watch) = watch::channel(Arc::new(Roster::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
-    let (registry, registry_handle) = Registry::new(store.clone(), roster_watch.clone(), cancelled.clone());
-    let (queue, builds) =
-        Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
+    let loaded = Operator::load(store.clone(), cancelled.clone()).await;
+    let (operator, operator_handle) = loaded.map_err(|error| StartError::Resolve(error.into()))?;
+    let (registry, registry_handle) =
+        Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
+    let (queue, builds) = Builds::new(
+        store.clone(),
+        registry_handle.clone(),
+        operator_handle.clone(),
+        definition_watch.clone(),
+        &mq,
+        cancelled.clone(),
+    );
     let mut parts = Parts {
         store: store.clone(),
         registry: registry_handle.clone(),
@@ -150,7 +160,12 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
     let prepared = parts.prepare(plan, new, Cause::Start.name().into()).await?;
-    let tasks = Tasks { registry: tokio::spawn(registry.run()), queue: tokio::spawn(queue.run()), pump };
+    let tasks = Tasks {
+        registry: tokio::spawn(registry.run()),
+        operator: tokio::spawn(operator.run(registry_handle.clone())),
+        queue: tokio::spawn(queue.run()),
+        pump,
+    };
     let (number, retired) = parts.commit(prepared).await.map_err(PrepareError::Store)?;
     parts.retire(retired);
     let started_at = Timestamp::now();
@@ -177,6 +192,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         store,
         mq,
         registry: registry_handle,
+        operator: operator_handle,
         builds: builds.clone(),
         definition: definition_watch,
         reloads: reload_handle,
@@ -250,11 +266,12 @@ impl Master {
         parts.local_workers.stop_all().await;
         self.cancelled.cancel();
         // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
-        let Tasks { registry, queue, pump } = self.tasks;
+        let Tasks { registry, operator, queue, pump } = self.tasks;
         if time::timeout(TASK_ENDS_WITHIN, parts.gate.ended()).await.is_err() {
             warn!("connections of workers do not end");
         }
         join(registry).await;
+        join(operator).await;
         join(queue).await;
         self.handle.store.close().await;
         join(pump).await;

@@ -66,6 +66,8 @@ kinds! {
     WorkerAttached = "workers/connected",
     /// A worker's link is gone.
     WorkerDetached = "workers/disconnected",
+    /// A worker was paused, or told to stop when its builds are done, or that was taken back.
+    WorkerStateChanged = "workers/state_updated",
     /// A configuration is in force.
     ConfigurationCommitted = "configurations/committed",
 }

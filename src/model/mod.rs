@@ -17,6 +17,7 @@ mod place;
 mod properties;
 mod secret;
 mod worker_info;
+mod worker_word;
 
 pub use event::{Event, EventKind};
 pub use ids::{
@@ -30,6 +31,7 @@ pub use place::Place;
 pub use properties::{Properties, Property, PropertyValue};
 pub use secret::Secret;
 pub use worker_info::WorkerInfo;
+pub use worker_word::{Remark, WorkerWord};
 
 /// An instant, as the database and the API keep it.
 pub type Timestamp = jiff::Timestamp;

@@ -358,6 +358,12 @@ impl From<&str> for Arg {
     }
 }
 
+impl From<Option<&str>> for Arg {
+    fn from(value: Option<&str>) -> Self {
+        value.map_or(Self::Text(None), Into::into)
+    }
+}
+
 impl From<Vec<u8>> for Arg {
     fn from(value: Vec<u8>) -> Self {
         Self::Bytes(Some(value))

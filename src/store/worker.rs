@@ -1,13 +1,15 @@
-//! Workers come and go.
+//! Workers come and go, and what is said of them stays.
+
+use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    model::{EventKind, MasterId, Timestamp, WorkerInfo, WorkerName},
+    model::{EventKind, MasterId, Remark, Timestamp, WorkerId, WorkerInfo, WorkerName, WorkerWord},
     store::{
         Store,
-        connection::{Arg, args},
-        error::{JobError, StoreError},
+        connection::{Arg, Row, args},
+        error::{JobError, StoreError, failed},
         job::Work,
         read::CONFIGURED_ON,
         row::{ApiRow, WorkerRow},
@@ -55,6 +57,93 @@ impl Store {
         })
         .await
     }
+
+    /// Notes that a worker's link is gone after its program was told to stop: that wish is fulfilled with it.
+    pub async fn worker_stopped(&self, worker: &WorkerName, at: Timestamp) -> Result<(), StoreError> {
+        let worker = worker.clone();
+        self.write("note that a worker stopped", move |work| {
+            Box::pin(async move {
+                let sql = format!(
+                    "UPDATE workers SET connected_to = NULL, absent_since_at = $1, graceful = 0, graceful_reason = NULL, graceful_by = NULL, graceful_at = NULL WHERE name = $2 AND connected_to = $3 RETURNING {}",
+                    WorkerRow::TABLE.columns
+                );
+                let args = args![at, worker.as_str(), work.master.0];
+                told(work, sql, args, EventKind::WorkerDetached, at).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Notes what is said of a worker, in the place of what was said before.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] for one that was never configured.
+    pub async fn set_worker_word(
+        &self,
+        worker: &WorkerName,
+        word: &WorkerWord,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let deed = "note what is said of a worker";
+        let (worker, word) = (worker.clone(), word.clone());
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                let sql = format!(
+                    "UPDATE workers SET paused = $1, pause_reason = $2, paused_by = $3, paused_at = $4, graceful = $5, graceful_reason = $6, graceful_by = $7, graceful_at = $8 WHERE name = $9 RETURNING {}",
+                    WorkerRow::TABLE.columns
+                );
+                let mut args = remark_args(word.paused.as_ref());
+                args.extend(remark_args(word.stopping.as_ref()));
+                args.push(worker.as_str().into());
+                let row = told(work, sql, args, EventKind::WorkerStateChanged, at).await?;
+                row.ok_or_else(|| JobError::unknown(deed, "worker", &worker))
+            })
+        })
+        .await
+    }
+
+    /// What is said of the workers of which anything is, those too that are no longer configured.
+    pub async fn worker_words(&self) -> Result<HashMap<WorkerName, WorkerWord>, StoreError> {
+        let deed = "read what is said of the workers";
+        let sql = "SELECT name, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at FROM workers WHERE paused = 1 OR graceful = 1";
+        let rows = self.pool.rows(sql, args![]).await.map_err(|error| failed(deed, error))?;
+        let words = rows.iter().map(|row| {
+            let word = WorkerWord {
+                paused: remark(row, "paused", ["pause_reason", "paused_by", "paused_at"])?,
+                stopping: remark(row, "graceful", ["graceful_reason", "graceful_by", "graceful_at"])?,
+            };
+            Ok((row.parsed("name")?, word))
+        });
+        words.collect::<Result<_, _>>().map_err(|error| failed(deed, error))
+    }
+
+    /// The name of a worker's key.
+    pub async fn worker_name(&self, worker: WorkerId) -> Result<Option<WorkerName>, StoreError> {
+        let deed = "find a worker";
+        let row = self.pool.row("SELECT name FROM workers WHERE id = $1", args![worker.0]).await;
+        let row = row.map_err(|error| failed(deed, error))?;
+        row.map(|row| row.parsed("name")).transpose().map_err(|error| failed(deed, error))
+    }
+}
+
+/// Flag, reason, by whom, when.
+fn remark_args(remark: Option<&Remark>) -> Vec<Arg> {
+    args![
+        remark.is_some(),
+        remark.and_then(|remark| remark.reason.as_deref()),
+        remark.and_then(|remark| remark.by.as_deref()),
+        remark.map(|remark| remark.at),
+    ]
+}
+
+fn remark(row: &Row, flag: &str, columns: [&str; 3]) -> Result<Option<Remark>, sqlx::Error> {
+    if !row.flag(flag)? {
+        return Ok(None);
+    }
+    let [reason, by, at] = columns;
+    let at = row.maybe_instant(at)?.unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(Some(Remark { reason: row.maybe_text(reason)?, by: row.maybe_text(by)?, at }))
 }
 
 /// Notes that no worker is attached: links do not outlive the process that has them.

@@ -7,17 +7,19 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
+    definition::suggest,
     master::{Cause, MasterHandle, StopMode},
-    model::{BuildId, BuildRequestId},
+    model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerId, WorkerName},
     scheduler::ForceRequest,
-    web::{error::ApiError, generation},
+    web::{caller::Caller, error::ApiError, generation},
+    worker::operator::{Deed, Obeyed},
 };
 
 /// A call that could be read.
@@ -177,6 +179,48 @@ pub(super) async fn build_request(
         Ok(Value::Null)
     })
     .await
+}
+
+/// `POST /api/v2/workers/ID`, also by name, methods `pause`, `unpause`, `stop`, `resume` (ours), `kill`: param `reason`.
+/// The result tells whether anything changed, and how many builds run there.
+pub(super) async fn worker(
+    State(master): State<MasterHandle>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    Path(key): Path<String>,
+    body: Bytes,
+) -> Response {
+    answer(&body, |method, mut params| async move {
+        let deed = match method.as_str() {
+            "pause" => Deed::Pause,
+            "unpause" => Deed::Unpause,
+            "stop" => Deed::Stop,
+            "resume" => Deed::Resume,
+            "kill" => Deed::Kill,
+            _ => return Err(unknown_method(&method, "pause`, `unpause`, `stop`, `resume` and `kill")),
+        };
+        let reason = params.text("reason")?;
+        let worker = worker_name(&master, &key).await?;
+        let remark = Remark::new(reason.as_deref(), Some(caller.name().await), Timestamp::now());
+        let builds = master.builds_on(&worker);
+        let obeyed = master.order_worker(worker.clone(), deed, remark).await?;
+        Ok(json!({ "worker": worker, "changed": obeyed == Obeyed::Done, "builds_running": builds }))
+    })
+    .await
+}
+
+/// The worker of a key or a name, those too that are no longer configured.
+async fn worker_name(master: &MasterHandle, key: &str) -> Result<WorkerName, CallError> {
+    let store = master.store();
+    let found = match (key.parse(), WorkerName::new(key)) {
+        (Ok(id), _) => store.worker_name(WorkerId(id)).await?,
+        (Err(_), Ok(name)) => store.worker_id(&name).await?.map(|_| name),
+        (Err(_), Err(_)) => None,
+    };
+    found.ok_or_else(|| {
+        let definition = master.definition();
+        let hint = suggest::did_you_mean(key, definition.workers.keys().map(WorkerName::as_str));
+        ApiError::not_found(format!("no worker is named `{key}`")).hint(hint.as_deref()).into()
+    })
 }
 
 /// `POST /api/v2/masters/ID`, method `stop`: param `clean`; answers at once. Method `reconfig`: param `dry_run`; answers

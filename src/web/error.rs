@@ -11,6 +11,7 @@ use tracing::error;
 use crate::{
     master::RequestError,
     store::{LogError, QueryError, StoreError},
+    worker::operator::OrderError,
 };
 
 /// What went wrong with a request.
@@ -99,8 +100,22 @@ impl From<QueryError> for ApiError {
 impl From<RequestError> for ApiError {
     fn from(failure: RequestError) -> Self {
         match failure {
-            RequestError::Store(failure) => failure.into(),
             RequestError::Force(failure) => Self::not_found(failure.to_string()).hint(failure.hint()),
+            RequestError::Store(failure) | RequestError::Order(OrderError::Store(failure)) => failure.into(),
+            RequestError::Order(failure) => {
+                let (status, hint) = match failure {
+                    OrderError::NotConnected { .. } | OrderError::Local { .. } => {
+                        (StatusCode::CONFLICT, Some("`pause` keeps builds away from it"))
+                    }
+                    OrderError::ToldAlready { .. } => {
+                        (StatusCode::CONFLICT, Some("start it again: it is welcome"))
+                    }
+                    OrderError::Late | OrderError::Stopping | OrderError::Store(_) => {
+                        (StatusCode::SERVICE_UNAVAILABLE, None)
+                    }
+                };
+                Self { status, text: failure.to_string(), hint: None }.hint(hint)
+            }
             RequestError::Reload(failure) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, text: failure.to_string(), hint: None }
             }

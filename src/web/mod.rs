@@ -10,6 +10,7 @@
 //! # Source
 //! Paths, field names and JSON-RPC: Buildbot 4.3.0, its REST API.
 
+mod caller;
 pub mod control;
 pub mod error;
 pub mod generation;
@@ -18,6 +19,7 @@ pub mod query;
 pub mod resource;
 
 use axum::{Router, routing::get};
+use caller::Caller;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/generations", get(generation::list))
         .route("/forceschedulers", get(resource::force_schedulers))
         .route("/forceschedulers/{name}", get(resource::force_scheduler).post(control::force))
+        .route("/workers/{key}", get(resource::one_worker).post(control::worker))
         .route("/builds/{id}", get(resource::one_build).post(control::build))
         .route("/builds/{id}/properties", get(resource::build_properties))
         .route("/buildrequests/{id}", get(resource::one_build_request).post(control::build_request))
@@ -52,5 +55,6 @@ pub async fn serve(
     master: MasterHandle,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(master)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(master).into_make_service_with_connect_info::<Caller>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -1,5 +1,7 @@
 //! What there is to see: `workers`, `builders`, `builds` and kin, alone and below each other.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, Query as UrlQuery, State},
@@ -8,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    definition::{MasterDefinition, SchedulerDefinition, SchedulerKind},
+    definition::{MasterDefinition, SchedulerDefinition, SchedulerKind, WorkerDefinition},
     master::MasterHandle,
     model::{BuildId, Timestamp},
     store::{Page, WorkerRow},
@@ -124,7 +126,8 @@ fn shapes<T: Serialize>(page: &Page<T>) -> (Vec<Value>, Option<u64>) {
     (rows.collect(), page.total)
 }
 
-/// Workers with what only the running master knows: which of its links this is, and since when it counts as missing.
+/// Workers with what only the running master knows: which of its links this is and from where, since when it counts as
+/// missing, and the options that tell what becomes of it.
 fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, Option<u64>) {
     let definition = master.definition();
     let now = Timestamp::now();
@@ -136,10 +139,23 @@ fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, 
         let missing = timeout.is_some_and(|timeout| row.connected_to.is_empty() && since + timeout <= now);
         shape["missing_since"] = if missing { json!(since.as_second()) } else { Value::Null };
         let link = master.registry().connection(row.name.as_str());
-        shape["link_epoch"] = link.map_or(Value::Null, |link| json!(link.epoch.0));
+        shape["link_epoch"] = link.as_ref().map_or(Value::Null, |link| json!(link.epoch.0));
+        shape["link_peer"] =
+            link.and_then(|link| link.peer).map_or(Value::Null, |peer| json!(peer.to_string()));
+        shape["options"] = worker.map_or(Value::Null, |worker| worker_options(worker));
         shape
     };
     (page.rows.iter().map(shape).collect(), page.total)
+}
+
+fn worker_options(worker: &WorkerDefinition) -> Value {
+    let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
+    json!({
+        "class": if worker.is_local() { "LocalWorker" } else { "Worker" },
+        "max_builds": worker.max_builds,
+        "keepalive_interval": seconds(worker.keepalive_interval),
+        "missing_timeout": seconds(worker.missing_timeout),
+    })
 }
 
 fn listed(key: &str, rows: &[Value], total: Option<u64>) -> Json<Value> {
@@ -199,6 +215,15 @@ pub(super) async fn one_build(
     pairs: Pairs,
 ) -> Answer {
     by_path(State(master), Path(format!("builds/{id}")), pairs).await
+}
+
+/// `GET /api/v2/workers/ID`, also by name.
+pub(super) async fn one_worker(
+    State(master): State<MasterHandle>,
+    Path(key): Path<String>,
+    pairs: Pairs,
+) -> Answer {
+    by_path(State(master), Path(format!("workers/{key}")), pairs).await
 }
 
 /// `GET /api/v2/buildrequests/ID`.

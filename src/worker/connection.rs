@@ -17,7 +17,8 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinHandle,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ use crate::{
     worker::{
         keepalive::{Due, Keepalive},
         lease::{Lease, Leased, Leases},
+        operator::{self, OperatorHandle},
         registry::Epoch,
         roster::RosterWatch,
     },
@@ -40,6 +42,9 @@ use crate::{
 
 /// How long a new link may take until its worker has said who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a program that was told to stop may keep its link: `buildbot-worker` hangs up after 0.2 s.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// When a link whose news are held back is looked at again.
 const HEARD_LATER: Duration = Duration::from_secs(1);
@@ -99,7 +104,12 @@ pub struct ConnectionHandle {
     leases: Leases,
     gone: CancellationToken,
     close: CancellationToken,
-    leaving: CancellationToken,
+    /// It is to stop whatever it runs.
+    killed: CancellationToken,
+    /// Its program was told to stop.
+    dismissed: CancellationToken,
+    /// What the operator says of it may have changed.
+    look_again: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -108,7 +118,6 @@ enum Order {
     Interrupt { id: CommandId, why: String },
     Reply { id: CommandId, reply: TransferReply },
     Ping(oneshot::Sender<()>),
-    Shutdown,
 }
 
 impl ConnectionHandle {
@@ -153,9 +162,37 @@ impl ConnectionHandle {
         time::timeout(patience, asked).await.unwrap_or(false)
     }
 
-    /// Tells the worker's program to stop.
-    pub async fn shut_down(&self) -> Result<(), LinkGone> {
-        self.order(Order::Shutdown).await
+    /// Gives up its commands, tells the worker's program to stop, and cuts the link if that is not down after 5 s.
+    /// Returns at once.
+    pub fn kill(&self) {
+        self.killed.cancel();
+        self.cut_if_it_stays();
+    }
+
+    /// Has the link look at what the operator says of its worker.
+    pub(super) fn look_again(&self) {
+        self.look_again.notify_one();
+    }
+
+    /// Whether its program was told to stop, or is about to be, whatever it runs.
+    pub fn is_dismissed(&self) -> bool {
+        self.killed.is_cancelled() || self.dismissed.is_cancelled()
+    }
+
+    /// Whether it is a part of this process.
+    pub const fn is_local(&self) -> bool {
+        self.peer.is_none()
+    }
+
+    /// Cuts a link whose program does not do as it was told.
+    fn cut_if_it_stays(&self) {
+        let connection = self.clone();
+        tokio::spawn(async move {
+            if time::timeout(STOPS_WITHIN, connection.gone()).await.is_err() {
+                warn!(worker = %connection.worker, "was told to stop and did not hang up; its link is cut");
+                connection.close();
+            }
+        });
     }
 
     /// Cuts the link. Returns at once; [`ConnectionHandle::gone`] tells when it is down.
@@ -173,9 +210,10 @@ impl ConnectionHandle {
         !self.close.is_cancelled() && !self.gone.is_cancelled()
     }
 
-    /// Whether it may be given a build: its link is up, and it has not asked to stop.
+    /// Whether it can be given a build: its link is up, and its program was not told to stop. Whether it *may* is the
+    /// operator's word.
     pub fn takes_builds(&self) -> bool {
-        self.is_up() && !self.leaving.is_cancelled()
+        self.is_up() && !self.is_dismissed()
     }
 
     async fn order(&self, order: Order) -> Result<(), LinkGone> {
@@ -209,7 +247,11 @@ pub struct Connection {
     told: Option<Vec<BuilderFolder>>,
     /// What is to be told may have changed since.
     tell_again: bool,
-    told_to_stop: bool,
+    operator: OperatorHandle,
+    /// The operator, or the worker itself, wants it to stop once its builds are done.
+    leaves: bool,
+    /// Passes the worker's own wish on.
+    asking: Option<JoinHandle<()>>,
     keepalive: Keepalive,
     pings: BTreeMap<u64, oneshot::Sender<()>>,
     next_ping: u64,
@@ -224,6 +266,7 @@ impl Connection {
         peer: Option<SocketAddr>,
         mut link: Link,
         roster: RosterWatch,
+        operator: OperatorHandle,
         store: Store,
     ) -> Result<(Self, ConnectionHandle), GreetingError> {
         let deadline = Instant::now() + HELLO_WITHIN;
@@ -248,7 +291,9 @@ impl Connection {
             leases: Leases::new(),
             gone: CancellationToken::new(),
             close: CancellationToken::new(),
-            leaving: CancellationToken::new(),
+            killed: CancellationToken::new(),
+            dismissed: CancellationToken::new(),
+            look_again: Arc::new(Notify::new()),
         };
         let connection = Self {
             handle: handle.clone(),
@@ -259,7 +304,9 @@ impl Connection {
             leased: handle.leases.watch(),
             told: None,
             tell_again: true,
-            told_to_stop: false,
+            operator,
+            leaves: false,
+            asking: None,
             keepalive: Keepalive::new(None, Instant::now()),
             pings: BTreeMap::new(),
             next_ping: 1,
@@ -275,13 +322,22 @@ impl Connection {
         self.commands.clear();
         self.orders.close();
         let worker = &self.handle.worker;
-        if let Err(error) = self.store.worker_detached(worker, Timestamp::now()).await {
+        if let Err(error) = self.note_absence().await {
             warn!(%worker, error = &error as &dyn std::error::Error, "cannot record that the worker is detached");
         }
         self.handle.gone.cancel();
     }
 
+    async fn note_absence(&self) -> Result<(), StoreError> {
+        let (worker, at) = (&self.handle.worker, Timestamp::now());
+        if self.handle.dismissed.is_cancelled() && self.operator.left(worker, at).await? {
+            return Ok(());
+        }
+        self.store.worker_detached(worker, at).await
+    }
+
     async fn converse(&mut self) {
+        self.leaves = self.operator.wants_stopped(&self.handle.worker);
         // News that its reader has no room for yet. While there is some, the worker is not listened to.
         let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
         loop {
@@ -312,6 +368,12 @@ impl Connection {
             tokio::select! {
                 // Cancel-safe: a token stays cancelled.
                 () = self.handle.close.cancelled() => return,
+                // Cancel-safe, as above; the next turn tells the program.
+                () = self.handle.killed.cancelled(), if !self.handle.dismissed.is_cancelled() => {}
+                // Cancel-safe: what was not returned is notified again.
+                () = self.handle.look_again.notified() => {
+                    self.leaves = self.operator.wants_stopped(&self.handle.worker);
+                }
                 // Cancel-safe: a permit that is not awaited to its end is not taken.
                 permit = async { reader.expect("the branch is disabled without a reader").reserve_owned().await },
                     if held.is_some() =>
@@ -357,13 +419,22 @@ impl Connection {
         }
     }
 
-    /// Tells a worker that has asked to stop that it may, once the last build has given its lease back; false if the link
-    /// is down.
+    /// Tells a program that it is to stop: at once if it is killed, else once the last build has given its lease back;
+    /// false if the link is down.
     async fn let_go(&mut self) -> bool {
-        if self.told_to_stop || !self.handle.leaving.is_cancelled() || !self.handle.leases.is_empty() {
+        let is_killed = self.handle.killed.is_cancelled();
+        let may_go = self.leaves && self.handle.leases.is_empty();
+        if self.handle.dismissed.is_cancelled() || !(is_killed || may_go) {
             return true;
         }
-        self.told_to_stop = true;
+        self.handle.dismissed.cancel();
+        if is_killed {
+            // Those who wait for news learn that none will come, before the program tells how it killed its commands.
+            self.commands.clear();
+        } else {
+            info!(worker = %self.handle.worker, "worker runs no builds any more; its program is told to stop");
+            self.handle.cut_if_it_stays();
+        }
         self.say(ToWorker::Shutdown).await
     }
 
@@ -402,6 +473,8 @@ impl Connection {
             return false;
         }
         let message = match order {
+            // Its news end at once, as they do when a link is lost.
+            Order::Start { .. } if self.handle.killed.is_cancelled() => return true,
             Order::Start { id, builder, command, events } => {
                 self.commands.insert(id.clone(), events);
                 ToWorker::Start { id, builder, command }
@@ -409,7 +482,6 @@ impl Connection {
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
             Order::Reply { id, reply } => ToWorker::Reply { id, reply },
             Order::Ping(pong) => return self.ping(Some(pong)).await,
-            Order::Shutdown => ToWorker::Shutdown,
         };
         self.say(message).await
     }
@@ -445,8 +517,12 @@ impl Connection {
                 None
             }
             FromWorker::WantsShutdown => {
-                info!(worker = %self.handle.worker, "worker asks to stop; it is given no more builds");
-                self.handle.leaving.cancel();
+                // One wish at a time, however often it is told.
+                if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
+                    info!(worker = %self.handle.worker, "worker asks to stop");
+                    let asking = operator::ask_to_stop(self.operator.clone(), self.handle.worker.clone());
+                    self.asking = Some(tokio::spawn(asking));
+                }
                 None
             }
         }

@@ -30,6 +30,7 @@ use crate::{
     store::Store,
     worker::{
         connection::{Connection, ConnectionHandle, GreetingError},
+        operator::OperatorHandle,
         roster::RosterWatch,
     },
 };
@@ -108,6 +109,7 @@ pub struct Registry {
     changes: watch::Sender<u64>,
     next: u64,
     roster: RosterWatch,
+    operator: OperatorHandle,
     store: Store,
     connections: TaskTracker,
     stopping: CancellationToken,
@@ -166,14 +168,31 @@ impl RegistryHandle {
 
 impl Registry {
     /// A registry with no connections, which runs until `stopping` is cancelled and all its connections are closed.
-    pub fn new(store: Store, roster: RosterWatch, stopping: CancellationToken) -> (Self, RegistryHandle) {
+    pub fn new(
+        store: Store,
+        roster: RosterWatch,
+        operator: OperatorHandle,
+        stopping: CancellationToken,
+    ) -> (Self, RegistryHandle) {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (changes, watcher) = watch::channel(0);
         let places = Places::default();
         let handle =
             RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
-        (Self { requests, sender, places, changes, next: 1, roster, store, connections, stopping }, handle)
+        let registry = Self {
+            requests,
+            sender,
+            places,
+            changes,
+            next: 1,
+            roster,
+            operator,
+            store,
+            connections,
+            stopping,
+        };
+        (registry, handle)
     }
 
     /// Serves requests until the master stops; then cuts all links and returns when they are down.
@@ -242,9 +261,10 @@ impl Registry {
         self.next += 1;
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
+        let operator = self.operator.clone();
         let was_defined = self.roster.borrow().of(&worker).is_some();
         self.connections.spawn(async move {
-            match Connection::greet(worker.clone(), epoch, peer, link, roster, store).await {
+            match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
                 Ok((connection, handle)) => {
                     let greeted =
                         Request::Greeted { worker: worker.clone(), connection: handle.clone(), was_defined };

@@ -14,6 +14,7 @@ mod lua_blocks;
 mod reload;
 mod restart;
 mod services;
+mod states;
 mod support;
 mod workers;
 

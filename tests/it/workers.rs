@@ -4,6 +4,7 @@ mod faults;
 mod logins;
 mod raw;
 mod reload;
+mod states;
 
 use std::{fmt::Write as _, path::Path};
 

@@ -26,8 +26,20 @@ pub struct WorkerRow {
     pub paused: bool,
     /// Why it is paused.
     pub pause_reason: Option<String>,
+    /// Who paused it.
+    pub paused_by: Option<String>,
+    /// When it was paused.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub paused_at: Option<Timestamp>,
     /// Whether it stops once its builds are done.
     pub graceful: bool,
+    /// Why it stops.
+    pub graceful_reason: Option<String>,
+    /// Who wants it to stop; nobody if it wants that itself.
+    pub graceful_by: Option<String>,
+    /// Since when that is wanted.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub graceful_at: Option<Timestamp>,
     /// The master that it is attached to: none or one.
     pub connected_to: Vec<ConnectedTo>,
     /// When it last attached; nothing if it never did.
@@ -60,7 +72,7 @@ impl ApiRow for WorkerRow {
     const TABLE: Table = Table {
         resource: "workers",
         relation: "workers",
-        columns: "id, name, configured, info, paused, pause_reason, graceful, connected_to, last_connection_at, absent_since_at",
+        columns: "id, name, configured, info, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, connected_to, last_connection_at, absent_since_at",
         fields: &[
             field("workerid", "id", FieldKind::Integer),
             field("name", "name", FieldKind::Text),
@@ -83,7 +95,12 @@ impl ApiRow for WorkerRow {
             workerinfo: row.json("info")?,
             paused: row.flag("paused")?,
             pause_reason: row.maybe_text("pause_reason")?,
+            paused_by: row.maybe_text("paused_by")?,
+            paused_at: row.maybe_instant("paused_at")?,
             graceful: row.flag("graceful")?,
+            graceful_reason: row.maybe_text("graceful_reason")?,
+            graceful_by: row.maybe_text("graceful_by")?,
+            graceful_at: row.maybe_instant("graceful_at")?,
             connected_to: connected.map(|id| ConnectedTo { masterid: MasterId(id) }).into_iter().collect(),
             last_connection: row.maybe_instant("last_connection_at")?,
             absent_since: row.maybe_instant("absent_since_at")?,

@@ -5,7 +5,7 @@ use super::{
     FilterOp::{Eq, Ge, Gt, Le, Lt, Ne},
     *,
 };
-use crate::model::{EventKind, Outcome, WorkerInfo};
+use crate::model::{EventKind, Outcome, Remark, WorkerInfo, WorkerWord};
 
 on_both! {
     async fn a_dropped_configuration_leaves_nothing(house: &House) {
@@ -64,6 +64,41 @@ on_both! {
         assert_eq!(store.events(&Query::all()).await.unwrap().rows.len(), 3, "detaching twice is told once");
         let error = store.worker_attached(&worker("nobody"), &info, at(4)).await.unwrap_err();
         assert!(matches!(error, StoreError::Unknown { noun: "worker", .. }), "{error}");
+    }
+
+    async fn what_is_said_of_a_worker_is_told_shown_and_outlives_its_link_and_its_configuration(house: &House) {
+        let mut open = house.furnished().await;
+        let store = open.store.clone();
+        let paused = Remark { reason: Some("disk full".into()), by: Some("ada".into()), at: at(1) };
+        let stopping = Remark { reason: None, by: None, at: at(2) };
+        let word = WorkerWord { paused: Some(paused.clone()), stopping: Some(stopping) };
+        store.set_worker_word(&worker("w"), &word, at(3)).await.unwrap();
+        let event = told(&mut open, 2).await.remove(1);
+        assert_eq!((event.kind, event.at), (EventKind::WorkerStateChanged, at(3)));
+        let row = store.workers(&Query::all()).await.unwrap().rows.remove(0);
+        assert_eq!(event.body, serde_json::to_value(&row).unwrap());
+        assert_eq!((row.paused, row.pause_reason.as_deref(), row.paused_by.as_deref(), row.paused_at), (true, Some("disk full"), Some("ada"), Some(at(1))));
+        assert_eq!((row.graceful, row.graceful_reason, row.graceful_by, row.graceful_at), (true, None, None, Some(at(2))));
+
+        assert_eq!(commit(&store, rows(&[], &[])).await, 2);
+        assert_eq!(store.worker_words().await.unwrap(), [(worker("w"), word)].into());
+        assert_eq!(commit(&store, rows(&["w"], &[])).await, 3);
+        store.worker_attached(&worker("w"), &WorkerInfo::default(), at(4)).await.unwrap();
+        store.worker_detached(&worker("w"), at(5)).await.unwrap();
+        assert!(store.workers(&Query::all()).await.unwrap().rows[0].graceful, "a lost link fulfils nothing");
+        store.worker_attached(&worker("w"), &WorkerInfo::default(), at(6)).await.unwrap();
+        store.worker_stopped(&worker("w"), at(7)).await.unwrap();
+        let row = store.workers(&Query::all()).await.unwrap().rows.remove(0);
+        assert_eq!((row.graceful, row.graceful_at, row.connected_to.len(), row.absent_since), (false, None, 0, Some(at(7))));
+        let left = WorkerWord { paused: Some(paused), stopping: None };
+        assert_eq!(store.worker_words().await.unwrap(), [(worker("w"), left)].into());
+        store.set_worker_word(&worker("w"), &WorkerWord::default(), at(8)).await.unwrap();
+        assert!(store.worker_words().await.unwrap().is_empty());
+        let error = store.set_worker_word(&worker("nobody"), &WorkerWord::default(), at(9)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unknown { noun: "worker", .. }), "{error}");
+        let id = row.workerid;
+        assert_eq!(store.worker_name(id).await.unwrap(), Some(worker("w")));
+        assert_eq!(store.worker_name(crate::model::WorkerId(id.0 + 99)).await.unwrap(), None);
     }
 
     async fn questions_filter_order_and_page(house: &House) {

@@ -232,6 +232,19 @@ impl MasterDir {
         )
     }
 
+    /// What `workers` shows of a worker, as JSON; null if it does not show it.
+    pub(crate) fn worker(&self, name: &str) -> Value {
+        let all = self.json("workers", &[]);
+        all["workers"].as_array().unwrap().iter().find(|row| row["name"] == name).cloned().unwrap_or_default()
+    }
+
+    /// Orders something of a worker, which must be obeyed; what is said of it.
+    pub(crate) fn order(&self, deed: &str, worker: &str, arguments: &[&str]) -> String {
+        let output = self.run("worker", &[&[deed, worker], arguments].concat());
+        assert!(output.status.success(), "{deed}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Reads a path over the socket; the whole answer.
     pub(crate) fn get(&self, path: &str) -> String {
         self.http(&format!("GET {path} HTTP/1.1"), "")

@@ -55,10 +55,15 @@ pub(crate) struct RealWorker {
 impl RealWorker {
     /// Makes the folder of a worker as `buildbot-worker create-worker` does, with an admin and a host of its own.
     pub(crate) fn create(port: u16, name: &str, password: &str) -> Self {
+        Self::create_with(port, name, password, "--allow-shutdown=signal")
+    }
+
+    /// The same with another way to ask the master for a stop.
+    pub(crate) fn create_with(port: u16, name: &str, password: &str, allow_shutdown: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
         let worker = Self { dir, name: name.to_owned(), port, child: None };
         let made = command()
-            .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
+            .args(["create-worker", "--quiet", allow_shutdown])
             .arg(worker.path())
             .args([&format!("127.0.0.1:{port}"), name, password])
             .stdin(Stdio::null())
@@ -98,6 +103,12 @@ impl RealWorker {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Waits for the end of its process; its exit code, none after a signal.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        eventually("the end of the worker's process", || child.try_wait().unwrap()).code()
     }
 
     /// Whether its process lives.

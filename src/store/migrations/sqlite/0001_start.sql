@@ -29,9 +29,16 @@ CREATE TABLE workers (
     name TEXT NOT NULL UNIQUE,
     configured BIGINT NOT NULL,
     info TEXT NOT NULL DEFAULT '{}',
+    -- Given no builds, until somebody says otherwise.
     paused BIGINT NOT NULL DEFAULT 0,
     pause_reason TEXT,
+    paused_by TEXT,
+    paused_at BIGINT,
+    -- Its program is told to stop once its builds are done.
     graceful BIGINT NOT NULL DEFAULT 0,
+    graceful_reason TEXT,
+    graceful_by TEXT,
+    graceful_at BIGINT,
     connected_to BIGINT REFERENCES masters (id),
     last_connection_at BIGINT,
     absent_since_at BIGINT
