@@ -311,6 +311,10 @@ impl Decoder {
                 }
                 let have = self.buffer.len() - head;
                 if have < length {
+                    if self.limits.input_bytes.is_some_and(|left| left < length - have) {
+                        // It cannot come, so no room is made for it.
+                        return Err(DecodeError::MuchInput);
+                    }
                     // Room for the rest at once, so that a long string is not moved again and again. It is bounded.
                     self.buffer.reserve(length - have);
                     return Ok(None);

@@ -206,6 +206,11 @@ impl MasterSession {
         self.mind().is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.broker.held()
+    }
+
     fn mind(&self) -> Option<i64> {
         match self.phase {
             Phase::Attaching { mind, .. } | Phase::Attached { mind } => Some(mind),

@@ -246,6 +246,11 @@ impl WorkerSession {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.broker.held()
+    }
+
     fn call(&mut self, object: Called, method: &'static str, args: &[Value], asked: Asked) {
         if let Err(overlong) = self.broker.call(object, method, args, &[], asked) {
             self.events.push_back(WorkerEvent::Failed(Failure::new("", overlong.to_string())));

@@ -9,6 +9,7 @@ mod logs;
 mod old_workers;
 mod transfers;
 mod vectors;
+mod verbs;
 mod words;
 
 use std::sync::Arc;
