@@ -240,28 +240,24 @@ impl MasterSession {
             Target::Unknown => return self.no_object(call),
         };
         match self.broker.object(number) {
-            Some(Object::Challenger) => self.challenger_called(call),
-            Some(Object::Avatar) => {
-                self.avatar_called(call);
-                Ok(())
-            }
+            Some(Object::Challenger) => return self.challenger_called(call),
+            Some(Object::Avatar) => self.avatar_called(call),
             Some(Object::Command { builder, .. }) => {
                 let builder = Arc::clone(builder);
                 self.command_called(call, number, Some(&builder));
-                Ok(())
             }
             Some(Object::Transfer { builder }) => {
                 let builder = Arc::clone(builder);
                 let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
-                self.crew.transfer_called(&builder, call, &mut wire)
+                return self.crew.transfer_called(&builder, call, &mut wire);
             }
             // A command that is complete may be called late; the worker is told nothing that would alarm it.
             None if self.broker.was_object(number) && self.is_logged_in() => {
                 self.command_called(call, number, None);
-                Ok(())
             }
-            None => self.no_object(call),
+            None => return self.no_object(call),
         }
+        Ok(())
     }
 
     fn root_called(&mut self, call: Call) -> Result<(), PbError> {

@@ -88,6 +88,8 @@ fn exchanges_are_recorded_where_that_is_asked_for() {
 /// A command, and what must become of it; looked at when all have ended.
 type Case = (Order, fn(&Ended, &RealWorker));
 
+type Check = Box<dyn Fn(&Ended, &RealWorker)>;
+
 /// More than two of the longest blocks.
 fn long_bytes() -> Bytes {
     (0..1_500_000_u32).flat_map(u32::to_le_bytes).take(1_500_000).collect()
@@ -250,11 +252,12 @@ fn a_real_worker_carries_out_each_command_as_it_is_told() {
         return skip(TEST, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
     }
     let (worker, socket) = called();
-    let kept = exchanges().into_iter().filter_map(|(_, order, check)| Some((order?, check)));
-    let (mut orders, mut checks): (Vec<_>, Vec<Box<dyn Fn(&Ended, &RealWorker)>>) = (Vec::new(), Vec::new());
-    for (order, check) in kept {
-        orders.push(order);
-        checks.push(Box::new(move |ended, _| check(ended)));
+    let (mut orders, mut checks): (Vec<_>, Vec<Check>) = (Vec::new(), Vec::new());
+    for (_, order, check) in exchanges() {
+        if let Some(order) = order {
+            orders.push(order);
+            checks.push(Box::new(move |ended, _| check(ended)));
+        }
     }
     for (order, check) in [files(), folders(), shells()].into_iter().flatten() {
         orders.push(order);

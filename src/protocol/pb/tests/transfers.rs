@@ -196,9 +196,9 @@ fn with_an_interrupt_the_worker_is_answered_although_nobody_takes_the_block() {
         assert_eq!(pair.write(file, b"two"), [WorkerEvent::Written { object: file }]);
         assert_eq!(pair.news(), [], "what comes after an interrupt is told to nobody");
         if done == Transfer::Close {
-            pair.worker.close(file)
+            pair.worker.close(file);
         } else {
-            pair.worker.unpack(file)
+            pair.worker.unpack(file);
         }
         pair.worker.complete(command, None);
         assert_eq!(pair.seen(), [WorkerEvent::Settled { object: file }]);
