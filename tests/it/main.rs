@@ -11,6 +11,7 @@ mod cli;
 mod layers;
 mod lock_file;
 mod lua_blocks;
+mod pb_wire;
 mod reload;
 mod restart;
 mod services;

@@ -78,6 +78,34 @@ pub enum Sexp {
     List(Vec<Sexp>),
 }
 
+/// As traces have it: `<word>` for a word of the vocabulary, hex for what is no plain text. Passwords and proofs are in it.
+impl fmt::Display for Sexp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{number:?}"),
+            Self::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if WORDS.contains(&text) => write!(f, "<{text}>"),
+                Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) => {
+                    write!(f, "'{}'", text.replace('\n', "\\n"))
+                }
+                _ => {
+                    f.write_str("0x")?;
+                    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                }
+            },
+            Self::List(items) => {
+                f.write_str("(")?;
+                for (place, item) in items.iter().enumerate() {
+                    f.write_str(if place == 0 { "" } else { " " })?;
+                    item.fmt(f)?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
 /// What a decoder takes before it gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -283,6 +311,10 @@ impl Decoder {
                 }
                 let have = self.buffer.len() - head;
                 if have < length {
+                    if self.limits.input_bytes.is_some_and(|left| left < length - have) {
+                        // It cannot come, so no room is made for it.
+                        return Err(DecodeError::MuchInput);
+                    }
                     // Room for the rest at once, so that a long string is not moved again and again. It is bounded.
                     self.buffer.reserve(length - have);
                     return Ok(None);

@@ -253,6 +253,12 @@ impl<A, O> Broker<A, O> {
         self.encoder.len()
     }
 
+    /// Memory that is held for what is on its way in, and how many objects and calls are known.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.decoder.held_bytes(), self.published.len() + self.asked.len())
+    }
+
     fn agree(&mut self, expression: Sexp) -> Result<(), PbError> {
         let dialect = match (self.is_server, expression) {
             (true, Sexp::Bytes(chosen)) => chosen,

@@ -8,27 +8,35 @@
 //! - A command begins once the worker has answered to all that was said of builders before it.
 //!
 //! # Not here
-//! Login and attach (`master`), the names of a command's arguments (`shell`).
+//! Login and attach (`master`), the names of commands and their arguments (`command`), what a worker tells of them
+//! (`crew/update`), and the objects by which it moves bytes (`crew/transfer`).
 //!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/pb.py` and `buildbot_worker/base.py`: what a worker does at each call.
 
+mod transfer;
+mod update;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
+use bytes::Bytes;
+
+use self::transfer::Moving;
+pub(super) use self::transfer::late_answer;
 use super::{
     broker::{Broker, Called},
+    command::{self, Words},
     failure::Failure,
-    jelly::Value,
+    jelly::{Value, pairs},
     master::{Asked, Object, SessionEvent},
-    shell,
+    versions::Versions,
 };
 use crate::{
     model::LogStream,
-    protocol::{CommandId, FailureReason, FromWorker, Update, WorkerCommand, message::BuilderFolder},
+    protocol::{CommandId, FromWorker, Update, WorkerCommand, message::BuilderFolder},
 };
 
 /// Builders that a worker can be told of. Source: Twisted, `MAX_BROKER_REFS`, 1024 objects in all.
@@ -46,6 +54,8 @@ pub(super) struct Wire<'a> {
 pub(super) struct Crew {
     /// The worker's own object, once it may be asked for builders.
     mind: Option<i64>,
+    /// Of its commands.
+    versions: Versions,
     wanted: Option<Vec<BuilderFolder>>,
     /// The list that was sent last.
     told: Option<Vec<BuilderFolder>>,
@@ -63,6 +73,13 @@ pub(super) struct Crew {
 struct Command {
     id: CommandId,
     state: State,
+    /// The logs that it watches.
+    logs: Vec<Arc<str>>,
+    /// If it moves bytes.
+    moving: Option<Moving>,
+    is_interrupted: bool,
+    /// What went wrong at this end, which is told with its end.
+    fault: Option<String>,
 }
 
 #[derive(Debug)]
@@ -75,8 +92,9 @@ enum State {
 
 impl Crew {
     /// The worker has said who it is, and may be told of builders.
-    pub(super) fn open(&mut self, mind: i64, mut wire: Wire<'_>) {
+    pub(super) fn open(&mut self, mind: i64, versions: Versions, mut wire: Wire<'_>) {
         self.mind = Some(mind);
+        self.versions = versions;
         self.settle(&mut wire);
     }
 
@@ -178,7 +196,15 @@ impl Crew {
             }
             None if !is_known => format!("this worker has no builder `{builder}`"),
             None => {
-                self.commands.insert(Arc::clone(builder), Command { id, state: State::Held(command) });
+                let logs = match &command {
+                    WorkerCommand::Shell(shell) => {
+                        shell.log_files.iter().map(|file| Arc::clone(&file.name)).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                let state = State::Held(command);
+                let command = Command { id, state, logs, moving: None, is_interrupted: false, fault: None };
+                self.commands.insert(Arc::clone(builder), command);
                 if self.mind.is_some() && !self.is_asking {
                     self.begin(builder, &mut wire);
                 }
@@ -192,9 +218,16 @@ impl Crew {
         let Some(command) = self.commands.get_mut(builder) else { return };
         let State::Held(order) = std::mem::replace(&mut command.state, State::Begun) else { return };
         let id = command.id.clone();
-        if let Err(failure) = self.send(&id, builder, order, wire) {
-            self.commands.remove(builder);
-            wire.complete(id, Some(failure));
+        match self.send(&id, builder, order, wire) {
+            Ok(moving) => {
+                if let Some(command) = self.commands.get_mut(builder) {
+                    command.moving = moving;
+                }
+            }
+            Err(failure) => {
+                self.commands.remove(builder);
+                wire.complete(id, Some(failure));
+            }
         }
     }
 
@@ -204,30 +237,40 @@ impl Crew {
         builder: &Arc<str>,
         order: WorkerCommand,
         wire: &mut Wire<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<Option<Moving>, String> {
         let Some(&object) = self.objects.get(builder) else {
             let cause = self.refusal.as_deref().unwrap_or("it is missing in the worker's answer");
             return Err(format!("the worker did not take builder `{builder}`: {cause}"));
         };
-        let (name, arguments) = match order {
-            WorkerCommand::Shell(arguments) => ("shell", shell::arguments(*arguments)?),
-            _ => return Err("this protocol does not carry this command".into()),
-        };
+        let Words { verb, mut arguments, transfer, notes } = command::words(order, &self.versions)?;
         // Known before it is called: its first news may come before the answer to the start.
         let ours = wire.broker.publish(Object::Command { id: id.clone(), builder: Arc::clone(builder) });
-        let args = [Value::Remote(ours), Value::text(id.as_str().to_owned()), Value::text(name), arguments];
+        let moving = transfer.map(|handle| {
+            let object = wire.broker.publish(Object::Transfer { builder: Arc::clone(builder) });
+            arguments.extend(pairs([(handle.argument(), Value::Remote(object))]));
+            Moving { object, handle, waiting: None }
+        });
+        let text = |text: &str| Value::text(text.to_owned());
+        let args = [Value::Remote(ours), text(id.as_str()), Value::text(verb.name()), Value::Dict(arguments)];
         let asked = Asked::Start { object: ours };
-        wire.broker.call(Called::Object(object), "startCommand", &args, &[], asked).map_err(|overlong| {
+        if let Err(overlong) = wire.broker.call(Called::Object(object), "startCommand", &args, &[], asked) {
             wire.broker.forget(ours);
-            overlong.to_string()
-        })
+            if let Some(moving) = moving {
+                wire.broker.forget(moving.object);
+            }
+            return Err(overlong.to_string());
+        }
+        if !notes.is_empty() {
+            let update = Update::Output { stream: LogStream::Header, bytes: Bytes::from(notes) };
+            wire.events.push_back(SessionEvent::Message(FromWorker::Update { id: id.clone(), update }));
+        }
+        Ok(moving)
     }
 
     /// Ends a command early. One that has ended meanwhile has its `Complete` on the way.
     pub(super) fn interrupt(&mut self, id: &CommandId, why: &str, mut wire: Wire<'_>) {
-        let Some((builder, command)) = self.commands.iter().find(|(_, command)| command.id == *id) else {
-            return;
-        };
+        let found = self.commands.iter_mut().find(|(_, command)| command.id == *id);
+        let Some((builder, command)) = found else { return };
         let builder = Arc::clone(builder);
         let why = why[..why.floor_char_boundary(MAX_WHY_BYTES)].to_owned();
         match command.state {
@@ -236,11 +279,23 @@ impl Crew {
                 wire.complete(id.clone(), Some(format!("interrupted before it began: {why}")));
             }
             State::Begun => {
-                let Some(&object) = self.objects.get(&builder) else { return };
-                let args = [Value::text(id.as_str().to_owned()), Value::text(why)];
-                let called =
-                    wire.broker.call(Called::Object(object), "interruptCommand", &args, &[], Asked::Nothing);
-                called.expect("an id and a line of text are short");
+                command.is_interrupted = true;
+                let waiting = command.moving.as_mut().and_then(|moving| moving.waiting.take());
+                if let Some(&object) = self.objects.get(&builder) {
+                    let args = [Value::text(id.as_str().to_owned()), Value::text(why)];
+                    let called = wire.broker.call(
+                        Called::Object(object),
+                        "interruptCommand",
+                        &args,
+                        &[],
+                        Asked::Nothing,
+                    );
+                    called.expect("an id and a line of text are short");
+                }
+                // After the interrupt, so that the worker does not take an end of the bytes for that of the file.
+                if let Some(waiting) = waiting {
+                    waiting.release(&mut wire);
+                }
             }
         }
     }
@@ -272,8 +327,15 @@ impl Crew {
         failure: Option<String>,
         wire: &mut Wire<'_>,
     ) {
-        self.commands.remove(builder);
-        wire.complete(id, failure);
+        let command = self.commands.remove(builder);
+        let (moving, fault) = command.map_or((None, None), |command| (command.moving, command.fault));
+        if let Some(moving) = moving {
+            wire.broker.forget(moving.object);
+            if let Some(waiting) = moving.waiting {
+                waiting.release(wire);
+            }
+        }
+        wire.complete(id, fault.or(failure));
         // The builder may be one that was only kept for this command.
         self.settle(wire);
     }
@@ -282,55 +344,5 @@ impl Crew {
 impl Wire<'_> {
     fn complete(&mut self, id: CommandId, failure: Option<String>) {
         self.events.push_back(SessionEvent::Message(FromWorker::Complete { id, failure }));
-    }
-
-    /// Tells what is new of a command; without an `id` nobody waits for it. Gives the largest number among the updates,
-    /// which is their answer.
-    pub(super) fn updates(&mut self, id: Option<&CommandId>, args: &[Value]) -> i64 {
-        let updates = args.first().and_then(Value::as_items).unwrap_or_default();
-        let mut largest = 0;
-        for update in updates {
-            let [Value::Dict(news), number] = update.as_items().unwrap_or_default() else { continue };
-            if let Value::Int(number) = number {
-                largest = largest.max(*number);
-            }
-            let Some(id) = id else { continue };
-            for (key, value) in news {
-                if let Some(update) = key.as_bytes().and_then(|key| read_update(key, value)) {
-                    let id = id.clone();
-                    self.events.push_back(SessionEvent::Message(FromWorker::Update { id, update }));
-                }
-            }
-        }
-        largest
-    }
-}
-
-/// Nothing of what was not asked for, and of what is not understood.
-fn read_update(key: &[u8], value: &Value) -> Option<Update> {
-    let output = |stream| {
-        let bytes = value.as_bytes().filter(|bytes| !bytes.is_empty())?.clone();
-        Some(Update::Output { stream, bytes })
-    };
-    match (key, value) {
-        (b"stdout", _) => output(LogStream::Stdout),
-        (b"stderr", _) => output(LogStream::Stderr),
-        (b"header", _) => output(LogStream::Header),
-        (b"rc", Value::Int(rc)) => {
-            let rc = (*rc).clamp(i64::from(i32::MIN), i64::from(i32::MAX));
-            Some(Update::Rc(i32::try_from(rc).expect("it lies between two of them")))
-        }
-        (b"elapsed", Value::Float(seconds)) => {
-            Duration::try_from_secs_f64(*seconds).ok().map(Update::Elapsed)
-        }
-        (b"elapsed", Value::Int(seconds)) => {
-            u64::try_from(*seconds).ok().map(|seconds| Update::Elapsed(Duration::from_secs(seconds)))
-        }
-        (b"failure_reason", reason) => match reason.as_bytes()?.as_ref() {
-            b"timeout" => Some(Update::FailureReason(FailureReason::Timeout)),
-            b"timeout_without_output" => Some(Update::FailureReason(FailureReason::TimeoutWithoutOutput)),
-            _ => None,
-        },
-        _ => None,
     }
 }

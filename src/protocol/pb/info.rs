@@ -1,18 +1,66 @@
-//! What a worker tells of itself, out of the values of this wire.
+//! What a worker is asked of itself, and what it tells, out of the values of this wire.
+//!
+//! # Laws
+//! - A worker of any age is asked until it has told what it can, or has refused each question; that is four at most.
 //!
 //! # Not here
 //! Which facts are kept (`protocol::facts`).
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::jelly::Value;
+use super::{failure::Failure, jelly::Value};
 use crate::{model::WorkerInfo, protocol::facts};
 
+/// The fact that is the version of the worker.
+const VERSION: &str = "version";
 /// The longest text that is made one of JSON, in bytes. Longer ones are no facts.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
+/// What a worker is asked. Those before 0.9 do not know the first, and older ones not the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Facts,
+    OldFacts,
+    Commands,
+    Version,
+}
+
+impl Question {
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Facts => "getWorkerInfo",
+            Self::OldFacts => "getSlaveInfo",
+            Self::Commands => "getCommands",
+            Self::Version => "getVersion",
+        }
+    }
+
+    /// Takes the answer up, and tells what is to be asked next.
+    pub(super) fn answered(self, answer: Result<Value, Failure>, facts: &mut WorkerInfo) -> Option<Self> {
+        match (self, answer) {
+            (Self::Facts, Ok(answer)) => {
+                *facts = read(&answer);
+                return None;
+            }
+            (Self::Facts, Err(_)) => return Some(Self::OldFacts),
+            (Self::OldFacts, Ok(answer)) => *facts = read(&answer),
+            (Self::Commands, Ok(commands)) => {
+                *facts = with(std::mem::take(facts), facts::COMMANDS, &commands);
+            }
+            (Self::Version, Ok(version)) => *facts = with(std::mem::take(facts), VERSION, &version),
+            (_, Err(_)) => {}
+        }
+        let misses = |name: &str| !facts.0.contains_key(name);
+        match self {
+            Self::OldFacts if misses(facts::COMMANDS) => Some(Self::Commands),
+            Self::OldFacts | Self::Commands if misses(VERSION) => Some(Self::Version),
+            _ => None,
+        }
+    }
+}
+
 /// The facts of an answer to `getWorkerInfo`; none of what is no dictionary.
-pub(super) fn read(answer: &Value) -> WorkerInfo {
+fn read(answer: &Value) -> WorkerInfo {
     facts::read(answer.as_pairs().unwrap_or_default().iter().filter_map(|(name, value)| {
         let name = name.as_text().filter(|name| facts::is_wanted(name))?;
         Some((name.into_owned(), json(value)?))
@@ -20,7 +68,7 @@ pub(super) fn read(answer: &Value) -> WorkerInfo {
 }
 
 /// The facts with one more, which the worker told by itself: old ones tell their commands and version so.
-pub(super) fn with(info: WorkerInfo, name: &'static str, value: &Value) -> WorkerInfo {
+fn with(info: WorkerInfo, name: &'static str, value: &Value) -> WorkerInfo {
     let told = json(value).map(|value| (name.to_owned(), value));
     facts::read(info.0.into_iter().chain(told))
 }

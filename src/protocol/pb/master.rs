@@ -20,10 +20,11 @@ use super::{
     auth::{Challenge, LoginAttempt},
     banana::Limits,
     broker::{Broker, Call, Called, Reply, Said, Target},
-    crew::{Crew, Wire},
+    crew::{Crew, Wire, late_answer},
     failure::{Failure, NO_SUCH_METHOD, PB_ERROR},
-    info,
+    info::Question,
     jelly::{Value, pairs},
+    versions::Versions,
 };
 use crate::{
     model::WorkerInfo,
@@ -65,8 +66,8 @@ enum Phase {
     Judged { reply: Reply, mind: i64 },
     /// It was refused. It may stay until it has read so.
     Refused,
-    /// It may be called, and waits for the answer to its login.
-    Attaching { reply: Reply, mind: i64 },
+    /// It may be called, and waits for the answer to its login; these are the facts that it has told so far.
+    Attaching { reply: Reply, mind: i64, facts: WorkerInfo },
     /// It knows that it is attached.
     Attached { mind: i64 },
 }
@@ -76,8 +77,8 @@ enum Phase {
 pub(super) enum Asked {
     /// Its answer means nothing.
     Nothing,
-    /// Facts about the worker; an old one has an older name for it.
-    Info { is_old: bool },
+    /// Facts about the worker.
+    Info(Question),
     /// It was told of its builders.
     Builders,
     /// A command was started, which calls this object.
@@ -95,6 +96,8 @@ pub(super) enum Object {
     Avatar,
     /// Hears of a command.
     Command { id: CommandId, builder: Arc<str> },
+    /// Takes or gives the bytes that the command of a builder moves.
+    Transfer { builder: Arc<str> },
 }
 
 impl fmt::Debug for MasterSession {
@@ -164,8 +167,8 @@ impl MasterSession {
             Phase::Judged { reply, mind } => {
                 self.broker.set_limits(Limits::FRIEND);
                 self.print(mind, "attached", Asked::Nothing);
-                self.call_mind(mind, "getWorkerInfo", Asked::Info { is_old: false });
-                Phase::Attaching { reply, mind }
+                self.ask(mind, Question::Facts);
+                Phase::Attaching { reply, mind, facts: WorkerInfo::default() }
             }
             other => other,
         };
@@ -186,20 +189,26 @@ impl MasterSession {
     /// is not heard.
     pub fn handle_order(&mut self, order: ToWorker) {
         let mind = self.mind();
-        let wire = Wire { broker: &mut self.broker, events: &mut self.events };
+        let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
         match (order, mind) {
             (ToWorker::SetBuilders(builders), _) => self.crew.set_builders(builders, wire),
             (ToWorker::Start { id, builder, command }, _) => self.crew.start(id, &builder, command, wire),
             (ToWorker::Interrupt { id, why }, _) => self.crew.interrupt(&id, &why, wire),
             (ToWorker::Ping(number), Some(mind)) => self.print(mind, "keepalive", Asked::Ping(number)),
             (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
-            (ToWorker::Reply { .. }, _) | (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
+            (ToWorker::Reply { id, reply }, _) => self.crew.reply(&id, reply, &mut wire),
+            (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
         }
     }
 
     /// Whether its login was accepted.
     pub fn is_logged_in(&self) -> bool {
         self.mind().is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.broker.held()
     }
 
     fn mind(&self) -> Option<i64> {
@@ -220,6 +229,10 @@ impl MasterSession {
         called.expect("a call without arguments is short");
     }
 
+    fn ask(&mut self, mind: i64, question: Question) {
+        self.call_mind(mind, question.method(), Asked::Info(question));
+    }
+
     fn called(&mut self, call: Call) -> Result<(), PbError> {
         let number = match call.target {
             Target::Root => return self.root_called(call),
@@ -227,23 +240,24 @@ impl MasterSession {
             Target::Unknown => return self.no_object(call),
         };
         match self.broker.object(number) {
-            Some(Object::Challenger) => self.challenger_called(call),
-            Some(Object::Avatar) => {
-                self.avatar_called(call);
-                Ok(())
+            Some(Object::Challenger) => return self.challenger_called(call),
+            Some(Object::Avatar) => self.avatar_called(call),
+            Some(Object::Command { builder, .. }) => {
+                let builder = Arc::clone(builder);
+                self.command_called(call, number, Some(&builder));
             }
-            Some(Object::Command { id, .. }) => {
-                let id = id.clone();
-                self.command_called(call, number, Some(&id));
-                Ok(())
+            Some(Object::Transfer { builder }) => {
+                let builder = Arc::clone(builder);
+                let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
+                return self.crew.transfer_called(&builder, call, &mut wire);
             }
             // A command that is complete may be called late; the worker is told nothing that would alarm it.
             None if self.broker.was_object(number) && self.is_logged_in() => {
                 self.command_called(call, number, None);
-                Ok(())
             }
-            None => self.no_object(call),
+            None => return self.no_object(call),
         }
+        Ok(())
     }
 
     fn root_called(&mut self, call: Call) -> Result<(), PbError> {
@@ -300,25 +314,23 @@ impl MasterSession {
         }
     }
 
-    fn command_called(&mut self, call: Call, number: i64, id: Option<&CommandId>) {
+    /// Without a builder it is a call of what is there no longer. Never answered by an error: a worker that writes to a file
+    /// would wait for ever.
+    fn command_called(&mut self, call: Call, number: i64, builder: Option<&str>) {
         let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
-        match call.method.as_ref() {
-            b"update" => {
-                let largest = wire.updates(id, &call.args);
-                self.broker.answer(call.reply, &Value::Int(largest));
+        let answer = match call.method.as_ref() {
+            b"update" => Value::Int(self.crew.updates(builder, &call.args, &mut wire)),
+            b"complete" => {
+                let failure = match call.args.first() {
+                    None | Some(Value::None) => None,
+                    Some(failure) => Some(Failure::read(failure).to_string()),
+                };
+                self.crew.complete(number, failure, &mut wire);
+                Value::None
             }
-            _ => {
-                if call.method.as_ref() == b"complete" {
-                    let failure = match call.args.first() {
-                        None | Some(Value::None) => None,
-                        Some(failure) => Some(Failure::read(failure).to_string()),
-                    };
-                    self.crew.complete(number, failure, &mut wire);
-                }
-                // Never an error: a worker that writes to a file would wait for ever.
-                self.broker.answer(call.reply, &Value::None);
-            }
-        }
+            method => late_answer(method),
+        };
+        self.broker.answer(call.reply, &answer);
     }
 
     fn no_object(&mut self, call: Call) -> Result<(), PbError> {
@@ -344,25 +356,26 @@ impl MasterSession {
                 let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
                 self.crew.settle(&mut wire);
             }
-            Asked::Info { is_old } => {
-                let Some(mind) = self.mind() else { return };
-                let info = match answer {
-                    Ok(answer) => info::read(&answer),
-                    Err(_) if !is_old => {
-                        return self.call_mind(mind, "getSlaveInfo", Asked::Info { is_old: true });
-                    }
-                    Err(_) => WorkerInfo::default(),
-                };
-                self.events.push_back(SessionEvent::Message(FromWorker::Hello(info)));
-                self.crew.open(mind, Wire { broker: &mut self.broker, events: &mut self.events });
-            }
+            Asked::Info(question) => self.info_answered(question, answer),
         }
+    }
+
+    fn info_answered(&mut self, question: Question, answer: Result<Value, Failure>) {
+        let Phase::Attaching { mind, facts, .. } = &mut self.phase else { return };
+        let mind = *mind;
+        if let Some(next) = question.answered(answer, facts) {
+            return self.ask(mind, next);
+        }
+        let facts = std::mem::take(facts);
+        let versions = Versions::of_worker(&facts);
+        self.events.push_back(SessionEvent::Message(FromWorker::Hello(facts)));
+        self.crew.open(mind, versions, Wire { broker: &mut self.broker, events: &mut self.events });
     }
 
     /// The answer to the login, which waited for the first answer about builders.
     fn attach(&mut self) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
-            Phase::Attaching { reply, mind } => {
+            Phase::Attaching { reply, mind, .. } => {
                 let avatar = self.broker.publish(Object::Avatar);
                 self.broker.answer(reply, &Value::Remote(avatar));
                 self.events.push_back(SessionEvent::Attached);
@@ -376,6 +389,8 @@ impl MasterSession {
         match object {
             Object::Challenger => Err(PbError::OutOfTurn("a challenge given up")),
             Object::Avatar => Err(PbError::LoggedOut),
+            // Its command goes on, or has its end on the way.
+            Object::Transfer { .. } => Ok(()),
             Object::Command { id, builder } => {
                 let mut wire = Wire { broker: &mut self.broker, events: &mut self.events };
                 let failure = "the worker has given the command up without a word".to_owned();

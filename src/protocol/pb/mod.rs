@@ -20,6 +20,7 @@
 pub mod auth;
 pub mod banana;
 pub mod broker;
+mod command;
 mod crew;
 pub mod encoder;
 pub mod failure;
@@ -27,6 +28,7 @@ mod info;
 pub mod jelly;
 pub mod master;
 mod shell;
+mod versions;
 pub mod worker;
 
 #[cfg(test)]

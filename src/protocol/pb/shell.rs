@@ -1,21 +1,40 @@
 //! A shell command in the words of a worker.
 //!
+//! # Laws
+//! - Every worker runs shell commands: options that it is too old for are left out, and the log of the command says so.
+//!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/commands/shell.py`: the names, and what must be which type.
 
-use std::time::Duration;
-
-use super::jelly::Value;
+use super::{
+    command::{Words, seconds, size},
+    jelly::{Value, pairs},
+    versions::{Verb, Version, Versions},
+};
 use crate::protocol::{
     ShellArguments,
-    command::{EnvironmentChange, ShellLine},
+    command::{EnvironmentChange, LogFile, ShellLine},
 };
 
-/// The arguments of the command `shell`.
+/// An option that not every worker has.
+struct Newer {
+    key: &'static str,
+    since: Version,
+    what: &'static str,
+}
+
+const MAX_LINES: Newer = Newer { key: "max_lines", since: Version(3, 3), what: "a limit of lines" };
+const SIGTERM_TIME: Newer =
+    Newer { key: "sigtermTime", since: Version(2, 16), what: "to send SIGTERM first" };
+const USE_PTY: Newer = Newer { key: "usePTY", since: Version(2, 7), what: "to choose a terminal" };
+const INTERRUPT_SIGNAL: Newer =
+    Newer { key: "interruptSignal", since: Version(2, 15), what: "to choose the signal of an interrupt" };
+
+/// The command `shell`.
 ///
 /// # Errors
-/// A text for the log, if this wire cannot carry them.
-pub(super) fn arguments(from: ShellArguments) -> Result<Value, String> {
+/// A text for the log, if this wire cannot carry it.
+pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, String> {
     let stdin = match from.stdin {
         // A worker reads text here, and fails at bytes that are none.
         Some(bytes) if std::str::from_utf8(&bytes).is_err() => {
@@ -32,23 +51,41 @@ pub(super) fn arguments(from: ShellArguments) -> Result<Value, String> {
         ShellLine::Shell(line) => Value::text(line),
         ShellLine::Argv(words) => texts(words),
     };
-    Ok(Value::dict([
+    let mut arguments = pairs([
         ("workdir", Value::text(from.workdir)),
         ("env", Value::Dict(env)),
         ("want_stdout", Value::Bool(from.want_stdout)),
         ("want_stderr", Value::Bool(from.want_stderr)),
-        ("logfiles", Value::Dict(Vec::new())),
+        ("logfiles", Value::Dict(from.log_files.into_iter().map(log_file).collect())),
         ("timeout", seconds(from.timeout)),
         ("maxTime", seconds(from.max_time)),
-        ("max_lines", Value::None),
-        ("sigtermTime", seconds(from.sigterm_time)),
-        // A boolean and nothing else: at `None` a worker breaks off.
-        ("usePTY", Value::Bool(false)),
-        ("logEnviron", Value::Bool(from.log_environ)),
-        ("initial_stdin", stdin),
-        ("interruptSignal", Value::text(from.interrupt_signal)),
-        ("command", command),
-    ]))
+    ]);
+    let mut notes = String::new();
+    let mut newer = |arguments: &mut Vec<_>, option: &Newer, value, is_asked_for| {
+        if worker.has(Verb::Shell, option.since) {
+            arguments.extend(pairs([(option.key, value)]));
+        } else if is_asked_for {
+            notes += &worker.too_old(Verb::Shell, option.what, option.since);
+            notes.push_str("; this is left out\n");
+        }
+    };
+    newer(&mut arguments, &MAX_LINES, size(from.max_lines), from.max_lines.is_some());
+    newer(&mut arguments, &SIGTERM_TIME, seconds(from.sigterm_time), from.sigterm_time.is_some());
+    // A boolean and nothing else: at `None` a worker breaks off.
+    newer(&mut arguments, &USE_PTY, Value::Bool(from.use_pty), from.use_pty);
+    arguments.extend(pairs([("logEnviron", Value::Bool(from.log_environ)), ("initial_stdin", stdin)]));
+    let is_default = from.interrupt_signal == "KILL";
+    newer(&mut arguments, &INTERRUPT_SIGNAL, Value::text(from.interrupt_signal), !is_default);
+    arguments.extend(pairs([("command", command)]));
+    Ok(Words { verb: Verb::Shell, arguments, transfer: None, notes })
+}
+
+/// Only what is wanted beyond a path is told in the newer form.
+fn log_file(file: LogFile) -> (Value, Value) {
+    let path = Value::text(file.path);
+    let told =
+        if file.follow { Value::dict([("filename", path), ("follow", Value::Bool(true))]) } else { path };
+    (Value::text(file.name.to_string()), told)
 }
 
 fn environment_change(change: EnvironmentChange) -> Value {
@@ -61,15 +98,4 @@ fn environment_change(change: EnvironmentChange) -> Value {
 
 fn texts(texts: Vec<String>) -> Value {
     Value::List(texts.into_iter().map(Value::text).collect())
-}
-
-/// Whole seconds as such, as a worker shows them in its header.
-fn seconds(time: Option<Duration>) -> Value {
-    match time {
-        None => Value::None,
-        Some(time) if time.subsec_nanos() == 0 => {
-            Value::Int(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
-        }
-        Some(time) => Value::Float(time.as_secs_f64()),
-    }
 }

@@ -5,10 +5,12 @@
 //! - Calls are answered in their order, and at once; only the answer to a start is left to the caller.
 //!
 //! # Not here
-//! Running commands.
+//! Running commands; how one moves bytes (`worker/transfer`).
 //!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/pb.py`, and traces of it.
+
+mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -71,6 +73,23 @@ pub enum WorkerEvent {
     KeptAlive,
     /// It answered the wish to end.
     ShutdownHeard,
+    /// It took the block that was written to this object of it.
+    Written {
+        /// The object.
+        object: i64,
+    },
+    /// It gave the bytes that were read from this object of it; none at the end.
+    Data {
+        /// The object.
+        object: i64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// It heard that this object of it is done with: all was written or read, or the times were told.
+    Settled {
+        /// The object.
+        object: i64,
+    },
     /// It answered a call by a failure.
     Failed(Failure),
 }
@@ -104,6 +123,9 @@ enum Asked {
     Respond,
     Update,
     Complete { object: i64 },
+    Write { object: i64 },
+    Read { object: i64 },
+    Settle { object: i64 },
     Keepalive,
     Shutdown,
 }
@@ -184,6 +206,11 @@ impl WorkerSession {
         if let Some(reply) = command.reply {
             self.broker.refuse(reply, failure);
             self.broker.give_back(command.object);
+            for (_, argument) in command.arguments.as_pairs().unwrap_or_default() {
+                if let Value::Remote(object) = argument {
+                    self.broker.give_back(*object);
+                }
+            }
         }
     }
 
@@ -198,7 +225,8 @@ impl WorkerSession {
         self.broker.call(Called::Object(object), "update", &args, &[], Asked::Update)
     }
 
-    /// Tells the end of a command. The master's object is given back with its answer.
+    /// Tells the end of a command. The master's object is given back with its answer; one by which bytes were moved is not,
+    /// see [`WorkerSession::give_back`].
     pub fn complete(&mut self, object: i64, failure: Option<&Failure>) {
         let failure = failure.map_or(Value::None, Failure::write);
         self.call(Called::Object(object), "complete", &[failure], Asked::Complete { object });
@@ -216,6 +244,11 @@ impl WorkerSession {
         if let Some(avatar) = self.avatar {
             self.call(Called::Object(avatar), "shutdown", &[], Asked::Shutdown);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.broker.held()
     }
 
     fn call(&mut self, object: Called, method: &'static str, args: &[Value], asked: Asked) {
@@ -341,6 +374,10 @@ impl WorkerSession {
                 }
             }
             (_, Err(failure)) => WorkerEvent::Failed(failure),
+            (Asked::Write { object }, Ok(_)) => WorkerEvent::Written { object },
+            (Asked::Read { object }, Ok(Value::Bytes(bytes))) => WorkerEvent::Data { object, bytes },
+            (Asked::Read { .. }, Ok(_)) => return Err(PbError::Malformed("a read is answered by bytes")),
+            (Asked::Settle { object }, Ok(_)) => WorkerEvent::Settled { object },
             (Asked::Update, Ok(Value::Int(number))) => WorkerEvent::UpdateHeard(number),
             (Asked::Update, Ok(_)) => return Err(PbError::Malformed("updates are answered by a number")),
             (Asked::Keepalive, Ok(_)) => WorkerEvent::KeptAlive,

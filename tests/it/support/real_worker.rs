@@ -84,8 +84,18 @@ impl RealWorker {
 
     /// Starts the process, in the foreground and in a process group of its own.
     pub(crate) fn run(&mut self) {
-        assert!(self.child.is_none(), "it runs already");
+        self.run_as(command());
+    }
+
+    /// The same with hardly any environment, so that it tells the same of itself everywhere.
+    pub(crate) fn run_bare(&mut self) {
         let mut start = command();
+        start.env_clear().env("PATH", "/usr/bin:/bin");
+        self.run_as(start);
+    }
+
+    fn run_as(&mut self, mut start: Command) {
+        assert!(self.child.is_none(), "it runs already");
         start.args(["start", "--nodaemon"]).arg(self.path());
         start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.child = Some(start.spawn().unwrap());

@@ -1,10 +1,7 @@
 //! From the first byte to a worker that builds, and those who are not let in.
 
 use super::{
-    super::{
-        broker::{Broker, Called, Said},
-        failure::{Failure, NO_SUCH_METHOD, UNAUTHORIZED},
-    },
+    super::failure::{Failure, UNAUTHORIZED},
     *,
 };
 
@@ -18,7 +15,7 @@ fn a_worker_that_knows_its_password_attaches() {
     };
     assert_eq!(info.text("admin"), Some("Your Name\n"));
     assert_eq!(info.0.keys().collect::<Vec<_>>(), ["admin", "numcpus", "version", "worker_commands"]);
-    assert_eq!(info.0["worker_commands"], serde_json::json!({ "shell": "3.3" }));
+    assert_eq!(info.0["worker_commands"]["rmdir"], "3.3");
     assert!(!pair.worker.is_attached(), "the login is answered last");
     pair.order(set_builders(&["b1", "b2"]));
     assert_eq!(pair.events.last(), Some(&SessionEvent::Attached));
@@ -100,53 +97,6 @@ fn a_login_prints_neither_challenge_nor_proof_and_a_bounded_name() {
     assert_eq!(format!("{attempt:?}"), r#"LoginAttempt { name: "w1", .. }"#);
     let session = format!("{:?}", MasterSession::new(CHALLENGE));
     assert!(!session.contains("131, 32"), "{session}");
-}
-
-/// A worker of another age, spoken word by word; asked for facts under the new name, it does not know it.
-#[test]
-fn an_old_worker_is_asked_by_the_older_name() {
-    let mut master = MasterSession::new(CHALLENGE);
-    let mut peer: Broker<(), ()> = Broker::client(Limits::FRIEND);
-    let bot = peer.publish(());
-    let (mut asked, mut told) = (Vec::new(), Vec::new());
-    loop {
-        let (to_peer, to_master) = (master.poll_output(), peer.take_output());
-        if to_peer.is_none() && to_master.is_none() {
-            break;
-        }
-        master.handle_input(&to_master.unwrap_or_default()).unwrap();
-        while let Some(event) = master.poll_event() {
-            match event {
-                SessionEvent::Login(_) => master.accept_login(),
-                other => told.push(other),
-            }
-        }
-        peer.extend(&to_peer.unwrap_or_default()).unwrap();
-        while let Some(said) = peer.said().unwrap() {
-            match said {
-                Said::Agreed => peer.call(Called::Root, "login", &[Value::text("old")], &[], ()).unwrap(),
-                Said::Answer { answer: Ok(Value::Tuple(items)), .. } => {
-                    let &[_, Value::Remote(challenger)] = items.as_slice() else { panic!("{items:?}") };
-                    let args = [Value::Bytes(Bytes::new()), Value::Remote(bot)];
-                    peer.call(Called::Object(challenger), "respond", &args, &[], ()).unwrap();
-                }
-                Said::Call(call) => {
-                    asked.push(String::from_utf8(call.method.to_vec()).unwrap());
-                    match call.method.as_ref() {
-                        b"getSlaveInfo" => {
-                            let host = (Value::Bytes("host".into()), Value::Bytes("vax".into()));
-                            peer.answer(call.reply, &Value::Dict(vec![host]));
-                        }
-                        _ => peer.refuse(call.reply, &Failure::new(NO_SUCH_METHOD, "no")),
-                    }
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-    assert_eq!(asked, ["print", "getWorkerInfo", "getSlaveInfo"]);
-    let hello = WorkerInfo([("host".to_owned(), "vax".into())].into());
-    assert_eq!(told, [SessionEvent::Message(FromWorker::Hello(hello))]);
 }
 
 #[test]

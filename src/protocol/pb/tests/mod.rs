@@ -5,7 +5,12 @@ mod builders;
 mod commands;
 mod laws;
 mod limits;
+mod logs;
+mod old_workers;
+mod transfers;
 mod vectors;
+mod verbs;
+mod words;
 
 use std::sync::Arc;
 
@@ -29,6 +34,21 @@ use crate::{
 const CHALLENGE: Challenge =
     [0x83, 0x20, 0x66, 0xe3, 0x6e, 0x65, 0x84, 0x1e, 0x3c, 0x5e, 0x70, 0xea, 0x9d, 0x87, 0xf5, 0xe9];
 
+/// What a worker of today knows on this wire.
+const COMMANDS: [&str; 11] = [
+    "shell",
+    "uploadFile",
+    "uploadDirectory",
+    "downloadFile",
+    "mkdir",
+    "rmdir",
+    "cpdir",
+    "stat",
+    "glob",
+    "listdir",
+    "rmfile",
+];
+
 /// A master and a worker with nothing between them.
 struct Pair {
     master: MasterSession,
@@ -43,12 +63,18 @@ struct Pair {
 
 impl Pair {
     fn new(password: &str) -> Self {
+        Self::with_commands(password, &COMMANDS.map(|name| (name, "3.3")))
+    }
+
+    /// A worker that tells these versions of its commands.
+    fn with_commands(password: &str, commands: &[(&'static str, &'static str)]) -> Self {
+        let commands = commands.iter().map(|(name, version)| (Value::text(*name), Value::text(*version)));
         let info = Value::dict([
             ("admin", Value::text("Your Name\n")),
             ("numcpus", Value::Int(2)),
             ("version", Value::text("4.3.0")),
             ("environ", Value::dict([("TOKEN", Value::text("sesame"))])),
-            ("worker_commands", Value::dict([("shell", Value::text("3.3"))])),
+            ("worker_commands", Value::Dict(commands.collect())),
         ]);
         Self {
             master: MasterSession::new(CHALLENGE),
@@ -61,12 +87,15 @@ impl Pair {
 
     /// A worker that is attached, with these builders in folders of the same name; what was seen of it is forgotten.
     fn attached(builders: &[&str]) -> Self {
-        let mut pair = Self::new("pass1");
-        pair.exchange();
-        pair.order(set_builders(builders));
-        assert!(pair.worker.is_attached(), "{:?}", pair.seen);
-        pair.forget();
-        pair
+        Self::new("pass1").attach(builders)
+    }
+
+    fn attach(mut self, builders: &[&str]) -> Self {
+        self.exchange();
+        self.order(set_builders(builders));
+        assert!(self.worker.is_attached(), "{:?}", self.seen);
+        self.forget();
+        self
     }
 
     fn forget(&mut self) {
@@ -81,6 +110,15 @@ impl Pair {
 
     fn start(&mut self, id: &str, builder: &str) {
         self.order(start(id, builder));
+    }
+
+    /// Starts any command as `1` on the builder `b1`.
+    fn begin(&mut self, command: WorkerCommand) -> StartedCommand {
+        self.order(ToWorker::Start { id: CommandId::new("1"), builder: "b1".into(), command });
+        let mut started = self.started();
+        self.worker.accept(&mut started);
+        self.exchange();
+        started
     }
 
     /// The command that the worker was asked to start last.

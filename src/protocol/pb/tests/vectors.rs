@@ -1,30 +1,13 @@
 //! Bytes that a real master and a real worker exchanged.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs};
+use std::{collections::BTreeSet, fs};
 
 use bytes::Bytes;
 
 use super::{
-    super::{banana::WORDS, encoder::Encoder, jelly},
+    super::{encoder::Encoder, jelly},
     *,
 };
-
-/// As the `.txt` files have it: `<word>` for a word of the vocabulary, hex for what is no plain text.
-fn rendered(expression: &Sexp) -> String {
-    match expression {
-        Sexp::Int(number) => number.to_string(),
-        Sexp::Float(number) => format!("{number:?}"),
-        Sexp::Bytes(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) if WORDS.contains(&text) => format!("<{text}>"),
-            Ok(text) if text.is_ascii() => format!("'{text}'"),
-            _ => bytes.iter().fold("0x".into(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            }),
-        },
-        Sexp::List(items) => format!("({})", items.iter().map(rendered).collect::<Vec<_>>().join(" ")),
-    }
-}
 
 #[test]
 fn each_recorded_exchange_is_read_as_its_text_says_and_written_as_it_was() {
@@ -38,7 +21,7 @@ fn each_recorded_exchange_is_read_as_its_text_says_and_written_as_it_was() {
         let text = fs::read_to_string(format!("{folder}/{name}.txt")).unwrap();
         let wanted: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let read = expressions(&bytes);
-        assert_eq!(read.iter().map(rendered).collect::<Vec<_>>(), wanted, "{name}");
+        assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), wanted, "{name}");
         let mut encoder = Encoder::default();
         encoder.use_words();
         for expression in &read {
@@ -52,7 +35,7 @@ fn each_recorded_exchange_is_read_as_its_text_says_and_written_as_it_was() {
 fn says(master: &mut MasterSession, recordings: &[&str]) {
     let wanted: Vec<u8> = recordings.iter().flat_map(|name| recorded(name)).collect();
     let said = master.poll_output().unwrap_or_default();
-    assert_eq!(said, wanted, "{:?}", expressions(&said).iter().map(rendered).collect::<Vec<_>>());
+    assert_eq!(said, wanted, "{:?}", expressions(&said).iter().map(ToString::to_string).collect::<Vec<_>>());
 }
 
 #[test]
@@ -78,7 +61,7 @@ fn the_master_of_an_attach_says_what_buildbot_says() {
     master.handle_order(ToWorker::SetBuilders(builders));
     let list = expressions(&master.poll_output().unwrap());
     assert_eq!(
-        list.iter().map(rendered).collect::<Vec<_>>(),
+        list.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["(<message> 3 1 'setBuilderList' 1 (<tuple> (<list> (<tuple> ('unicode' 'b1') ('unicode' 'bd1')) \
           (<tuple> ('unicode' 'b2') ('unicode' 'b2')))) (<dictionary>))"]
     );
@@ -115,5 +98,5 @@ fn a_start_is_what_buildbot_sends() {
         ('boolean' 'false')) (('unicode' 'logEnviron') ('boolean' 'false')) (('unicode' 'initial_stdin') (<None>)) \
         (('unicode' 'interruptSignal') ('unicode' 'KILL')) (('unicode' 'command') ('unicode' 'echo string; exit 3')))) \
         (<dictionary>))";
-    assert_eq!(said.iter().map(rendered).collect::<Vec<_>>(), [wanted]);
+    assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>(), [wanted]);
 }
