@@ -19,6 +19,7 @@ mod lookup;
 mod outbox;
 mod process;
 mod spec;
+mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
