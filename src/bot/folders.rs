@@ -108,7 +108,6 @@ async fn remove_one(
 async fn overdue(signs: &AtomicU64, arguments: &RemoveDirectory, started: Instant) -> Overdue {
     let (mut seen, mut seen_at) = (0, Instant::now());
     loop {
-        sleep(LOOK_EVERY).await;
         let now = Instant::now();
         let count = signs.load(Ordering::Relaxed);
         if count != seen {
@@ -122,6 +121,7 @@ async fn overdue(signs: &AtomicU64, arguments: &RemoveDirectory, started: Instan
             let text = format!("nothing removed for {} seconds", limit.as_secs_f64());
             return Overdue::Limit(FailureReason::TimeoutWithoutOutput, text);
         }
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -250,4 +250,45 @@ pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gon
     };
     job.outlet.header(format!("cpdir: {cause}: {}\n", to.display())).await?;
     job.finish(1).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_removal_and_signs_of_life_do_not() {
+        let arguments = RemoveDirectory {
+            dirs: Vec::new(),
+            timeout: Some(Duration::from_secs(5)),
+            max_time: None,
+            log_environ: false,
+        };
+        let signs = AtomicU64::new(0);
+        let started = Instant::now();
+        let alive = async {
+            for _ in 0..10 {
+                sleep(Duration::from_secs(4)).await;
+                signs.fetch_add(1, Ordering::Relaxed);
+            }
+            std::future::pending::<()>().await;
+        };
+        let reason = tokio::select! {
+            Overdue::Limit(reason, _) = overdue(&signs, &arguments, started) => reason,
+            () = alive => unreachable!(),
+        };
+        assert_eq!(reason, FailureReason::TimeoutWithoutOutput);
+        assert!(started.elapsed() >= Duration::from_secs(45), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn nothing_more_is_removed_once_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        let (signs, unwanted) = (AtomicU64::new(0), CancellationToken::new());
+        unwanted.cancel();
+        let mut sweep = Sweep { signs: &signs, unwanted: &unwanted, failures: String::new(), failed: 0 };
+        sweep.entry(CWD, dir.path(), dir.path(), 0);
+        assert!(dir.path().join("a").exists());
+    }
 }

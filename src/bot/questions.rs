@@ -2,7 +2,7 @@
 //!
 //! Source of the texts and of the exit code, which is the system's number of the error: Buildbot's worker.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use super::{
     job::{Early, FILES_LIMIT, Job, reason},
@@ -16,7 +16,7 @@ const SEARCH_LIMIT: Duration = Duration::from_secs(600);
 
 /// Makes a folder.
 pub(super) async fn make_directory(job: &Job, dir: &str) -> Result<(), Gone> {
-    let path = job.path("", dir);
+    let path = job.folder.join(dir);
     let made = path.clone();
     let done = job.work(FILES_LIMIT, move |_| fs::create_dir_all(made).map(|()| None)).await;
     answer(job, "mkdir", &path, done).await
@@ -69,7 +69,7 @@ fn too_many() -> io::Error {
 async fn answer(
     job: &Job,
     name: &str,
-    path: &PathBuf,
+    path: &Path,
     done: Result<io::Result<Option<Update>>, Early>,
 ) -> Result<(), Gone> {
     let (text, rc) = match done {

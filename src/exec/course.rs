@@ -284,6 +284,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_line_too_many_kills_and_nothing_after_it_is_told() {
+        let start = Instant::now();
+        let mut course = Course::new(&Spec { max_lines: Some(10), ..spec() }, start);
+        assert_eq!(course.lines(4, start), (true, None));
+        assert_eq!(course.lines(6, start), (true, None));
+        let demand = Demand::Begin(KillReason::TooManyLines, EndSignal::Kill);
+        assert_eq!(course.lines(1, start), (true, Some(demand)));
+        assert_eq!(course.lines(1, start), (false, None));
+        // What writes on after an interrupt is told.
+        let mut course = Course::new(&Spec { max_lines: Some(1), ..spec() }, start);
+        course.interrupt(start);
+        assert_eq!(course.lines(5, start), (true, None));
+        assert_eq!(course.reason(), Some(KillReason::Interrupted));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn silence_does_not_count_while_the_reader_holds_the_child_back() {
         let start = Instant::now();
         let mut course = Course::new(&Spec { timeout: Some(3 * SECOND), ..spec() }, start);

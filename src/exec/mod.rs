@@ -17,6 +17,7 @@ mod group;
 pub mod leftover;
 mod lookup;
 mod outbox;
+mod pipe;
 mod process;
 mod spec;
 mod terminal;

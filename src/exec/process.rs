@@ -10,12 +10,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use rustix::{
-    fs::{Access, access},
-    io::Errno,
-};
+use rustix::fs::{Access, access};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncWriteExt},
     process::{ChildStderr, ChildStdin},
     sync::{Notify, mpsc},
     task::spawn_blocking,
@@ -27,7 +24,8 @@ use super::{
     course::{Course, Demand, KillReason, PATIENCE},
     group::Group,
     lookup,
-    outbox::{FULL_BYTES, Outbox},
+    outbox::Outbox,
+    pipe::Pipe,
     spec::{EndSignal, Program, SpawnError, Spec},
     terminal,
 };
@@ -401,43 +399,5 @@ async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Our end of one of its pipes.
-struct Pipe<R> {
-    reader: Option<R>,
-    /// Nothing if what it carries is not wanted.
-    told_as: Option<LogStream>,
-    buffer: BytesMut,
-}
-
-impl<R: AsyncRead + Unpin> Pipe<R> {
-    fn new(reader: Option<R>, told_as: Option<LogStream>) -> Self {
-        Self { reader, told_as, buffer: BytesMut::new() }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.reader.is_none()
-    }
-
-    /// What is there, once something is; nothing when it is closed.
-    async fn read(&mut self) -> Option<BytesMut> {
-        let reader = self.reader.as_mut()?;
-        // Room for a good part of a pipe; a new buffer only when what is left would make small reads.
-        if self.buffer.capacity() < FULL_BYTES / 8 {
-            self.buffer.reserve(FULL_BYTES / 2);
-        }
-        match reader.read_buf(&mut self.buffer).await {
-            Ok(0) => self.reader = None,
-            Ok(_) => return Some(self.buffer.split()),
-            // So a terminal says that nobody holds it any more.
-            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => self.reader = None,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the output of a command");
-                self.reader = None;
-            }
-        }
-        None
     }
 }

@@ -32,3 +32,60 @@ pub(super) fn open() -> io::Result<(pipe::Receiver, OwnedFd)> {
     // No pipe, but read like one.
     Ok((pipe::Receiver::from_owned_fd_unchecked(ours)?, theirs))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        testing::{eventually, is_running, within},
+        *,
+    };
+
+    async fn run(line: &str, change: impl FnOnce(&mut Spec)) -> (Vec<u8>, Ended) {
+        let path = std::env::var_os("PATH").unwrap();
+        let mut spec = Spec {
+            env: [("PATH".into(), path)].into(),
+            on_terminal: true,
+            ..Spec::new(Program::Shell(line.to_owned()), "/")
+        };
+        change(&mut spec);
+        let mut process = within(spawn(spec)).await.unwrap();
+        let mut output = Vec::new();
+        loop {
+            match within(process.next()).await.unwrap() {
+                News::Output { bytes, .. } => output.extend(bytes),
+                News::Killing(_) => {}
+                News::Ended(ended) => return (output, ended),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_rules_its_terminal_and_leads_its_group() {
+        let line = "echo here > /dev/tty; exec sh -c 'test $$ = $(ps -o pgid= -p $$) && exit 3'";
+        let (output, ended) = run(line, |_| ()).await;
+        assert_eq!((output.as_slice(), ended.exit), (b"here\n".as_slice(), Exit::Code(3)));
+    }
+
+    #[tokio::test]
+    async fn all_that_is_written_before_the_end_is_told() {
+        let (output, ended) = run("head -c 300000 /dev/zero | tr '\\0' x; echo end >&2", |_| ()).await;
+        assert_eq!((output.len(), ended.exit), (300_004, Exit::Code(0)));
+        assert!(output.ends_with(b"xend\n"));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_interrupted_before_it_starts_is_killed() {
+        for _ in 0..20 {
+            let (_, ended) = run("sleep 1000", |spec| spec.interrupt.cancel()).await;
+            assert_eq!((ended.exit, ended.reason), (Exit::Signal(9), Some(KillReason::Interrupted)));
+        }
+    }
+
+    #[tokio::test]
+    async fn those_that_it_leaves_lose_their_terminal() {
+        let (output, ended) = run("sleep 1000 & echo $!", |_| ()).await;
+        assert_eq!(ended.exit, Exit::Code(0));
+        let left = str::from_utf8(&output).unwrap().trim().parse().unwrap();
+        eventually("it is gone", || !is_running(left)).await;
+    }
+}
