@@ -215,9 +215,9 @@ impl Archive {
         header.set_size(size.min(OLD_SIZE));
         header.set_mode(metadata.mode() & 0o7777);
         header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
-        // Whose it is means nothing on another machine; numbers that have no room are left out.
-        header.set_uid(u64::from(metadata.uid()).min(0o777_7777));
-        header.set_gid(u64::from(metadata.gid()).min(0o777_7777));
+        // Whose it is means nothing on another machine.
+        header.set_uid(0);
+        header.set_gid(0);
         let old = header.as_old_mut();
         put(&mut old.name, name);
         put(&mut old.linkname, target.unwrap_or_default());

@@ -48,7 +48,8 @@ const TOLD_FAILURES: usize = 20;
 pub(super) async fn remove(job: &Job, arguments: &RemoveDirectory) -> Result<(), Gone> {
     let mut rc = 0;
     for dir in &arguments.dirs {
-        let path = job.folder.join(dir);
+        // Without a `/` at its end, which would make a link the folder that it leads to.
+        let path = job.folder.join(dir).components().collect::<PathBuf>();
         job.outlet.header(format!("removing {}\n", path.display())).await?;
         match remove_one(job, path, arguments).await {
             Ok(None) => {}

@@ -156,6 +156,7 @@ impl Job {
         };
         tokio::select! {
             // What was asked before an interrupt is answered to nobody.
+            biased;
             () = self.interrupt.token.cancelled() => Err(Early::Interrupted),
             reply = asked => reply,
         }

@@ -106,10 +106,9 @@ impl Watch {
     /// Loses nothing.
     pub(super) async fn due(&self) {
         if self.files.is_empty() {
-            std::future::pending().await
-        } else {
-            sleep_until(self.look_at).await;
+            return std::future::pending().await;
         }
+        sleep_until(self.look_at).await;
     }
 
     /// Looks at all, and tells what was added.

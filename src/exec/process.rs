@@ -169,10 +169,8 @@ fn start(spec: Spec) -> Result<Process, SpawnError> {
     let file = lookup::find(program, &dir, path.map(OsString::as_os_str))?;
 
     let refused = |source| SpawnError::Start { program: program.clone(), source };
-    let terminal = match spec.on_terminal && spec.stdin.is_none() {
-        true => Some(terminal::open().map_err(refused)?),
-        false => None,
-    };
+    let on_terminal = spec.on_terminal && spec.stdin.is_none();
+    let terminal = on_terminal.then(terminal::open).transpose().map_err(refused)?;
     // Only a program can make the terminal the one that rules its session. Without it, it is one for reading and writing.
     let ruler = terminal.as_ref().and_then(|_| lookup::find(OsStr::new("setsid"), &dir, None).ok());
     #[expect(clippy::disallowed_methods, reason = "this is the room that starts children")]

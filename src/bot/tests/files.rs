@@ -136,7 +136,7 @@ async fn folders_are_removed_and_links_lead_nowhere() {
     symlink("kept", dir.join("link")).unwrap();
     fs::set_permissions(dir.join("a/deep/er"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(dir.join("a/deep"), fs::Permissions::from_mode(0o444)).unwrap();
-    let told = master.carry_out(removal(&["a", "missing", "file", "link"])).await;
+    let told = master.carry_out(removal(&["a", "missing", "file", "link/"])).await;
     assert_eq!((told.rc, told.text().as_str()), (Some(0), ""));
     assert!(told.header.starts_with(&format!("removing {}\n", dir.join("a").display())));
     let mut left = master.carry_out(list("")).await.files.unwrap();

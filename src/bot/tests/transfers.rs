@@ -140,7 +140,7 @@ async fn a_source_that_cannot_be_read_is_told_and_closed() {
     let mut sources = vec!["missing", "folder", "pipe"];
     if !rustix::process::geteuid().is_root() {
         fs::write(master.build().join("secret"), "").unwrap();
-        fs::set_permissions(master.build().join("secret"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(master.build().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
         sources.push("secret");
     }
     for source in sources {
@@ -163,8 +163,8 @@ async fn a_file_above_its_limit_is_cut_and_fails() {
     fs::write(master.build().join("f"), noise(20_000)).unwrap();
     // As long as the limit is too long, too.
     for limit in [20_000, 16_390] {
-        let told = master.upload(UploadFile { max_size: Some(limit), ..upload("f") }).await;
-        assert!(told.written == noise(20_000)[..limit as usize]);
+        let told = master.upload(UploadFile { max_size: Some(limit as u64), ..upload("f") }).await;
+        assert!(told.written == noise(20_000)[..limit]);
         assert_eq!(told.rc, Some(1));
         let path = master.build().join("f").display().to_string();
         assert_eq!(told.text(), format!("Maximum filesize reached, truncating file '{path}'\n"));
