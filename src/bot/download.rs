@@ -9,10 +9,10 @@
 
 use std::{
     fs::{self, File, Permissions},
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::{
@@ -98,8 +98,6 @@ struct Part {
 impl Part {
     /// Begins a file that is to be at `path`; folders above it are made.
     fn begin(path: &Path, mode: Option<u32>) -> io::Result<Self> {
-        // Two commands may fetch the same file.
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         // A link is followed, as a program would that writes to it.
         let target = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
         let (Some(folder), Some(_)) = (target.parent(), target.file_name()) else {
@@ -114,17 +112,10 @@ impl Part {
             Err(error) => return Err(error),
         };
         fs::create_dir_all(folder)?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Not the file's own name with something behind it: that could be too long.
-        let path = folder.join(format!(".lunabot-{}-{number}.part", std::process::id()));
-        let file = match File::options().write(true).create_new(true).open(&path) {
-            // Left by a former life that was killed, and had the same number.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&path)?;
-                File::options().write(true).create_new(true).open(&path)?
-            }
-            opened => opened?,
-        };
+        // Not the file's own name with something behind it: that could be too long. By chance, since two commands may
+        // fetch the same file, on two machines even.
+        let path = folder.join(format!(".lunabot-{:016x}.part", RandomState::new().hash_one(())));
+        let file = File::options().write(true).create_new(true).open(&path)?;
         let part = Self { file, path, target, placed: false };
         if let Some(permissions) = mode.map(|mode| Permissions::from_mode(mode & 0o7777)).or(before) {
             part.file.set_permissions(permissions)?;

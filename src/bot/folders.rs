@@ -100,9 +100,10 @@ async fn remove_one(
         sweep.failures()
     });
     tokio::select! {
-        removed = removed => removed.map_err(Overdue::Early),
+        biased;
         // The other is dropped then, and the sweep ends at its next entry.
         overdue = overdue(&signs, arguments, job.started) => Err(overdue),
+        removed = removed => removed.map_err(Overdue::Early),
     }
 }
 
