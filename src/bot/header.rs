@@ -28,6 +28,16 @@ pub(super) fn opening(arguments: &ShellArguments, dir: &Path, environment: &Envi
             write!(text, " ({name} {} secs)", limit.as_secs_f64()).expect("text can be written");
         }
     }
+    if let Some(limit) = arguments.max_lines {
+        write!(text, " (maxLines {limit})").expect("text can be written");
+    }
+    if !arguments.log_files.is_empty() {
+        text.push_str("\n watching logfiles");
+        for file in &arguments.log_files {
+            let follow = if file.follow { " (what is added)" } else { "" };
+            write!(text, " {}={}{follow}", file.name, quoted(&file.path)).expect("text can be written");
+        }
+    }
     match &arguments.command {
         ShellLine::Shell(line) => write!(text, "\n argv: {line:?}\n"),
         ShellLine::Argv(words) => write!(text, "\n argv: {words:?}\n"),
@@ -48,6 +58,9 @@ pub(super) fn opening(arguments: &ShellArguments, dir: &Path, environment: &Envi
     if let Some(input) = &arguments.stdin {
         writeln!(text, " writing {} bytes to stdin", input.len()).expect("text can be written");
     }
+    if arguments.use_pty {
+        text.push_str(" using PTY: true\n");
+    }
     text
 }
 
@@ -60,6 +73,9 @@ pub(super) fn killing(reason: KillReason, arguments: &ShellArguments, why: &str)
         }
         KillReason::TimeoutWithoutOutput => {
             format!("command timed out: no output for {} seconds", seconds(arguments.timeout))
+        }
+        KillReason::TooManyLines => {
+            format!("command wrote more than {} lines", arguments.max_lines.unwrap_or_default())
         }
         KillReason::Interrupted if why.is_empty() => "command interrupted".to_owned(),
         KillReason::Interrupted => format!("command interrupted: {why}"),

@@ -12,17 +12,25 @@
 //! # Not here
 //! Processes (`exec`), wires (`protocol`), and sockets.
 
+mod archive;
+mod download;
 mod environment;
+mod folders;
 mod header;
 pub mod info;
+mod job;
 pub mod local;
 mod outlet;
+mod pattern;
+mod questions;
 mod session;
 mod shell;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod upload;
+mod watch;
 
 use std::path::PathBuf;
 

@@ -1,10 +1,12 @@
 //! The way of one command's news to the master.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::LogStream,
-    protocol::{CommandId, FromWorker, Update, link::Sender},
+    protocol::{CommandId, FromWorker, Transfer, Update, link::Sender},
 };
 
 /// The link is down, or the worker stops: nothing more is told, and what runs is to be killed.
@@ -21,6 +23,9 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Tells news, once the master has read enough of the earlier ones.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing was told. So it is with the others.
     pub(super) async fn update(&self, update: Update) -> Result<(), Gone> {
         self.tell(FromWorker::Update { id: self.id.clone(), update }).await
     }
@@ -28,6 +33,23 @@ impl Outlet {
     /// Tells a text of our own.
     pub(super) async fn header(&self, text: String) -> Result<(), Gone> {
         self.update(Update::Output { stream: LogStream::Header, bytes: text.into() }).await
+    }
+
+    /// Moves bytes, or asks for some.
+    pub(super) async fn transfer(&self, transfer: Transfer) -> Result<(), Gone> {
+        self.tell(FromWorker::Transfer { id: self.id.clone(), transfer }).await
+    }
+
+    /// Tells how it ended, and its end.
+    pub(super) async fn finish(
+        &self,
+        rc: i32,
+        elapsed: Duration,
+        failure: Option<String>,
+    ) -> Result<(), Gone> {
+        self.update(Update::Rc(rc)).await?;
+        self.update(Update::Elapsed(elapsed)).await?;
+        self.complete(failure).await
     }
 
     /// Tells the end.

@@ -12,18 +12,20 @@ use std::{
 };
 
 use tokio::{
+    sync::mpsc,
     task::{Id, JoinError, JoinSet, spawn_blocking},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bot, LinkEnd, info,
-    outlet::Outlet,
-    shell::{self, Interrupt, Order},
+    Bot, LinkEnd, download, folders, info,
+    job::{FILES_LIMIT, Interrupt, Job, REPLIES},
+    outlet::{Gone, Outlet},
+    questions, shell, upload,
 };
 use crate::protocol::{
-    CommandId, FromWorker, ToWorker, WorkerCommand,
+    CommandId, FromWorker, ToWorker, TransferReply, WorkerCommand,
     link::{DEPTH, Sender, WorkerEnd},
     message::BuilderFolder,
 };
@@ -32,11 +34,15 @@ use crate::protocol::{
 pub(super) const MAX_COMMANDS: usize = 256;
 /// How long all commands together may take to be killed.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(15);
-/// How long files and folders may take: a dead file server must not make the worker deaf for ever.
-const FILES_LIMIT: Duration = Duration::from_secs(60);
-
 /// A builder's folder, or why it has none.
 type Folder = Result<PathBuf, String>;
+
+/// A command that runs.
+struct Running {
+    id: CommandId,
+    interrupt: Arc<Interrupt>,
+    replies: mpsc::Sender<TransferReply>,
+}
 
 struct Session<'a> {
     bot: &'a Bot,
@@ -44,7 +50,7 @@ struct Session<'a> {
     gone: CancellationToken,
     folders: HashMap<Arc<str>, Folder>,
     commands: JoinSet<()>,
-    running: HashMap<Id, (CommandId, Arc<Interrupt>)>,
+    running: HashMap<Id, Running>,
     answers: VecDeque<FromWorker>,
 }
 
@@ -96,13 +102,21 @@ impl Session<'_> {
             ToWorker::Start { id, builder, command } => self.start(id, &builder, command),
             ToWorker::Interrupt { id, why } => {
                 // Not there: it has ended meanwhile, and its `Complete` is on the way.
-                if let Some((_, interrupt)) = self.running.values().find(|(running, _)| *running == id) {
-                    interrupt.interrupt(why);
+                if let Some(running) = self.running(&id) {
+                    running.interrupt.interrupt(why);
+                }
+            }
+            ToWorker::Reply { id, reply } => {
+                // Not there, or not waited for: it was interrupted meanwhile.
+                let refused =
+                    self.running(&id).is_some_and(|running| running.replies.try_send(reply).is_err());
+                if refused {
+                    tracing::debug!(command = %id, "an answer that nobody waits for");
                 }
             }
             ToWorker::Ping(number) => self.answers.push_back(FromWorker::Pong(number)),
             // The loop ends at it.
-            ToWorker::Shutdown | ToWorker::Reply { .. } => {}
+            ToWorker::Shutdown => {}
         }
     }
 
@@ -125,7 +139,7 @@ impl Session<'_> {
     }
 
     fn start(&mut self, id: CommandId, builder: &str, command: WorkerCommand) {
-        if self.running.values().any(|(running, _)| *running == id) {
+        if self.running(&id).is_some() {
             // An answer would end the first one.
             tracing::error!(command = %id, "the master started a command twice; the second start is not heard");
             return;
@@ -142,17 +156,25 @@ impl Session<'_> {
         };
         let interrupt = Arc::new(Interrupt::default());
         let outlet = Outlet { id: id.clone(), to_master: self.to_master.clone(), gone: self.gone.clone() };
-        let WorkerCommand::Shell(arguments) = command else {
-            return self.refuse(id, "this worker does not know this command".to_owned());
+        let (replies, answers) = mpsc::channel(REPLIES);
+        let mut job = Job {
+            outlet,
+            folder,
+            mark: self.bot.mark(),
+            interrupt: Arc::clone(&interrupt),
+            replies: answers,
+            started: Instant::now(),
         };
-        let order =
-            Order { arguments: *arguments, folder, mark: self.bot.mark(), interrupt: Arc::clone(&interrupt) };
         let task = self.commands.spawn(async move {
-            if shell::run(order, &outlet).await.is_err() {
-                tracing::debug!(command = %outlet.id, "a command was killed: nobody listens any more");
+            if carry_out(&mut job, command).await.is_err() {
+                tracing::debug!(command = %job.outlet.id, "a command was ended: nobody listens any more");
             }
         });
-        self.running.insert(task.id(), (id, interrupt));
+        self.running.insert(task.id(), Running { id, interrupt, replies });
+    }
+
+    fn running(&self, id: &CommandId) -> Option<&Running> {
+        self.running.values().find(|running| running.id == *id)
     }
 
     fn refuse(&mut self, id: CommandId, failure: String) {
@@ -161,12 +183,29 @@ impl Session<'_> {
 
     fn forget(&mut self, done: Result<(Id, ()), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
-        let Some((id, _)) = self.running.remove(&task) else { return };
+        let Some(Running { id, .. }) = self.running.remove(&task) else { return };
         if let Err(error) = done {
             // A broken law of ours must not leave the master waiting.
             tracing::error!(command = %id, %error, "the task of a command failed");
             self.refuse(id, "the worker failed while it ran this command".to_owned());
         }
+    }
+}
+
+/// Carries a command out, to its `Complete`.
+async fn carry_out(job: &mut Job, command: WorkerCommand) -> Result<(), Gone> {
+    match command {
+        WorkerCommand::Shell(arguments) => shell::run(job, *arguments).await,
+        WorkerCommand::UploadFile(arguments) => upload::file(job, &arguments).await,
+        WorkerCommand::UploadDirectory(arguments) => upload::folder(job, &arguments).await,
+        WorkerCommand::DownloadFile(arguments) => download::run(job, &arguments).await,
+        WorkerCommand::MakeDirectory { dir } => questions::make_directory(job, &dir).await,
+        WorkerCommand::RemoveDirectory(arguments) => folders::remove(job, &arguments).await,
+        WorkerCommand::CopyDirectory(arguments) => folders::copy(job, &arguments).await,
+        WorkerCommand::Stat(arguments) => questions::stat(job, &arguments).await,
+        WorkerCommand::Glob { pattern } => questions::glob(job, &pattern).await,
+        WorkerCommand::ListDirectory { dir } => questions::list_directory(job, &dir).await,
+        WorkerCommand::RemoveFile { path } => questions::remove_file(job, &path).await,
     }
 }
 

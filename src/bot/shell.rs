@@ -1,67 +1,37 @@
 //! Runs one shell command, from its folder to its `Complete`.
 //!
-//! The order is always: header, output, why it is killed (if it is), how it ended (if not by itself), elapsed time,
-//! `Rc`, `Elapsed`, `Complete`.
+//! The order is always: header, output, why it is killed (if it is), the rest of its log files, how it ended (if not by
+//! itself), elapsed time, `Rc`, `Elapsed`, `Complete`.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     environment, header,
+    job::{FILES_LIMIT, Job},
     outlet::{Gone, Outlet},
+    watch::Watch,
 };
 use crate::{
-    exec::{EndSignal, Ended, Exit, KillReason, Mark, News, Process, Program, SpawnError, Spec, spawn},
+    exec::{EndSignal, Ended, Exit, KillReason, News, Process, Program, SpawnError, Spec, spawn},
     protocol::{FailureReason, ShellArguments, Update, command::ShellLine},
 };
 
-/// How long a folder may take to be made, and a program to be found and started: a dead file server must not hold a
-/// command for ever.
-const FILES_LIMIT: Duration = Duration::from_secs(60);
-
-/// What may interrupt a command: the first reason is the one that is told.
-#[derive(Debug, Default)]
-pub(super) struct Interrupt {
-    why: OnceLock<String>,
-    token: CancellationToken,
-}
-
-impl Interrupt {
-    /// Interrupts it, running or not yet.
-    pub(super) fn interrupt(&self, why: String) {
-        // Later reasons are not told: what they wish happens already.
-        self.why.get_or_init(|| why);
-        self.token.cancel();
-    }
-}
-
-/// A command and where it runs.
-#[derive(Debug)]
-pub(super) struct Order {
-    /// What is to be done.
-    pub(super) arguments: ShellArguments,
-    /// The builder's folder.
-    pub(super) folder: PathBuf,
-    /// What its processes carry.
-    pub(super) mark: Mark,
-    /// What may end it.
-    pub(super) interrupt: Arc<Interrupt>,
-}
-
 /// Runs it to its `Complete`. If nobody listens any more it is killed, and its end is waited for.
-pub(super) async fn run(order: Order, outlet: &Outlet) -> Result<(), Gone> {
-    let Order { mut arguments, folder, mark, interrupt } = order;
+pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), Gone> {
+    let outlet = &job.outlet;
     let interrupt_signal = match arguments.interrupt_signal.parse::<EndSignal>() {
         Ok(signal) => signal,
         Err(unknown) => return outlet.complete(Some(format!("cannot run the command: {unknown}"))).await,
     };
-    let dir = folder.join(&arguments.workdir);
+    // Its input is the terminal's, which cannot be closed as a pipe can.
+    arguments.use_pty &= arguments.stdin.is_none();
+    // Without what says nothing: `.`, and a `/` at the end.
+    let dir = job.folder.join(&arguments.workdir).components().collect::<PathBuf>();
     let mut env = environment::changed(&environment::own(), &arguments.env);
     env.insert("PWD".into(), dir.clone().into());
     outlet.header(header::opening(&arguments, &dir, &env)).await?;
@@ -73,17 +43,20 @@ pub(super) async fn run(order: Order, outlet: &Outlet) -> Result<(), Gone> {
         ShellLine::Shell(line) => Program::Shell(line.clone()),
         ShellLine::Argv(words) => Program::Argv(words.iter().map(Into::into).collect()),
     };
+    let mut watch = Watch::begin(outlet, &arguments.log_files, &dir).await?;
     let spec = Spec {
         env,
         stdin: arguments.stdin.take(),
+        on_terminal: arguments.use_pty,
         want_stdout: arguments.want_stdout,
         want_stderr: arguments.want_stderr,
         timeout: arguments.timeout,
         max_time: arguments.max_time,
+        max_lines: arguments.max_lines,
         sigterm_time: arguments.sigterm_time,
         interrupt_signal,
-        mark: Some(mark),
-        interrupt: interrupt.token.clone(),
+        mark: Some(job.mark.clone()),
+        interrupt: job.interrupt.token.clone(),
         ..Spec::new(program, dir)
     };
     let started = tokio::select! {
@@ -103,7 +76,7 @@ pub(super) async fn run(order: Order, outlet: &Outlet) -> Result<(), Gone> {
             return finish(outlet, 126, FILES_LIMIT, None).await;
         }
     };
-    let Some(ended) = relay(&mut process, &arguments, &interrupt, outlet).await else {
+    let Some(ended) = relay(&mut process, &mut watch, &arguments, job).await else {
         process.kill().await;
         return Err(Gone);
     };
@@ -113,31 +86,39 @@ pub(super) async fn run(order: Order, outlet: &Outlet) -> Result<(), Gone> {
 /// Passes news on until the end; nothing if nobody listens any more.
 async fn relay(
     process: &mut Process,
+    watch: &mut Watch,
     arguments: &ShellArguments,
-    interrupt: &Interrupt,
-    outlet: &Outlet,
+    job: &Job,
 ) -> Option<Ended> {
+    let outlet = &job.outlet;
     loop {
+        // Either, dropped unfinished, has taken nothing.
         let news = tokio::select! {
-            // Dropped unfinished, it has taken nothing.
-            news = process.next() => news?,
+            news = process.next() => Some(news?),
+            () = watch.due() => None,
             () = outlet.gone.cancelled() => return None,
         };
         match news {
-            News::Output { stream, bytes } => outlet.update(Update::Output { stream, bytes }).await.ok()?,
-            News::Killing(reason) => {
+            None => watch.look(outlet, process).await.ok()?,
+            Some(News::Output { stream, bytes }) => {
+                outlet.update(Update::Output { stream, bytes }).await.ok()?;
+            }
+            Some(News::Killing(reason)) => {
                 let failure = match reason {
                     KillReason::Timeout => Some(FailureReason::Timeout),
                     KillReason::TimeoutWithoutOutput => Some(FailureReason::TimeoutWithoutOutput),
+                    KillReason::TooManyLines => Some(FailureReason::MaxLines),
                     KillReason::Interrupted => None,
                 };
                 if let Some(failure) = failure {
                     outlet.update(Update::FailureReason(failure)).await.ok()?;
                 }
-                let why = interrupt.why.get().map_or("", String::as_str);
-                outlet.header(header::killing(reason, arguments, why)).await.ok()?;
+                outlet.header(header::killing(reason, arguments, job.interrupt.why())).await.ok()?;
             }
-            News::Ended(ended) => return Some(ended),
+            Some(News::Ended(ended)) => {
+                watch.look(outlet, process).await.ok()?;
+                return Some(ended);
+            }
         }
     }
 }
@@ -168,9 +149,7 @@ async fn tell_end(ended: &Ended, outlet: &Outlet) -> Result<(), Gone> {
 
 async fn finish(outlet: &Outlet, rc: i32, elapsed: Duration, failure: Option<String>) -> Result<(), Gone> {
     outlet.header(format!("elapsedTime={:.6}\n", elapsed.as_secs_f64())).await?;
-    outlet.update(Update::Rc(rc)).await?;
-    outlet.update(Update::Elapsed(elapsed)).await?;
-    outlet.complete(failure).await
+    outlet.finish(rc, elapsed, failure).await
 }
 
 async fn make_folder(dir: &Path) -> Result<(), String> {

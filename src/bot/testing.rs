@@ -1,7 +1,8 @@
 //! A LocalWorker with a test in the place of its master.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::local;
@@ -9,8 +10,10 @@ use crate::{
     exec::testing::within,
     model::{LogStream, WorkerName},
     protocol::{
-        CommandId, FailureReason, FromWorker, Link, ShellArguments, ToWorker, Update, WorkerCommand,
-        command::ShellLine, message::BuilderFolder,
+        CommandId, FailureReason, FromWorker, Link, ShellArguments, ToWorker, Transfer, TransferReply,
+        Update, WorkerCommand,
+        command::ShellLine,
+        message::{BuilderFolder, FileStat},
     },
 };
 
@@ -18,6 +21,8 @@ pub(super) struct Master {
     pub(super) link: Link,
     pub(super) task: JoinHandle<()>,
     pub(super) dir: tempfile::TempDir,
+    /// What it gives to those who fetch a file.
+    pub(super) stored: Bytes,
 }
 
 /// What was told of one command.
@@ -28,6 +33,23 @@ pub(super) struct Told {
     pub(super) rc: Option<i32>,
     pub(super) reason: Option<FailureReason>,
     pub(super) failure: Option<String>,
+    pub(super) logs: BTreeMap<String, Vec<u8>>,
+    pub(super) stat: Option<FileStat>,
+    pub(super) files: Option<Vec<String>>,
+    /// What was moved: of the bytes of a `Write`, only how many.
+    pub(super) moves: Vec<Move>,
+    /// The bytes of all `Write`s.
+    pub(super) written: Vec<u8>,
+}
+
+/// A step of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Move {
+    Write(usize),
+    Read(u32),
+    Close,
+    Unpack,
+    Times,
 }
 
 impl Told {
@@ -58,7 +80,7 @@ impl Master {
     pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (link, task) = within(local::start(&name(), &dir.path().join("workers/bot1"))).await.unwrap();
-        let mut master = Self { link, task, dir };
+        let mut master = Self { link, task, dir, stored: Bytes::new() };
         let FromWorker::Hello(info) = master.heard().await else { panic!("no hello") };
         assert_eq!(info.text("system"), Some("posix"));
         master.set_builders(&[("b", "b-folder")]).await;
@@ -90,6 +112,43 @@ impl Master {
         within(self.link.from_worker.recv()).await.expect("the worker has ended")
     }
 
+    pub(super) async fn start_command(&self, command: WorkerCommand) {
+        self.say(ToWorker::Start { id: id("1"), builder: Arc::from("b"), command }).await;
+    }
+
+    pub(super) async fn carry_out(&mut self, command: WorkerCommand) -> Told {
+        self.start_command(command).await;
+        self.rest(Told::default()).await
+    }
+
+    pub(super) async fn interrupt(&self) {
+        self.say(ToWorker::Interrupt { id: id("1"), why: "stopped by ann".to_owned() }).await;
+    }
+
+    pub(super) async fn reply(&self, reply: TransferReply) {
+        self.say(ToWorker::Reply { id: id("1"), reply }).await;
+    }
+
+    /// Takes part in a transfer as a master does: takes each block, and gives out `self.stored`.
+    async fn moved(&mut self, transfer: Transfer, told: &mut Told) {
+        told.moves.push(match transfer {
+            Transfer::Write(bytes) => {
+                told.written.extend(&bytes);
+                self.reply(TransferReply::Taken).await;
+                Move::Write(bytes.len())
+            }
+            Transfer::Read { most } => {
+                let length = self.stored.len().min(most as usize);
+                let next = self.stored.split_to(length);
+                self.reply(TransferReply::Data(next)).await;
+                Move::Read(most)
+            }
+            Transfer::Close => Move::Close,
+            Transfer::Unpack => Move::Unpack,
+            Transfer::Times { .. } => Move::Times,
+        });
+    }
+
     /// Hears one message of a command; whether it was the last.
     pub(super) async fn hear(&mut self, told: &mut Told) -> bool {
         match self.heard().await {
@@ -106,13 +165,23 @@ impl Master {
                     Update::Output { bytes, .. } => told.output.extend(bytes),
                     Update::Rc(rc) => told.rc = Some(rc),
                     Update::FailureReason(reason) => told.reason = Some(reason),
-                    Update::Elapsed(_) | Update::Log { .. } | Update::Stat(_) | Update::Files(_) => {}
+                    Update::Elapsed(_) => {}
+                    Update::Log { name, bytes } => {
+                        told.logs.entry(name.to_string()).or_default().extend(bytes);
+                    }
+                    Update::Stat(stat) => told.stat = Some(*stat),
+                    Update::Files(files) => told.files = Some(files),
                 }
                 false
             }
             FromWorker::Complete { failure, .. } => {
                 told.failure = failure;
                 true
+            }
+            FromWorker::Transfer { transfer, .. } => {
+                assert_eq!(told.rc, None, "nothing is moved after the end");
+                self.moved(transfer, told).await;
+                false
             }
             other => panic!("{other:?}"),
         }

@@ -36,6 +36,8 @@ pub enum KillReason {
     Timeout,
     /// It was silent longer than `timeout`.
     TimeoutWithoutOutput,
+    /// It wrote more lines than `max_lines`.
+    TooManyLines,
     /// Somebody wished it.
     Interrupted,
 }
@@ -72,6 +74,7 @@ pub(super) struct Course {
     sigterm_time: Option<Duration>,
     interrupt_signal: EndSignal,
     max_at: Option<Instant>,
+    lines_left: Option<u64>,
     phase: Phase,
     reason: Option<KillReason>,
     exited: bool,
@@ -86,6 +89,7 @@ impl Course {
             interrupt_signal: spec.interrupt_signal,
             // A limit beyond the end of time is none.
             max_at: spec.max_time.and_then(|limit| now.checked_add(limit)),
+            lines_left: spec.max_lines,
             phase: Phase::Running { silence: spec.timeout.map(|limit| Countdown::new(limit, now)) },
             reason: None,
             exited: false,
@@ -109,6 +113,17 @@ impl Course {
             Phase::Draining { bytes, .. } => *bytes += bytes_read,
             Phase::Stopping { .. } => {}
         }
+    }
+
+    /// Lines of it are to be told; whether they may be is told, and what they demand.
+    pub(super) fn lines(&mut self, count: u64, now: Instant) -> (bool, Option<Demand>) {
+        let Some(left) = self.lines_left else { return (true, None) };
+        if self.reason == Some(KillReason::TooManyLines) {
+            return (false, None);
+        }
+        self.lines_left = Some(left.saturating_sub(count));
+        let is_over = count > left && matches!(self.phase, Phase::Running { .. });
+        (true, is_over.then(|| self.begin(KillReason::TooManyLines, now)))
     }
 
     /// Whether the reader holds it back at present.
@@ -266,6 +281,22 @@ mod tests {
         let demand = course.due(start + 10 * SECOND);
         assert_eq!(demand, Some(Demand::Begin(KillReason::Timeout, EndSignal::Kill)));
         assert_eq!(course.reason(), Some(KillReason::Timeout));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_line_too_many_kills_and_nothing_after_it_is_told() {
+        let start = Instant::now();
+        let mut course = Course::new(&Spec { max_lines: Some(10), ..spec() }, start);
+        assert_eq!(course.lines(4, start), (true, None));
+        assert_eq!(course.lines(6, start), (true, None));
+        let demand = Demand::Begin(KillReason::TooManyLines, EndSignal::Kill);
+        assert_eq!(course.lines(1, start), (true, Some(demand)));
+        assert_eq!(course.lines(1, start), (false, None));
+        // What writes on after an interrupt is told.
+        let mut course = Course::new(&Spec { max_lines: Some(1), ..spec() }, start);
+        course.interrupt(start);
+        assert_eq!(course.lines(5, start), (true, None));
+        assert_eq!(course.reason(), Some(KillReason::Interrupted));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::{io, process::ExitStatus};
 
 use rustix::{
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
 };
 use tokio::{
     net::unix::pipe,
@@ -77,6 +77,12 @@ impl Group {
     /// Sends a signal to all of the group.
     pub(super) fn signal(&self, signal: Signal) {
         match kill_process_group(self.leader, signal) {
+            // It may not lead its group yet: it is about to.
+            Err(Errno::SRCH) if !self.reaped => {
+                if let Err(error) = kill_process(self.leader, signal) {
+                    tracing::debug!(group = self.id(), %error, "nobody is left to signal");
+                }
+            }
             // Nobody is left, or only what has taken another user: whether it ends is seen in time.
             Ok(()) | Err(Errno::SRCH | Errno::PERM) => {}
             Err(error) => tracing::error!(group = self.id(), %error, "cannot signal a process group"),

@@ -17,8 +17,10 @@ mod group;
 pub mod leftover;
 mod lookup;
 mod outbox;
+mod pipe;
 mod process;
 mod spec;
+mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

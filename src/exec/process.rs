@@ -5,15 +5,16 @@ use std::{
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use rustix::fs::{Access, access};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{ChildStderr, ChildStdin, ChildStdout},
-    sync::mpsc,
+    io::{AsyncRead, AsyncWriteExt},
+    process::{ChildStderr, ChildStdin},
+    sync::{Notify, mpsc},
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
@@ -23,8 +24,10 @@ use super::{
     course::{Course, Demand, KillReason, PATIENCE},
     group::Group,
     lookup,
-    outbox::{FULL_BYTES, Outbox},
+    outbox::Outbox,
+    pipe::Pipe,
     spec::{EndSignal, Program, SpawnError, Spec},
+    terminal,
 };
 use crate::model::LogStream;
 
@@ -41,6 +44,7 @@ pub struct Process {
     news: mpsc::Receiver<News>,
     interrupt: CancellationToken,
     kill: CancellationToken,
+    life: Arc<Notify>,
 }
 
 /// What is told of a child, in order.
@@ -116,6 +120,11 @@ impl Process {
         self.interrupt.cancel();
     }
 
+    /// It does something, though it writes nothing: its `timeout` begins anew.
+    pub fn sign_of_life(&self) {
+        self.life.notify_one();
+    }
+
     /// Kills it with its whole group by SIGKILL, and waits until it has ended. Its output is thrown away.
     ///
     /// Lasts at most [`PATIENCE`] twice. Nothing is returned if the end had been told before.
@@ -159,27 +168,53 @@ fn start(spec: Spec) -> Result<Process, SpawnError> {
     let path = spec.env.get(OsStr::new("PATH"));
     let file = lookup::find(program, &dir, path.map(OsString::as_os_str))?;
 
+    let refused = |source| SpawnError::Start { program: program.clone(), source };
+    let on_terminal = spec.on_terminal && spec.stdin.is_none();
+    let terminal = on_terminal.then(terminal::open).transpose().map_err(refused)?;
+    // Only a program can make the terminal the one that rules its session. Without it, it is one for reading and writing.
+    let ruler = terminal.as_ref().and_then(|_| lookup::find(OsStr::new("setsid"), &dir, None).ok());
     #[expect(clippy::disallowed_methods, reason = "this is the room that starts children")]
-    let mut command = std::process::Command::new(file);
+    let mut command = std::process::Command::new(ruler.as_ref().unwrap_or(&file));
+    match &ruler {
+        // It makes the session, and with it the group, without a fork: it leads no group before.
+        Some(_) => command.arg("-c").arg(&file),
+        None => command.arg0(program).process_group(0),
+    };
     command
-        .arg0(program)
         .args(arguments)
         .current_dir(&dir)
         .env_clear()
         .envs(&spec.env)
-        .envs(spec.mark.as_ref().map(|mark| (&mark.name, &mark.value)))
-        .stdin(if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    let refused = |source| SpawnError::Start { program: program.clone(), source };
+        .envs(spec.mark.as_ref().map(|mark| (&mark.name, &mark.value)));
+    let ours = match terminal {
+        Some((ours, theirs)) => {
+            command
+                .stdin(theirs.try_clone().map_err(refused)?)
+                .stdout(theirs.try_clone().map_err(refused)?)
+                .stderr(theirs);
+            Some(ours)
+        }
+        None => {
+            let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+            command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+            None
+        }
+    };
     let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(refused)?;
     let mut group = Group::new(child).map_err(refused)?;
 
     let (stdin, stdout, stderr) = group.pipes();
+    let stdout = ours.map(|ours| Box::new(ours) as Output).or_else(|| Some(Box::new(stdout?)));
     let kill = CancellationToken::new();
     let (to_reader, news) = mpsc::channel(DEPTH);
-    let process = Process { id: group.id(), news, interrupt: spec.interrupt.clone(), kill: kill.clone() };
+    let life = Arc::new(Notify::new());
+    let process = Process {
+        id: group.id(),
+        news,
+        interrupt: spec.interrupt.clone(),
+        kill: kill.clone(),
+        life: Arc::clone(&life),
+    };
     let started = Instant::now();
     let run = Run {
         course: Course::new(&spec, started),
@@ -191,6 +226,7 @@ fn start(spec: Spec) -> Result<Process, SpawnError> {
         to_reader,
         interrupt: spec.interrupt,
         kill,
+        life,
     };
     tokio::spawn(async move {
         // Fed beside the reading: a child may write much before it reads all.
@@ -208,17 +244,21 @@ async fn feed(mut stdin: ChildStdin, bytes: Bytes) {
     }
 }
 
+/// Our end of its standard output, or of its terminal.
+type Output = Box<dyn AsyncRead + Send + Unpin>;
+
 /// What the task of a child owns.
 struct Run {
     course: Course,
     started: Instant,
     group: Group,
-    stdout: Pipe<ChildStdout>,
+    stdout: Pipe<Output>,
     stderr: Pipe<ChildStderr>,
     outbox: Outbox,
     to_reader: mpsc::Sender<News>,
     interrupt: CancellationToken,
     kill: CancellationToken,
+    life: Arc<Notify>,
 }
 
 impl Run {
@@ -273,11 +313,13 @@ impl Run {
                     None
                 }
                 bytes = self.stdout.read(), if has_room && !self.stdout.is_closed() => {
-                    take(&mut self.course, &mut self.outbox, self.stdout.told_as, bytes);
-                    None
+                    take(&mut self.course, &mut self.outbox, self.stdout.told_as, bytes)
                 }
                 bytes = self.stderr.read(), if has_room && !self.stderr.is_closed() => {
-                    take(&mut self.course, &mut self.outbox, self.stderr.told_as, bytes);
+                    take(&mut self.course, &mut self.outbox, self.stderr.told_as, bytes)
+                }
+                () = self.life.notified() => {
+                    self.course.heard(0, Instant::now());
                     None
                 }
                 result = self.group.ended(), if !self.course.has_exited() => {
@@ -325,12 +367,22 @@ impl Run {
     }
 }
 
-fn take(course: &mut Course, outbox: &mut Outbox, told_as: Option<LogStream>, bytes: Option<BytesMut>) {
-    let Some(bytes) = bytes else { return };
-    course.heard(bytes.len(), Instant::now());
-    if let Some(stream) = told_as {
+fn take(
+    course: &mut Course,
+    outbox: &mut Outbox,
+    told_as: Option<LogStream>,
+    bytes: Option<BytesMut>,
+) -> Option<Demand> {
+    let bytes = bytes?;
+    let now = Instant::now();
+    course.heard(bytes.len(), now);
+    let stream = told_as?;
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    let (is_told, demand) = course.lines(lines as u64, now);
+    if is_told {
         outbox.push(stream, bytes);
     }
+    demand
 }
 
 fn exit_of(status: ExitStatus) -> Exit {
@@ -345,41 +397,5 @@ async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Our end of one of its pipes.
-struct Pipe<R> {
-    reader: Option<R>,
-    /// Nothing if what it carries is not wanted.
-    told_as: Option<LogStream>,
-    buffer: BytesMut,
-}
-
-impl<R: AsyncRead + Unpin> Pipe<R> {
-    fn new(reader: Option<R>, told_as: Option<LogStream>) -> Self {
-        Self { reader, told_as, buffer: BytesMut::new() }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.reader.is_none()
-    }
-
-    /// What is there, once something is; nothing when it is closed.
-    async fn read(&mut self) -> Option<BytesMut> {
-        let reader = self.reader.as_mut()?;
-        // Room for a good part of a pipe; a new buffer only when what is left would make small reads.
-        if self.buffer.capacity() < FULL_BYTES / 8 {
-            self.buffer.reserve(FULL_BYTES / 2);
-        }
-        match reader.read_buf(&mut self.buffer).await {
-            Ok(0) => self.reader = None,
-            Ok(_) => return Some(self.buffer.split()),
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the output of a command");
-                self.reader = None;
-            }
-        }
-        None
     }
 }

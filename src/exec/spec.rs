@@ -26,6 +26,9 @@ pub struct Spec {
     pub env: BTreeMap<OsString, OsString>,
     /// What it reads on its standard input, which is then closed; empty if absent.
     pub stdin: Option<Bytes>,
+    /// Whether it runs on a terminal of its own: its three streams are that, and all that it writes is told as standard
+    /// output. Not together with `stdin`, which then wins.
+    pub on_terminal: bool,
     /// Whether its standard output is told; it is read in any case.
     pub want_stdout: bool,
     /// Whether its standard error is told; it is read in any case.
@@ -34,6 +37,8 @@ pub struct Spec {
     pub timeout: Option<Duration>,
     /// How long it may run in all.
     pub max_time: Option<Duration>,
+    /// How many lines it may write on the streams that are told. When it is killed for one more, what follows is not told.
+    pub max_lines: Option<u64>,
     /// If set, SIGTERM goes first, and this long is waited before `interrupt_signal`.
     pub sigterm_time: Option<Duration>,
     /// The signal that ends it. If that does not do, SIGKILL follows [`PATIENCE`](super::PATIENCE) later.
@@ -52,10 +57,12 @@ impl Spec {
             dir: dir.into(),
             env: BTreeMap::new(),
             stdin: None,
+            on_terminal: false,
             want_stdout: true,
             want_stderr: true,
             timeout: None,
             max_time: None,
+            max_lines: None,
             sigterm_time: None,
             interrupt_signal: EndSignal::Kill,
             mark: None,

@@ -47,7 +47,7 @@ pub enum WorkerCommand {
     },
     /// Remove a file.
     RemoveFile {
-        /// Which, below the builder's folder.
+        /// Which, below the builder's folder; `~` is the home of the worker's user.
         path: String,
     },
 }

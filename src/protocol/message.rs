@@ -164,7 +164,8 @@ pub enum Transfer {
     },
     /// No more blocks come, or are wanted. Not answered; comes also after a failure.
     Close,
-    /// The stream of a folder is complete. Not answered; comes also after an interrupt, with a stream cut anywhere.
+    /// The stream of a folder is complete. Not answered; comes also after an interrupt or at a size limit, with a stream
+    /// cut anywhere; and not at all if the folder could not be read.
     Unpack,
     /// The times of the file that was sent, in seconds since 1970; after its `Close`. Not answered.
     Times {

@@ -1,6 +1,15 @@
 //! A LocalWorker, told what to run as a master would tell it.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+mod files;
+mod logs;
+mod transfers;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
