@@ -19,7 +19,8 @@ use super::{
         render::rendered,
     },
     json::json,
-    scalar::{seconds, whole},
+    log_files::log_files,
+    scalar::{mode, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
 };
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// What stands beside each value: keys, pointers, lengths.
-const VALUE_BYTES: usize = 64;
+pub(super) const VALUE_BYTES: usize = 64;
 
 /// Reads the options of one call, or of one table.
 pub(super) struct Reader<'a> {
@@ -57,7 +58,7 @@ pub(super) enum Wrong {
     Because(String),
 }
 
-type Taken<T> = mlua::Result<Result<T, Wrong>>;
+pub(super) type Taken<T> = mlua::Result<Result<T, Wrong>>;
 
 /// Passes a reason on, and leaves an end by the limits to `?`.
 macro_rules! taken {
@@ -179,6 +180,9 @@ impl Reader<'_> {
                 Ok(duration) => plain(V::Seconds(duration)),
                 Err(wrong) => Ok(Err(wrong)),
             },
+            (Kind::Texts, value) if spec.renderable && rendered(value).is_some() => {
+                plain(V::Texts(vec![taken!(text(value, true, bytes))]))
+            }
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
                 let mut texts = Vec::new();
@@ -210,6 +214,20 @@ impl Reader<'_> {
             },
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
             (Kind::Outcomes, Value::Table(table)) => outcomes(table),
+            (Kind::LogFiles, Value::Table(table)) => {
+                Ok(log_files(table, spec.renderable, bytes)?.map(|files| Field::Plain(V::LogFiles(files))))
+            }
+            (Kind::Mode, value) => Ok(mode(value).map(|mode| Field::Plain(V::Integer(mode)))),
+            (Kind::Json, value) if spec.renderable && rendered(value).is_some() => {
+                plain(V::Text(taken!(text(value, true, bytes))))
+            }
+            (Kind::Json, value) => match json(self.lua, self.session, value)? {
+                Ok((value, size)) => {
+                    *bytes = bytes.saturating_add(size);
+                    plain(V::Json(value))
+                }
+                Err(why) => Ok(because(why)),
+            },
             (Kind::Record(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
                 let made = Rc::new(Made::new(constructor, self.place.clone()));
@@ -308,7 +326,7 @@ fn is_vital(spec: &OptionSpec) -> bool {
     matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
 }
 
-fn because<T>(reason: String) -> Result<T, Wrong> {
+pub(super) fn because<T>(reason: String) -> Result<T, Wrong> {
     Err(Wrong::Because(reason))
 }
 
@@ -316,7 +334,7 @@ fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
     format!("takes {}; element {index} is {}", kind.words(), describe(element))
 }
 
-fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
+pub(super) fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     match Shape::of(table)?.into_list() {
         Ok(list) => Ok(Ok(list)),
         Err(why) => Ok(because(format!("takes {}; {why}", kind.words()))),
@@ -333,7 +351,7 @@ fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     }
 }
 
-fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
+pub(super) fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
     if let Value::String(text) = value {
         return utf8(text, bytes).map(Text::Plain);
     }

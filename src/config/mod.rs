@@ -15,6 +15,7 @@
 mod api;
 mod field;
 mod json;
+mod log_files;
 mod meter;
 mod sandbox;
 mod scalar;

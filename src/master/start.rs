@@ -132,8 +132,14 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     let (roster, roster_watch) = watch::channel(Arc::new(Roster::default()));
     let (definition, definition_watch) = watch::channel(Arc::new(MasterDefinition::nothing()));
     let (registry, registry_handle) = Registry::new(store.clone(), roster_watch.clone(), cancelled.clone());
-    let (queue, builds) =
-        Builds::new(store.clone(), registry_handle.clone(), definition_watch.clone(), &mq, cancelled.clone());
+    let (queue, builds) = Builds::new(
+        store.clone(),
+        folder.root().into(),
+        registry_handle.clone(),
+        definition_watch.clone(),
+        &mq,
+        cancelled.clone(),
+    );
     let mut parts = Parts {
         store: store.clone(),
         registry: registry_handle.clone(),

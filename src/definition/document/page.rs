@@ -45,7 +45,7 @@ fn section(page: &mut String, constructor: &Constructor) {
 fn row(page: &mut String, option: &OptionSpec) {
     let mut takes = option.kind.words();
     match option.kind {
-        Kind::Integer { least, most } if most == i64::from(u32::MAX) => {
+        Kind::Integer { least, most } if most >= i64::from(u32::MAX) => {
             write!(takes, ", at least {least}").expect(LAW);
         }
         Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
