@@ -19,10 +19,10 @@ use super::{
         render::rendered,
     },
     json::json,
-    log_files::log_files,
     scalar::{mode, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
+    tables::{log_files, outcomes},
 };
 use crate::{
     definition::{
@@ -30,7 +30,7 @@ use crate::{
         options::{Class, Default, Kind, OptionSpec},
         record, suggest,
     },
-    model::{Outcome, Place, PropertyValue, Secret},
+    model::{Place, PropertyValue, Secret},
 };
 
 /// What stands beside each value: keys, pointers, lengths.
@@ -161,7 +161,9 @@ impl Reader<'_> {
         use record::Value as V;
         let plain = |value: V| Ok(Ok(Field::Plain(value)));
         match (spec.kind, value) {
-            (Kind::Text | Kind::Command, value) if spec.renderable && rendered(value).is_some() => {
+            (Kind::Text | Kind::Command | Kind::Json, value)
+                if spec.renderable && rendered(value).is_some() =>
+            {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
             (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
@@ -213,14 +215,13 @@ impl Reader<'_> {
                 Err(why) => Ok(because(why)),
             },
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
-            (Kind::Outcomes, Value::Table(table)) => outcomes(table),
+            (Kind::Outcomes, Value::Table(table)) => {
+                Ok(outcomes(table)?.map(|outcomes| Field::Plain(V::Outcomes(outcomes))))
+            }
             (Kind::LogFiles, Value::Table(table)) => {
                 Ok(log_files(table, spec.renderable, bytes)?.map(|files| Field::Plain(V::LogFiles(files))))
             }
             (Kind::Mode, value) => Ok(mode(value).map(|mode| Field::Plain(V::Integer(mode)))),
-            (Kind::Json, value) if spec.renderable && rendered(value).is_some() => {
-                plain(V::Text(taken!(text(value, true, bytes))))
-            }
             (Kind::Json, value) => match json(self.lua, self.session, value)? {
                 Ok((value, size)) => {
                     *bytes = bytes.saturating_add(size);
@@ -368,42 +369,4 @@ fn part(value: &Value, class: Class) -> Option<Rc<Made>> {
     handle(value)
         .filter(|handle| handle.made.constructor.class == class)
         .map(|handle| Rc::clone(&handle.made))
-}
-
-fn outcomes(table: &mlua::Table) -> Taken<Field> {
-    let shape = Shape::of(table)?;
-    if let Some(name) = shape.named.keys().next() {
-        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
-    }
-    if let Some(odd) = shape.odd.first() {
-        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
-    }
-    let mut outcomes = BTreeMap::new();
-    for (code, value) in shape.numbered {
-        let Ok(code) = i32::try_from(code) else {
-            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
-        };
-        let word = match &value {
-            Value::String(word) => word.to_string_lossy(),
-            // Buildbot's constants are numbers.
-            Value::Integer(number) => {
-                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
-                    Some(outcome) => outcome.word().to_owned(),
-                    None => {
-                        return Ok(because(format!(
-                            "has {number} for exit code {code}, which is no outcome"
-                        )));
-                    }
-                }
-            }
-            other => {
-                return Ok(because(format!(
-                    "has {} for exit code {code}, which is no outcome",
-                    describe(other)
-                )));
-            }
-        };
-        outcomes.insert(code, word);
-    }
-    Ok(Ok(Field::Plain(record::Value::Outcomes(outcomes))))
 }

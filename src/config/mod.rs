@@ -15,13 +15,13 @@
 mod api;
 mod field;
 mod json;
-mod log_files;
 mod meter;
 mod sandbox;
 mod scalar;
 mod script;
 mod session;
 mod shape;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -9,11 +9,17 @@
 //! # Source
 //! What is refused is what Python's filter `data` for tar files refuses, which Buildbot uses.
 
+mod merge;
+mod meter;
+#[cfg(test)]
+mod tests;
+
+pub(super) use merge::merge;
+
 use std::{
-    cell::Cell,
-    fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, FileTimes, OpenOptions},
     io::{self, BufReader, Read, Seek as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Component, Path, PathBuf},
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
@@ -22,6 +28,7 @@ use std::{
 
 use tar::{Archive, Entry, EntryType};
 
+use self::meter::{Cut, Meter, Metered};
 use crate::definition::step::Compression;
 
 /// Why a stream cannot become a folder.
@@ -120,55 +127,6 @@ pub(super) fn unpack(
     }
 }
 
-/// Why a [`Metered`] stream ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    Header,
-    All,
-    Stopped,
-}
-
-/// What may still be read, shared between a stream and the one who unpacks it: the archive owns the stream.
-#[derive(Debug)]
-struct Meter {
-    /// Until the next entry must begin; unbounded within an entry's bytes.
-    header: Cell<Option<u64>>,
-    all: Cell<u64>,
-    cut: Cell<Option<Cut>>,
-}
-
-/// A stream that ends with an error where its bounds are.
-struct Metered<'a, R> {
-    inner: R,
-    meter: Rc<Meter>,
-    cancelled: &'a AtomicBool,
-}
-
-impl<R: Read> Read for Metered<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let cut = if self.cancelled.load(Ordering::Relaxed) {
-            Some(Cut::Stopped)
-        } else if self.meter.all.get() == 0 {
-            Some(Cut::All)
-        } else if self.meter.header.get() == Some(0) {
-            Some(Cut::Header)
-        } else {
-            None
-        };
-        if let Some(cut) = cut {
-            self.meter.cut.set(Some(cut));
-            return Err(io::Error::other("the bounds of the stream"));
-        }
-        let most = self.meter.header.get().unwrap_or(u64::MAX).min(self.meter.all.get());
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(into.len());
-        let count = self.inner.read(&mut into[..most])?;
-        let length = u64::try_from(count).expect("memory is smaller than 2^64 bytes");
-        self.meter.all.set(self.meter.all.get() - length);
-        self.meter.header.set(self.meter.header.get().map(|left| left - length));
-        Ok(count)
-    }
-}
-
 struct Unpacking<'a> {
     folder: &'a Path,
     most: u64,
@@ -181,20 +139,20 @@ struct Unpacking<'a> {
 
 impl<'a> Unpacking<'a> {
     fn new(folder: &'a Path, budget: Budget, cancelled: &'a AtomicBool) -> Self {
-        let meter = Meter { header: Cell::new(None), all: Cell::new(budget.0), cut: Cell::new(None) };
-        Self { folder, most: budget.0, written: 0, meter: Rc::new(meter), cancelled, links: Vec::new() }
+        let meter = Rc::new(Meter::new(budget.0));
+        Self { folder, most: budget.0, written: 0, meter, cancelled, links: Vec::new() }
     }
 
     fn run<R: Read>(mut self, stream: R) -> Result<(), UnpackError> {
-        let metered = Metered { inner: stream, meter: Rc::clone(&self.meter), cancelled: self.cancelled };
+        let metered = Metered::new(stream, Rc::clone(&self.meter), self.cancelled);
         let mut archive = Archive::new(metered);
         let mut entries = archive.entries().map_err(|source| self.broken(source))?;
         let mut count = 0;
         loop {
-            self.meter.header.set(Some(MOST_HEADER));
+            self.meter.bound_header(Some(MOST_HEADER));
             let Some(entry) = entries.next() else { break };
             let mut entry = entry.map_err(|source| self.broken(source))?;
-            self.meter.header.set(None);
+            self.meter.bound_header(None);
             count += 1;
             if count > MOST_ENTRIES {
                 return Err(UnpackError::TooMany);
@@ -211,7 +169,7 @@ impl<'a> Unpacking<'a> {
     }
 
     fn broken(&self, source: io::Error) -> UnpackError {
-        match self.meter.cut.get() {
+        match self.meter.cut() {
             Some(Cut::Stopped) => UnpackError::Stopped,
             Some(Cut::All) => UnpackError::TooLarge { most: self.most },
             Some(Cut::Header) | None => UnpackError::Broken { source },
@@ -381,41 +339,4 @@ fn make_room(at: &Path) -> Result<(), UnpackError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(disk(at, source)),
     }
-}
-
-/// Moves a folder to its place. If there is one already, what it holds beside stays.
-///
-/// # Errors
-/// What was moved before an error stays moved; each file is whole.
-pub(super) fn merge(from: &Path, to: &Path) -> Result<(), UnpackError> {
-    // One order for the whole disk costs less than one for each file.
-    let staging = File::open(from).map_err(|source| disk(from, source))?;
-    rustix::fs::syncfs(&staging).map_err(|errno| disk(from, errno.into()))?;
-    fs::set_permissions(from, Permissions::from_mode(0o755)).map_err(|source| disk(from, source))?;
-    move_folder(from, to)?;
-    let above = to.parent().unwrap_or(Path::new("/"));
-    File::open(above).and_then(|folder| folder.sync_all()).map_err(|source| disk(above, source))
-}
-
-fn move_folder(from: &Path, to: &Path) -> Result<(), UnpackError> {
-    match to.symlink_metadata() {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(UnpackError::InTheWay { path: to.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return fs::rename(from, to).map_err(|source| disk(to, source));
-        }
-        Err(source) => return Err(disk(to, source)),
-    }
-    for entry in fs::read_dir(from).map_err(|source| disk(from, source))? {
-        let entry = entry.map_err(|source| disk(from, source))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().map_err(|error| disk(&source, error))?.is_dir() {
-            move_folder(&source, &target)?;
-        } else if target.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            return Err(UnpackError::InTheWay { path: target });
-        } else {
-            fs::rename(&source, &target).map_err(|source| disk(&target, source))?;
-        }
-    }
-    Ok(())
 }

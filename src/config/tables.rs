@@ -1,4 +1,4 @@
-//! From a Lua table to the watched files of a command.
+//! From Lua tables with keys of the operator's own to values of options: watched files, exit codes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{
     field::{Taken, VALUE_BYTES, Wrong, because, text},
     shape::{Shape, describe},
 };
-use crate::definition::WatchedFile;
+use crate::{definition::WatchedFile, model::Outcome};
 
 /// Reads `{ name = path, other = { filename = path, follow = true } }`.
 pub(super) fn log_files(
@@ -60,4 +60,43 @@ pub(super) fn log_files(
         };
     }
     Ok(Ok(files))
+}
+
+/// Reads `{ [0] = "success", [77] = "skipped" }`.
+pub(super) fn outcomes(table: &Table) -> Taken<BTreeMap<i32, String>> {
+    let shape = Shape::of(table)?;
+    if let Some(name) = shape.named.keys().next() {
+        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
+    }
+    if let Some(odd) = shape.odd.first() {
+        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
+    }
+    let mut outcomes = BTreeMap::new();
+    for (code, value) in shape.numbered {
+        let Ok(code) = i32::try_from(code) else {
+            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
+        };
+        let word = match &value {
+            Value::String(word) => word.to_string_lossy(),
+            // Buildbot's constants are numbers.
+            Value::Integer(number) => {
+                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
+                    Some(outcome) => outcome.word().to_owned(),
+                    None => {
+                        return Ok(because(format!(
+                            "has {number} for exit code {code}, which is no outcome"
+                        )));
+                    }
+                }
+            }
+            other => {
+                return Ok(because(format!(
+                    "has {} for exit code {code}, which is no outcome",
+                    describe(other)
+                )));
+            }
+        };
+        outcomes.insert(code, word);
+    }
+    Ok(Ok(outcomes))
 }
