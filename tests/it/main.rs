@@ -14,6 +14,7 @@ mod lua_blocks;
 mod reload;
 mod restart;
 mod services;
+mod steps;
 mod support;
 mod workers;
 
