@@ -115,14 +115,293 @@ function Factory:addSteps(steps) end
 ---@field want_stderr? boolean Whether its standard error is kept. Default: `true`.
 ---@field logEnviron? boolean Whether its log begins with its environment. Values of variables that look secret are hidden. Default: `true`.
 ---@field initialStdin? string|lunabot.Renderable|lunabot.None|false What it reads from standard input, which is then closed. Default: `None`.
+---@field logfiles? table<string, string|lunabot.Renderable|{ filename: string|lunabot.Renderable, follow?: boolean }> Files that are watched while it runs, each a log of the step beside `stdio`: names, and paths below `workdir`. Instead of a path, `{ filename = path, follow = true }` keeps only what is added while it runs. Default: `{}`.
+---@field lazylogfiles? boolean Whether the log of a watched file is there only once something was written to the file. Default: `false`.
+---@field max_lines? integer|lunabot.None|false How many lines of output it may write before it is killed. Default: `None`.
+---@field usePTY? boolean Whether it runs on a terminal. `initialStdin` is then ignored by the worker. Default: `false`.
 ---@field decodeRC? table<integer, string|integer>|lunabot.None|false Exit codes and their outcomes; all others are failures. Default: { [0] = "success" }.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"shell"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
 ---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `false`.
 ---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
 ---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+
+---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
+---@class lunabot.options.SetPropertyFromCommand
+---@field property? string|lunabot.Renderable The property that is set.
+---@field strip? boolean Whether white space around the value is removed. Default: `true`.
+---@field includeStdout? boolean Whether its standard output is the value. Default: `true`.
+---@field includeStderr? boolean Meant for `extract_fn`; without effect beside `property`, as in Buildbot. Default: `false`.
+---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
+---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
+---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
+---@field timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `1200`.
+---@field maxTime? number|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
+---@field sigtermTime? number|lunabot.None|false If given, a kill begins with SIGTERM and waits this long before `interruptSignal`. Default: `None`.
+---@field interruptSignal? string The signal that ends it: KILL, TERM, INT, HUP, QUIT or ABRT. Default: `"KILL"`.
+---@field want_stdout? boolean Whether its standard output is kept. Default: `true`.
+---@field want_stderr? boolean Whether its standard error is kept. Default: `true`.
+---@field logEnviron? boolean Whether its log begins with its environment. Values of variables that look secret are hidden. Default: `true`.
+---@field initialStdin? string|lunabot.Renderable|lunabot.None|false What it reads from standard input, which is then closed. Default: `None`.
+---@field logfiles? table<string, string|lunabot.Renderable|{ filename: string|lunabot.Renderable, follow?: boolean }> Files that are watched while it runs, each a log of the step beside `stdio`: names, and paths below `workdir`. Instead of a path, `{ filename = path, follow = true }` keeps only what is added while it runs. Default: `{}`.
+---@field lazylogfiles? boolean Whether the log of a watched file is there only once something was written to the file. Default: `false`.
+---@field max_lines? integer|lunabot.None|false How many lines of output it may write before it is killed. Default: `None`.
+---@field usePTY? boolean Whether it runs on a terminal. `initialStdin` is then ignored by the worker. Default: `false`.
+---@field decodeRC? table<integer, string|integer>|lunabot.None|false Exit codes and their outcomes; all others are failures. Default: { [0] = "success" }.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"setproperty"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `false`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `property`.
+
+---Sets a property of the build, on the master.
+---@class lunabot.options.SetProperty
+---@field property? string|lunabot.Renderable The property that is set.
+---@field value? any Its value. `util.Property` keeps the type of what it stands for.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"SetProperty"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `false`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `property`.
+---@field [2]? any The same as `value`.
+
+---Brings a file from the worker to the master. The file is replaced when all of it has come, and not before.
+---@class lunabot.options.FileUpload
+---@field workersrc? string|lunabot.Renderable The file on the worker, below `workdir`.
+---@field masterdest? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `262144`.
+---@field mode? string|lunabot.None|false Permissions of the file on the master; for its owner alone if absent, in octal as text: `"0644"`. Default: `None`.
+---@field keepstamp? boolean Whether the file keeps its times of access and change. Default: `false`.
+---@field url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step. Default: `None`.
+---@field urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"upload"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `workersrc`.
+---@field [2]? string|lunabot.Renderable The same as `masterdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? string|lunabot.None|false The same as `mode`.
+---@field [7]? boolean The same as `keepstamp`.
+---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `url`.
+---@field [9]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
+
+---Brings a folder from the worker to the master, into one that may be there already. Nothing changes there before all of it has come. A folder with devices, or with links that lead out of it, is refused.
+---@class lunabot.options.DirectoryUpload
+---@field workersrc? string|lunabot.Renderable The folder on the worker, below `workdir`.
+---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all. Default: `None`.
+---@field url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step. Default: `None`.
+---@field urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"upload"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `workersrc`.
+---@field [2]? string|lunabot.Renderable The same as `masterdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? string|lunabot.None|false The same as `compress`.
+---@field [7]? string|lunabot.Renderable|lunabot.None|false The same as `url`.
+---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
+
+---Brings files and folders from the worker into a folder on the master, one after the other. The first that fails is the last.
+---@class lunabot.options.MultipleFileUpload
+---@field workersrcs? string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
+---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@field workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field glob? boolean Whether `workersrcs` are patterns: `*.deb`, `out/**`. Default: `false`.
+---@field mode? string|lunabot.None|false Permissions of the files on the master; for their owner alone if absent, in octal as text: `"0644"`. Default: `None`.
+---@field compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all. Default: `None`.
+---@field keepstamp? boolean Whether the file keeps its times of access and change. Default: `false`.
+---@field url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step. Default: `None`.
+---@field urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"upload"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
+---@field [2]? string|lunabot.Renderable The same as `masterdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? boolean The same as `glob`.
+---@field [7]? string|lunabot.None|false The same as `mode`.
+---@field [8]? string|lunabot.None|false The same as `compress`.
+---@field [9]? boolean The same as `keepstamp`.
+---@field [10]? string|lunabot.Renderable|lunabot.None|false The same as `url`.
+---@field [11]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
+
+---Brings a file from the master to the worker.
+---@class lunabot.options.FileDownload
+---@field mastersrc? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
+---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"download"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
+---@field [2]? string|lunabot.Renderable The same as `workerdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? string|lunabot.None|false The same as `mode`.
+
+---Writes a text into a file on the worker.
+---@class lunabot.options.StringDownload
+---@field s? string|lunabot.Renderable What the file holds.
+---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"string_download"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `s`.
+---@field [2]? string|lunabot.Renderable The same as `workerdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? string|lunabot.None|false The same as `mode`.
+
+---Writes a value as JSON into a file on the worker.
+---@class lunabot.options.JSONStringDownload
+---@field o? any What the file holds, as JSON.
+---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
+---@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"json_download"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? any The same as `o`.
+---@field [2]? string|lunabot.Renderable The same as `workerdest`.
+---@field [3]? string|lunabot.Renderable The same as `workdir`.
+---@field [4]? integer|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer The same as `blocksize`.
+---@field [6]? string|lunabot.None|false The same as `mode`.
+
+---Makes a folder on the worker, and those above it. One that is there already is a success.
+---@class lunabot.options.MakeDirectory
+---@field dir? string|lunabot.Renderable Which, below the builder's folder: `build/out` is `out` in the folder where commands run.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"MakeDirectory"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `dir`.
+
+---Removes a folder on the worker and all in it. One that is missing is a success.
+---@class lunabot.options.RemoveDirectory
+---@field dir? string|lunabot.Renderable|(string|lunabot.Renderable)[] Which, below the builder's folder; or a list of them.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"RemoveDirectory"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `dir`.
+
+---Copies a folder on the worker, links kept.
+---@class lunabot.options.CopyDirectory
+---@field src? string|lunabot.Renderable What is copied, below the builder's folder.
+---@field dest? string|lunabot.Renderable Where to, below the builder's folder.
+---@field timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `120`.
+---@field maxTime? number|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"CopyDirectory"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `true`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field [1]? string|lunabot.Renderable The same as `src`.
+---@field [2]? string|lunabot.Renderable The same as `dest`.
+---@field [3]? number|lunabot.None|false The same as `timeout`.
+---@field [4]? number|lunabot.None|false The same as `maxTime`.
 
 ---Asks for builds when a person says so: `lunabot force`, or the button of the web interface.
 ---@class lunabot.options.ForceScheduler
@@ -174,6 +453,137 @@ local steps = {}
 ---@param options lunabot.options.ShellCommand
 ---@return lunabot.Step
 function steps.ShellCommand(options) end
+
+---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
+---@overload fun(options: lunabot.options.SetPropertyFromCommand): lunabot.Step
+---@overload fun(property: string|lunabot.Renderable, options?: lunabot.options.SetPropertyFromCommand): lunabot.Step
+---@param property string|lunabot.Renderable The property that is set.
+---@param options? lunabot.options.SetPropertyFromCommand
+---@return lunabot.Step
+function steps.SetPropertyFromCommand(property, options) end
+
+---Sets a property of the build, on the master.
+---@overload fun(options: lunabot.options.SetProperty): lunabot.Step
+---@param property string|lunabot.Renderable The property that is set.
+---@param value any Its value. `util.Property` keeps the type of what it stands for.
+---@param options? lunabot.options.SetProperty
+---@return lunabot.Step
+function steps.SetProperty(property, value, options) end
+
+---Brings a file from the worker to the master. The file is replaced when all of it has come, and not before.
+---@overload fun(options: lunabot.options.FileUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, options?: lunabot.options.FileUpload): lunabot.Step
+---@param workersrc string|lunabot.Renderable The file on the worker, below `workdir`.
+---@param masterdest string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param mode? string|lunabot.None|false Permissions of the file on the master; for its owner alone if absent, in octal as text: `"0644"`.
+---@param keepstamp? boolean Whether the file keeps its times of access and change.
+---@param url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step.
+---@param urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent.
+---@param options? lunabot.options.FileUpload
+---@return lunabot.Step
+function steps.FileUpload(workersrc, masterdest, workdir, maxsize, blocksize, mode, keepstamp, url, urlText, options) end
+
+---Brings a folder from the worker to the master, into one that may be there already. Nothing changes there before all of it has come. A folder with devices, or with links that lead out of it, is refused.
+---@overload fun(options: lunabot.options.DirectoryUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, options?: lunabot.options.DirectoryUpload): lunabot.Step
+---@param workersrc string|lunabot.Renderable The folder on the worker, below `workdir`.
+---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all.
+---@param url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step.
+---@param urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent.
+---@param options? lunabot.options.DirectoryUpload
+---@return lunabot.Step
+function steps.DirectoryUpload(workersrc, masterdest, workdir, maxsize, blocksize, compress, url, urlText, options) end
+
+---Brings files and folders from the worker into a folder on the master, one after the other. The first that fails is the last.
+---@overload fun(options: lunabot.options.MultipleFileUpload): lunabot.Step
+---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, options?: lunabot.options.MultipleFileUpload): lunabot.Step
+---@param workersrcs string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
+---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
+---@param workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param glob? boolean Whether `workersrcs` are patterns: `*.deb`, `out/**`.
+---@param mode? string|lunabot.None|false Permissions of the files on the master; for their owner alone if absent, in octal as text: `"0644"`.
+---@param compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all.
+---@param keepstamp? boolean Whether the file keeps its times of access and change.
+---@param url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step.
+---@param urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent.
+---@param options? lunabot.options.MultipleFileUpload
+---@return lunabot.Step
+function steps.MultipleFileUpload(workersrcs, masterdest, workdir, maxsize, blocksize, glob, mode, compress, keepstamp, url, urlText, options) end
+
+---Brings a file from the master to the worker.
+---@overload fun(options: lunabot.options.FileDownload): lunabot.Step
+---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, options?: lunabot.options.FileDownload): lunabot.Step
+---@param mastersrc string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
+---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
+---@param options? lunabot.options.FileDownload
+---@return lunabot.Step
+function steps.FileDownload(mastersrc, workerdest, workdir, maxsize, blocksize, mode, options) end
+
+---Writes a text into a file on the worker.
+---@overload fun(options: lunabot.options.StringDownload): lunabot.Step
+---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, options?: lunabot.options.StringDownload): lunabot.Step
+---@param s string|lunabot.Renderable What the file holds.
+---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
+---@param options? lunabot.options.StringDownload
+---@return lunabot.Step
+function steps.StringDownload(s, workerdest, workdir, maxsize, blocksize, mode, options) end
+
+---Writes a value as JSON into a file on the worker.
+---@overload fun(options: lunabot.options.JSONStringDownload): lunabot.Step
+---@overload fun(o: any, workerdest: string|lunabot.Renderable, options?: lunabot.options.JSONStringDownload): lunabot.Step
+---@param o any What the file holds, as JSON.
+---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
+---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
+---@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
+---@param options? lunabot.options.JSONStringDownload
+---@return lunabot.Step
+function steps.JSONStringDownload(o, workerdest, workdir, maxsize, blocksize, mode, options) end
+
+---Makes a folder on the worker, and those above it. One that is there already is a success.
+---@overload fun(options: lunabot.options.MakeDirectory): lunabot.Step
+---@overload fun(dir: string|lunabot.Renderable, options?: lunabot.options.MakeDirectory): lunabot.Step
+---@param dir string|lunabot.Renderable Which, below the builder's folder: `build/out` is `out` in the folder where commands run.
+---@param options? lunabot.options.MakeDirectory
+---@return lunabot.Step
+function steps.MakeDirectory(dir, options) end
+
+---Removes a folder on the worker and all in it. One that is missing is a success.
+---@overload fun(options: lunabot.options.RemoveDirectory): lunabot.Step
+---@overload fun(dir: string|lunabot.Renderable|(string|lunabot.Renderable)[], options?: lunabot.options.RemoveDirectory): lunabot.Step
+---@param dir string|lunabot.Renderable|(string|lunabot.Renderable)[] Which, below the builder's folder; or a list of them.
+---@param options? lunabot.options.RemoveDirectory
+---@return lunabot.Step
+function steps.RemoveDirectory(dir, options) end
+
+---Copies a folder on the worker, links kept.
+---@overload fun(options: lunabot.options.CopyDirectory): lunabot.Step
+---@overload fun(src: string|lunabot.Renderable, dest: string|lunabot.Renderable, options?: lunabot.options.CopyDirectory): lunabot.Step
+---@param src string|lunabot.Renderable What is copied, below the builder's folder.
+---@param dest string|lunabot.Renderable Where to, below the builder's folder.
+---@param timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever.
+---@param maxTime? number|lunabot.None|false How long it may run in all before it is killed.
+---@param options? lunabot.options.CopyDirectory
+---@return lunabot.Step
+function steps.CopyDirectory(src, dest, timeout, maxTime, options) end
 
 ---@class lunabot.module.util
 local util = {}

@@ -13,6 +13,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -107,6 +108,8 @@ impl BuildsHandle {
 /// Gives requests to workers: runs in its own task.
 pub struct Builds {
     store: Store,
+    /// The master's folder, for steps that carry files.
+    master_dir: Arc<Path>,
     registry: RegistryHandle,
     operator: OperatorHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
@@ -138,6 +141,7 @@ impl Builds {
     /// A queue that looks at the store when it runs, and until `cancelled` is.
     pub fn new(
         store: Store,
+        master_dir: Arc<Path>,
         registry: RegistryHandle,
         operator: OperatorHandle,
         definition: watch::Receiver<Arc<MasterDefinition>>,
@@ -162,6 +166,7 @@ impl Builds {
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let builds = Self {
             store,
+            master_dir,
             registry,
             operator,
             definition,
@@ -412,6 +417,7 @@ impl Builds {
             worker: Arc::clone(worker),
             connection,
             control,
+            master_dir: Arc::clone(&self.master_dir),
         };
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {

@@ -1,6 +1,6 @@
 //! The task of one build: it claims the request, takes the steps in order, and writes down how it ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
 use tracing::{error, info, warn};
@@ -11,9 +11,9 @@ use crate::{
         control::{BuildControl, Running, StopKind},
         progress::Progress,
         properties,
-        step::{self, StepContext, StepEnd, WorkerLeft},
+        step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
     },
-    definition::{BuilderDefinition, StepDefinition, StepKind, WorkerDefinition},
+    definition::{BuilderDefinition, Known, StepDefinition, WorkerDefinition},
     model::{BuildId, Outcome, Properties, Timestamp},
     store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
@@ -34,6 +34,8 @@ pub(super) struct Assignment {
     pub connection: ConnectionHandle,
     /// What stops it.
     pub control: BuildControl,
+    /// The master's folder.
+    pub master_dir: Arc<Path>,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -71,11 +73,12 @@ struct Build {
 
 impl Build {
     async fn run(&self, running: &Running) -> Result<(), LogError> {
-        let Assignment { request, builder, worker, connection, control } = &self.assignment;
+        let Assignment { request, builder, worker, connection, control, .. } = &self.assignment;
         let mut properties = properties::compose(&request.properties, builder, worker);
         if let Some(basedir) = connection.info.text("basedir") {
+            let builddir = WorkerPaths::of(&connection.info).join(basedir, &builder.worker_build_dir);
             properties.set("basedir", basedir, "Worker");
-            properties.set("builddir", format!("{basedir}/{}", builder.worker_build_dir), "Worker");
+            properties.set("builddir", builddir, "Worker");
         }
         let new =
             NewBuild { request: request.id, worker: worker.name.clone(), properties: properties.clone() };
@@ -91,7 +94,7 @@ impl Build {
         let guard = running.enter(begun.id, control.clone());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
-        let (outcome, state, end) = match self.steps(begun.id, &properties).await {
+        let (outcome, state, end) = match self.steps(begun.id, &mut properties).await {
             Ok(progress) => self.verdict(&progress),
             Err(failure) => {
                 let failure = &failure as &dyn std::error::Error;
@@ -120,7 +123,7 @@ impl Build {
         }
     }
 
-    async fn steps(&self, build: BuildId, properties: &Properties) -> Result<Progress, LogError> {
+    async fn steps(&self, build: BuildId, properties: &mut Properties) -> Result<Progress, LogError> {
         let mut progress = Progress::new();
         for (number, step) in self.assignment.builder.steps.iter().enumerate() {
             if !progress.wants(step) {
@@ -141,27 +144,28 @@ impl Build {
         build: BuildId,
         number: i32,
         step: &StepDefinition,
-        properties: &Properties,
+        properties: &mut Properties,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, .. } = &self.assignment;
+        let Assignment { builder, connection, control, master_dir, .. } = &self.assignment;
         let stop = control.listen();
-        let id = self.store.begin_step(build, number, &step.name, Timestamp::now()).await?;
+        let state = step::running_line(step, Known { properties, worker: &connection.info });
+        let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
             StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason))
         } else {
             let context = StepContext {
                 step: id,
+                build,
                 store: &self.store,
                 connection,
                 builder: builder.name.as_str().into(),
                 env: &builder.env,
                 properties,
+                master_dir,
                 stop,
             };
-            match &step.kind {
-                StepKind::Shell(command) => step::shell::run(command, context).await?,
-            }
+            step::run(step, context).await?
         };
         self.store.finish_step(id, end.outcome, &end.state, Timestamp::now()).await?;
         Ok(end)

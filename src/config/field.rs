@@ -19,9 +19,10 @@ use super::{
         render::rendered,
     },
     json::json,
-    scalar::{seconds, whole},
+    scalar::{mode, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
+    tables::{log_files, outcomes},
 };
 use crate::{
     definition::{
@@ -29,11 +30,11 @@ use crate::{
         options::{Class, Default, Kind, OptionSpec},
         record, suggest,
     },
-    model::{Outcome, Place, PropertyValue, Secret},
+    model::{Place, PropertyValue, Secret},
 };
 
 /// What stands beside each value: keys, pointers, lengths.
-const VALUE_BYTES: usize = 64;
+pub(super) const VALUE_BYTES: usize = 64;
 
 /// Reads the options of one call, or of one table.
 pub(super) struct Reader<'a> {
@@ -57,7 +58,7 @@ pub(super) enum Wrong {
     Because(String),
 }
 
-type Taken<T> = mlua::Result<Result<T, Wrong>>;
+pub(super) type Taken<T> = mlua::Result<Result<T, Wrong>>;
 
 /// Passes a reason on, and leaves an end by the limits to `?`.
 macro_rules! taken {
@@ -160,7 +161,9 @@ impl Reader<'_> {
         use record::Value as V;
         let plain = |value: V| Ok(Ok(Field::Plain(value)));
         match (spec.kind, value) {
-            (Kind::Text | Kind::Command, value) if spec.renderable && rendered(value).is_some() => {
+            (Kind::Text | Kind::Command | Kind::Json, value)
+                if spec.renderable && rendered(value).is_some() =>
+            {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
             (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
@@ -179,6 +182,9 @@ impl Reader<'_> {
                 Ok(duration) => plain(V::Seconds(duration)),
                 Err(wrong) => Ok(Err(wrong)),
             },
+            (Kind::Texts, value) if spec.renderable && rendered(value).is_some() => {
+                plain(V::Texts(vec![taken!(text(value, true, bytes))]))
+            }
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
                 let mut texts = Vec::new();
@@ -209,7 +215,20 @@ impl Reader<'_> {
                 Err(why) => Ok(because(why)),
             },
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
-            (Kind::Outcomes, Value::Table(table)) => outcomes(table),
+            (Kind::Outcomes, Value::Table(table)) => {
+                Ok(outcomes(table)?.map(|outcomes| Field::Plain(V::Outcomes(outcomes))))
+            }
+            (Kind::LogFiles, Value::Table(table)) => {
+                Ok(log_files(table, spec.renderable, bytes)?.map(|files| Field::Plain(V::LogFiles(files))))
+            }
+            (Kind::Mode, value) => Ok(mode(value).map(|mode| Field::Plain(V::Integer(mode)))),
+            (Kind::Json, value) => match json(self.lua, self.session, value)? {
+                Ok((value, size)) => {
+                    *bytes = bytes.saturating_add(size);
+                    plain(V::Json(value))
+                }
+                Err(why) => Ok(because(why)),
+            },
             (Kind::Record(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
                 let made = Rc::new(Made::new(constructor, self.place.clone()));
@@ -308,7 +327,7 @@ fn is_vital(spec: &OptionSpec) -> bool {
     matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
 }
 
-fn because<T>(reason: String) -> Result<T, Wrong> {
+pub(super) fn because<T>(reason: String) -> Result<T, Wrong> {
     Err(Wrong::Because(reason))
 }
 
@@ -316,7 +335,7 @@ fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
     format!("takes {}; element {index} is {}", kind.words(), describe(element))
 }
 
-fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
+pub(super) fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     match Shape::of(table)?.into_list() {
         Ok(list) => Ok(Ok(list)),
         Err(why) => Ok(because(format!("takes {}; {why}", kind.words()))),
@@ -333,7 +352,7 @@ fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     }
 }
 
-fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
+pub(super) fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result<Text, Wrong> {
     if let Value::String(text) = value {
         return utf8(text, bytes).map(Text::Plain);
     }
@@ -350,42 +369,4 @@ fn part(value: &Value, class: Class) -> Option<Rc<Made>> {
     handle(value)
         .filter(|handle| handle.made.constructor.class == class)
         .map(|handle| Rc::clone(&handle.made))
-}
-
-fn outcomes(table: &mlua::Table) -> Taken<Field> {
-    let shape = Shape::of(table)?;
-    if let Some(name) = shape.named.keys().next() {
-        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
-    }
-    if let Some(odd) = shape.odd.first() {
-        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
-    }
-    let mut outcomes = BTreeMap::new();
-    for (code, value) in shape.numbered {
-        let Ok(code) = i32::try_from(code) else {
-            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
-        };
-        let word = match &value {
-            Value::String(word) => word.to_string_lossy(),
-            // Buildbot's constants are numbers.
-            Value::Integer(number) => {
-                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
-                    Some(outcome) => outcome.word().to_owned(),
-                    None => {
-                        return Ok(because(format!(
-                            "has {number} for exit code {code}, which is no outcome"
-                        )));
-                    }
-                }
-            }
-            other => {
-                return Ok(because(format!(
-                    "has {} for exit code {code}, which is no outcome",
-                    describe(other)
-                )));
-            }
-        };
-        outcomes.insert(code, word);
-    }
-    Ok(Ok(Field::Plain(record::Value::Outcomes(outcomes))))
 }

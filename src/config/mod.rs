@@ -21,6 +21,7 @@ mod scalar;
 mod script;
 mod session;
 mod shape;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -41,3 +41,16 @@ pub(super) fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
         Duration::try_from_secs_f64(number).map_err(|_| Wrong::Kind)
     }
 }
+
+/// Permissions of a file: up to four octal digits, as text.
+pub(super) fn mode(value: &Value) -> Result<i64, Wrong> {
+    // In Lua `0644` is six hundred and forty-four, so a number here is a mistake that nobody would see.
+    let Value::String(text) = value else { return Err(Wrong::Kind) };
+    let text = text.to_string_lossy();
+    let digits = text.strip_prefix("0o").unwrap_or(&text);
+    let is_octal = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    match i64::from_str_radix(digits, 8) {
+        Ok(mode) if is_octal => Ok(mode),
+        _ => Err(Wrong::Because(format!("takes permissions in octal, like \"0644\", not {text:?}"))),
+    }
+}

@@ -33,7 +33,11 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::*;
-    use crate::definition::options::{BUILDER_CONFIG, CONSTRUCTORS, LOCAL_WORKER, WORKER};
+    use crate::definition::options::{
+        BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD,
+        LOCAL_WORKER, MULTIPLE_FILE_UPLOAD, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND, STRING_DOWNLOAD,
+        WORKER,
+    };
 
     fn compare(file: &str, text: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -128,5 +132,43 @@ mod tests {
         holds(&BUILDER_CONFIG, &BUILDER, &BUILDER_NOT_YET);
         assert_eq!(WORKER.positional, ["name", "password"]);
         assert_eq!(LOCAL_WORKER.positional, ["name", "workdir"]);
+    }
+
+    #[test]
+    fn names_and_defaults_of_steps_are_buildbots() {
+        let transfer = [("workdir", "`\"build\"`"), ("maxsize", "`None`"), ("haltOnFailure", "`true`")];
+        for (constructor, name, block) in [
+            (&FILE_UPLOAD, "upload", "`262144`"),
+            (&DIRECTORY_UPLOAD, "upload", "`16384`"),
+            (&MULTIPLE_FILE_UPLOAD, "upload", "`16384`"),
+            (&FILE_DOWNLOAD, "download", "`16384`"),
+            (&STRING_DOWNLOAD, "string_download", "`16384`"),
+        ] {
+            holds(constructor, &transfer, &["locks", "doStepIf", "hideStepIf"]);
+            holds(constructor, &[("name", &format!("`{name:?}`")), ("blocksize", block)], &[]);
+        }
+        holds(&FILE_UPLOAD, &[("mode", "`None`"), ("keepstamp", "`false`"), ("urlText", "`None`")], &[]);
+        holds(
+            &COPY_DIRECTORY,
+            &[("timeout", "`120`"), ("maxTime", "`None`"), ("haltOnFailure", "`true`")],
+            &[],
+        );
+        let shell = [
+            ("logfiles", "`{}`"),
+            ("lazylogfiles", "`false`"),
+            ("max_lines", "`None`"),
+            ("timeout", "`1200`"),
+        ];
+        holds(&SHELL_COMMAND, &shell, &[]);
+        holds(&SET_PROPERTY_FROM_COMMAND, &shell, &["extract_fn"]);
+        let own = [
+            ("strip", "`true`"),
+            ("includeStdout", "`true`"),
+            ("includeStderr", "`false`"),
+            ("haltOnFailure", "`false`"),
+        ];
+        holds(&SET_PROPERTY_FROM_COMMAND, &own, &[]);
+        assert_eq!(FILE_UPLOAD.positional[..3], ["workersrc", "masterdest", "workdir"]);
+        assert_eq!(FILE_DOWNLOAD.positional[..3], ["mastersrc", "workerdest", "workdir"]);
     }
 }

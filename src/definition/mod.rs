@@ -35,7 +35,9 @@ pub use listener::ListenerDefinition;
 pub use master::{Draft, MasterDefinition};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
-pub use render::{RenderError, Renderable, Text};
+pub use render::{Known, RenderError, Renderable, Text, Worth};
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
-pub use step::{Command, EnvironmentValue, ShellCommand, StepDefinition, StepKind};
+pub use step::{
+    Command, EnvironmentValue, SetPropertyFromCommand, ShellCommand, StepDefinition, StepKind, WatchedFile,
+};
 pub use worker::{WorkerDefinition, WorkerKind};

@@ -15,7 +15,11 @@ mod worker;
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
 pub use settings::{DB, MASTER, MSGPACK, PB, PROTOCOLS};
-pub use step::SHELL_COMMAND;
+pub use step::{
+    COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MAKE_DIRECTORY,
+    MULTIPLE_FILE_UPLOAD, REMOVE_DIRECTORY, SET_PROPERTY, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
+    STRING_DOWNLOAD,
+};
 pub use worker::{LOCAL_WORKER, WORKER};
 
 /// What an option takes.
@@ -51,6 +55,12 @@ pub enum Kind {
     Environment,
     /// A table of exit codes and outcomes: `{ [0] = "success", [77] = "skipped" }`.
     Outcomes,
+    /// Names of logs, and the files that they watch: a path, or `{ filename = …, follow = true }`.
+    LogFiles,
+    /// Permissions of a file: octal digits as text, since Lua has no octal numbers.
+    Mode,
+    /// What JSON can hold.
+    Json,
     /// A table with options of its own.
     Record(&'static Constructor),
     /// What a constructor of this class makes.
@@ -164,6 +174,11 @@ impl Kind {
             Self::Properties => "a table of names and values".into(),
             Self::Environment => "a table of names and texts".into(),
             Self::Outcomes => "a table of exit codes and outcomes".into(),
+            Self::LogFiles => {
+                "a table of names and paths, or of names and `{ filename = …, follow = … }`".into()
+            }
+            Self::Mode => "permissions in octal, as text: \"0644\"".into(),
+            Self::Json => "text, a number, true or false, or a table of such values".into(),
             Self::Record(constructor) => {
                 let names: Vec<_> = constructor.options().map(|option| option.name).collect();
                 format!("a table with `{}`", names.join("`, `"))
@@ -192,8 +207,26 @@ impl Class {
 pub const DEFAULT_DATABASE_FILE: &str = "state.sqlite";
 
 /// All constructors, in the order of the documentation.
-pub static CONSTRUCTORS: &[&Constructor] =
-    &[&WORKER, &LOCAL_WORKER, &BUILDER_CONFIG, &BUILD_FACTORY, &SHELL_COMMAND, &FORCE_SCHEDULER, &PERIODIC];
+pub static CONSTRUCTORS: &[&Constructor] = &[
+    &WORKER,
+    &LOCAL_WORKER,
+    &BUILDER_CONFIG,
+    &BUILD_FACTORY,
+    &SHELL_COMMAND,
+    &SET_PROPERTY_FROM_COMMAND,
+    &SET_PROPERTY,
+    &FILE_UPLOAD,
+    &DIRECTORY_UPLOAD,
+    &MULTIPLE_FILE_UPLOAD,
+    &FILE_DOWNLOAD,
+    &STRING_DOWNLOAD,
+    &JSON_STRING_DOWNLOAD,
+    &MAKE_DIRECTORY,
+    &REMOVE_DIRECTORY,
+    &COPY_DIRECTORY,
+    &FORCE_SCHEDULER,
+    &PERIODIC,
+];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {
     let nullable = matches!(default, Default::None | Default::Derived(_));

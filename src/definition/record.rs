@@ -9,7 +9,7 @@ use crate::{
     definition::{
         options::{Constructor, Default, OptionSpec},
         render::{Renderable, Text},
-        step::EnvironmentValue,
+        step::{EnvironmentValue, WatchedFile},
     },
     model::{Place, PropertyValue, Secret},
 };
@@ -37,6 +37,10 @@ pub enum Value {
     Environment(BTreeMap<String, EnvironmentValue>),
     /// Exit codes and the words for their outcomes.
     Outcomes(BTreeMap<i32, String>),
+    /// Names of logs, and the files that they watch.
+    LogFiles(BTreeMap<String, WatchedFile>),
+    /// What JSON can hold. Where it may be rendered, a [`Value::Text`] may stand in its place.
+    Json(PropertyValue),
     /// A table with options of its own.
     Record(Box<Record>),
     /// What a constructor made: its record.
@@ -168,6 +172,15 @@ impl Record {
         match self.get(name) {
             None => BTreeMap::new(),
             Some(Value::Environment(variables)) => variables,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Names of logs, and the files that they watch.
+    pub fn log_files(&self, name: &str) -> BTreeMap<String, WatchedFile> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::LogFiles(files)) => files,
             Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
         }
     }

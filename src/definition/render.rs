@@ -2,7 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Properties, PropertyValue};
+use crate::model::{Properties, PropertyValue, WorkerInfo};
+
+/// What is known when a text is rendered.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The properties of the build.
+    pub properties: &'a Properties,
+    /// What the worker said of itself.
+    pub worker: &'a WorkerInfo,
+}
+
+/// A value, or what becomes one at the moment of the build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// As it stands.
+    Plain(PropertyValue),
+    /// Rendered: a property keeps its type, all else becomes text.
+    Rendered(Renderable),
+}
 
 /// A text, or what becomes one at the moment of the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +50,7 @@ pub enum Renderable {
 pub enum Piece {
     /// As it stands.
     Literal(String),
-    /// `%(prop:name)s` or `%(kw:name)s`.
+    /// `%(prop:name)s`, `%(kw:name)s` or `%(worker:name)s`.
     Hole {
         /// What fills it.
         filling: Filling,
@@ -46,6 +64,8 @@ pub enum Piece {
 pub enum Filling {
     /// A property of the build.
     Property(String),
+    /// What the worker said of itself.
+    Worker(String),
     /// A keyword given beside the format.
     Keyword(Box<Text>),
 }
@@ -75,7 +95,7 @@ pub enum FormatError {
     #[error("`%({0}` is not closed by `)s`")]
     Open(String),
     /// A selector that is not known.
-    #[error("unknown selector `{0}`; `prop` and `kw` can be used")]
+    #[error("unknown selector `{0}`; `prop`, `worker` and `kw` can be used")]
     Selector(String),
     /// A keyword that was not given.
     #[error("no keyword `{0}` is given beside the format")]
@@ -86,9 +106,9 @@ pub enum FormatError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// A table or list where text is wanted.
-    #[error("property `{name}` holds a {kind}, where text is wanted")]
+    #[error("`{name}` holds a {kind}, where text is wanted")]
     NotText {
-        /// The property.
+        /// The property, or the fact about the worker.
         name: String,
         /// What it holds.
         kind: &'static str,
@@ -97,10 +117,10 @@ pub enum RenderError {
 
 impl Text {
     /// The text with the holes filled.
-    pub fn render(&self, properties: &Properties) -> Result<String, RenderError> {
+    pub fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
         match self {
             Self::Plain(text) => Ok(text.clone()),
-            Self::Rendered(renderable) => renderable.render(properties),
+            Self::Rendered(renderable) => renderable.render(known),
         }
     }
 
@@ -117,6 +137,20 @@ impl Text {
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self::Plain(text.to_owned())
+    }
+}
+
+impl Worth {
+    /// The value.
+    pub fn value(&self, known: Known<'_>) -> Result<PropertyValue, RenderError> {
+        match self {
+            Self::Plain(value) => Ok(value.clone()),
+            Self::Rendered(Renderable::Property { name, default }) => {
+                let value = known.properties.get(name).filter(|value| !value.is_null()).or(default.as_ref());
+                Ok(value.cloned().unwrap_or_default())
+            }
+            Self::Rendered(renderable) => renderable.render(known).map(PropertyValue::String),
+        }
     }
 }
 
@@ -153,13 +187,13 @@ impl Renderable {
         Ok(Self::Interpolate(pieces))
     }
 
-    fn render(&self, properties: &Properties) -> Result<String, RenderError> {
+    fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
         match self {
             Self::Property { name, default } => {
-                let value = properties.get(name).filter(|value| !value.is_null()).or(default.as_ref());
+                let value = known.properties.get(name).filter(|value| !value.is_null()).or(default.as_ref());
                 value.map_or_else(|| Ok(String::new()), |value| text_of(name, value))
             }
-            Self::Interpolate(pieces) => pieces.iter().map(|piece| piece.render(properties)).collect(),
+            Self::Interpolate(pieces) => pieces.iter().map(|piece| piece.render(known)).collect(),
         }
     }
 }
@@ -170,6 +204,7 @@ impl Piece {
         let (name, form) = rest.split_once(':').map_or((rest, None), |(name, form)| (name, Some(form)));
         let filling = match selector {
             "prop" => Filling::Property(name.to_owned()),
+            "worker" => Filling::Worker(name.to_owned()),
             "kw" => {
                 let text = keywords.get(name).ok_or_else(|| FormatError::Keyword(name.to_owned()))?;
                 Filling::Keyword(Box::new(text.clone()))
@@ -186,17 +221,18 @@ impl Piece {
         Ok(Self::Hole { filling, form })
     }
 
-    fn render(&self, properties: &Properties) -> Result<String, RenderError> {
+    fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
         let (filling, form) = match self {
             Self::Literal(text) => return Ok(text.clone()),
             Self::Hole { filling, form } => (filling, form),
         };
         let filled = match filling {
-            Filling::Keyword(text) => Some(PropertyValue::String(text.render(properties)?)),
-            Filling::Property(name) => properties.get(name).filter(|value| !value.is_null()).cloned(),
+            Filling::Keyword(text) => Some(PropertyValue::String(text.render(known)?)),
+            Filling::Property(name) => known.properties.get(name).filter(|value| !value.is_null()).cloned(),
+            Filling::Worker(name) => known.worker.0.get(name).filter(|value| !value.is_null()).cloned(),
         };
         let name = match filling {
-            Filling::Property(name) => name,
+            Filling::Property(name) | Filling::Worker(name) => name,
             Filling::Keyword(_) => "",
         };
         match (form, filled) {
@@ -213,6 +249,7 @@ impl Piece {
         match self {
             Self::Literal(text) => text.clone(),
             Self::Hole { filling: Filling::Property(name), .. } => format!("%(prop:{name})s"),
+            Self::Hole { filling: Filling::Worker(name), .. } => format!("%(worker:{name})s"),
             Self::Hole { filling: Filling::Keyword(text), .. } => text.shown(),
         }
     }
@@ -252,7 +289,33 @@ mod tests {
         properties.set("empty", "", "Worker");
         let keywords = BTreeMap::from([("flag".to_owned(), Text::Plain("-O2".into()))]);
         let renderable = Renderable::interpolate(format, &keywords).expect("the format is good");
-        Text::Rendered(renderable).render(&properties).expect("all properties are texts")
+        let facts = [("os_id", "debian".into()), ("numcpus", 4.into())];
+        let worker =
+            WorkerInfo(facts.map(|(name, value): (&str, PropertyValue)| (name.to_owned(), value)).into());
+        let known = Known { properties: &properties, worker: &worker };
+        Text::Rendered(renderable).render(known).expect("all properties are texts")
+    }
+
+    #[test]
+    fn what_the_worker_said_of_itself_fills_holes_and_what_it_did_not_say_is_empty() {
+        assert_eq!(render("%(worker:os_id)s-%(worker:numcpus)s [%(worker:admin)s]"), "debian-4 []");
+        assert_eq!(render("%(worker:admin:-nobody)s %(worker:os_id:+known)s"), "nobody known");
+    }
+
+    #[test]
+    fn a_property_that_stands_for_a_value_keeps_its_type() {
+        let mut properties = Properties::new();
+        properties.set("n", 3, "Worker");
+        let worker = WorkerInfo::default();
+        let known = Known { properties: &properties, worker: &worker };
+        let of = |name: &str| {
+            let renderable = Renderable::Property { name: name.into(), default: None };
+            Worth::Rendered(renderable).value(known).expect("any value will do")
+        };
+        assert_eq!(of("n"), PropertyValue::from(3));
+        assert_eq!(of("none"), PropertyValue::Null);
+        let text = Renderable::interpolate("%(prop:n)s", &BTreeMap::new()).expect("the format is good");
+        assert_eq!(Worth::Rendered(text).value(known), Ok(PropertyValue::from("3")));
     }
 
     #[test]

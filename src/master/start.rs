@@ -138,6 +138,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
+        folder.root().into(),
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),

@@ -88,26 +88,45 @@ impl Store {
         .await
     }
 
-    /// Begins a step. `number` is its place in the build, from 0, each once.
+    /// Begins a step. `number` is its place in the build, from 0, each once; `state` is for people.
     pub async fn begin_step(
         &self,
         build: BuildId,
         number: i32,
         name: &str,
+        state: &str,
         at: Timestamp,
     ) -> Result<StepId, StoreError> {
-        let name = name.to_owned();
+        let (name, state) = (name.to_owned(), state.to_owned());
         self.write("begin a step", move |work| {
             Box::pin(async move {
                 let sql = format!(
                     "INSERT INTO steps (buildid, number, name, started_at, state_string) VALUES ($1, $2, $3, $4, $5) RETURNING {}",
                     StepRow::TABLE.columns
                 );
-                let args = args![build.0, number, name, at, "running"];
+                let args = args![build.0, number, name, at, state];
                 let row = work.one(AssertSqlSafe(sql), args).await?;
                 let step = StepRow::read(&row, work.master)?;
                 work.tell(EventKind::StepStarted, step.stepid.0, at, &step);
                 Ok(step.stepid)
+            })
+        })
+        .await
+    }
+
+    /// Adds an address to a running step, called `name` before people.
+    pub async fn add_step_url(&self, step: StepId, name: &str, url: &str) -> Result<(), StoreError> {
+        let deed = "add an address to a step";
+        let address = serde_json::json!({ "name": name, "url": url });
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                let found = work.row("SELECT urls FROM steps WHERE id = $1", args![step.0]).await?;
+                let found = found.ok_or_else(|| JobError::unknown(deed, "step", &step))?;
+                let mut urls: Vec<serde_json::Value> = found.json("urls")?;
+                urls.push(address);
+                let urls = serde_json::to_string(&urls).expect("addresses are JSON");
+                work.execute("UPDATE steps SET urls = $1 WHERE id = $2", args![urls, step.0]).await?;
+                Ok(())
             })
         })
         .await

@@ -16,6 +16,7 @@ mod reload;
 mod restart;
 mod services;
 mod states;
+mod steps;
 mod support;
 mod workers;
 

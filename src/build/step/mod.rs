@@ -1,14 +1,35 @@
 //! What a step does, a file a kind.
+//!
+//! # Laws
+//! - The logs of a step are whole and on disk before the step has its end.
+//! - A property that a step sets is durable before the step has its end.
 
-pub mod shell;
+mod command;
+mod download;
+mod folder;
+mod landing;
+mod logs;
+mod place;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod unpack;
+mod upload;
+mod worker_path;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use tracing::warn;
+
+pub(super) use worker_path::WorkerPaths;
+
+use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
-    definition::EnvironmentValue,
-    model::{Outcome, Properties, StepId},
-    store::Store,
+    definition::{EnvironmentValue, Known, RenderError, StepDefinition, StepKind, Text},
+    model::{BuildId, Outcome, Properties, PropertyValue, StepId},
+    store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
 
@@ -16,6 +37,8 @@ use crate::{
 pub struct StepContext<'a> {
     /// Which.
     pub step: StepId,
+    /// Of which build.
+    pub build: BuildId,
     /// Where its logs go.
     pub store: &'a Store,
     /// Where its commands go.
@@ -24,8 +47,10 @@ pub struct StepContext<'a> {
     pub builder: Arc<str>,
     /// The builder's environment, under the step's own.
     pub env: &'a BTreeMap<String, EnvironmentValue>,
-    /// What it is rendered with.
-    pub properties: &'a Properties,
+    /// What it is rendered with, and what it may change.
+    pub properties: &'a mut Properties,
+    /// The master's folder, where relative paths of the master begin.
+    pub master_dir: &'a Path,
     /// Says when somebody wants it to end.
     pub stop: StopListener,
 }
@@ -59,5 +84,134 @@ impl StepEnd {
     /// The link was lost under the step.
     pub fn lost() -> Self {
         Self { outcome: Outcome::Retry, state: "lost connection".into(), worker: WorkerLeft::Lost }
+    }
+}
+
+/// Why a step could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error("cannot write the log")]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs a step.
+///
+/// # Errors
+/// [`LogError`] if the store cannot be used, so that the build cannot go on. If only the file of a log cannot be written,
+/// the command is interrupted and the step is an exception.
+pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<StepEnd, LogError> {
+    let mut logs = Logs::open(context.store, context.step).await?;
+    let end = match perform(&step.kind, &mut context, &mut logs).await {
+        Ok(end) => end,
+        Err(StepError::Store(error) | StepError::Log(LogError::Store(error))) => return Err(error.into()),
+        Err(error) => {
+            let state = chain(&error);
+            let outcome = match &error {
+                StepError::Transfer(error) => error.outcome(),
+                _ => Outcome::Exception,
+            };
+            if outcome == Outcome::Exception {
+                warn!(step = %context.step, error = state, "a step could not be carried out");
+            }
+            // If the log is what failed, closing it tells so again.
+            if let Err(error) = logs.note(&state).await {
+                warn!(step = %context.step, error = &error as &dyn std::error::Error, "cannot write a log");
+            }
+            StepEnd::new(outcome, state)
+        }
+    };
+    logs.close().await?;
+    Ok(described(step, end, &context))
+}
+
+async fn perform(
+    kind: &StepKind,
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    match kind {
+        StepKind::Shell(command) => shell::run(command, context, logs).await,
+        StepKind::SetPropertyFromCommand(set) => shell::set_property(set, context, logs).await,
+        StepKind::SetProperty { property, value } => {
+            let (property, value) = (property.render(context.known())?, value.value(context.known())?);
+            let line = format!("{property}: {value}");
+            context.set_property(&property, value, "SetProperty Step").await?;
+            logs.note(&line).await?;
+            Ok(StepEnd::new(Outcome::Success, format!("property '{property}' set")))
+        }
+        StepKind::UploadFile(upload) => upload::file(upload, context, logs).await,
+        StepKind::UploadDirectory(upload) => upload::directory(upload, context, logs).await,
+        StepKind::UploadMany(upload) => upload::many(upload, context, logs).await,
+        StepKind::Download(download) => download::run(download, context, logs).await,
+        StepKind::MakeDirectory { dir } => folder::make(dir, context, logs).await,
+        StepKind::RemoveDirectory { dirs } => folder::remove(dirs, context, logs).await,
+        StepKind::CopyDirectory(copy) => folder::copy(copy, context, logs).await,
+    }
+}
+
+/// The line that people read while a step runs.
+pub fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
+    let words = joined(&step.description.running, known).unwrap_or_else(|| "running".to_owned());
+    with_suffix(step, words, known)
+}
+
+/// The end with the operator's words in place of the step's own, where they were given.
+fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContext<'_>) -> StepEnd {
+    let known = context.known();
+    let words = joined(&step.description.done, known).or_else(|| joined(&step.description.running, known));
+    if let Some(words) = words {
+        end.state = match end.outcome {
+            Outcome::Success => words,
+            Outcome::Warnings | Outcome::Failure | Outcome::Skipped => format!("{words} ({})", end.outcome),
+            // Why it could not be carried out must not be lost.
+            Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
+        };
+    }
+    end.state = with_suffix(step, end.state, known);
+    end
+}
+
+fn with_suffix(step: &StepDefinition, line: String, known: Known<'_>) -> String {
+    match joined(&step.description.suffix, known) {
+        Some(suffix) => format!("{line} {suffix}"),
+        None => line,
+    }
+}
+
+/// Words for people; none if there are none, or if they cannot be rendered: a line is no reason to fail.
+fn joined(words: &[Text], known: Known<'_>) -> Option<String> {
+    let words: Result<Vec<_>, _> = words.iter().map(|word| word.render(known)).collect();
+    words.ok().filter(|words| !words.is_empty()).map(|words| words.join(" "))
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl StepContext<'_> {
+    /// What texts are rendered with.
+    fn known(&self) -> Known<'_> {
+        Known { properties: self.properties, worker: &self.connection.info }
+    }
+
+    /// Sets a property of the build, durably.
+    async fn set_property(
+        &mut self,
+        name: &str,
+        value: PropertyValue,
+        source: &str,
+    ) -> Result<(), StoreError> {
+        self.properties.set(name, value, source);
+        self.store.set_build_properties(self.build, self.properties.clone()).await
     }
 }

@@ -123,7 +123,7 @@ f:addStep(steps.ShellCommand { command = { 'echo', util.Interpolate('%(prop:os)s
     );
     let definition = definition(&text).await;
     let builder = definition.builders.values().next().expect("there is a builder");
-    let StepKind::Shell(command) = &builder.steps[0].kind;
+    let StepKind::Shell(command) = &builder.steps[0].kind else { panic!("{:?}", builder.steps) };
     let crate::definition::Command::Argv(argv) = &command.command else { panic!("{command:?}") };
     assert!(matches!(argv[1], Text::Rendered(Renderable::Interpolate(_))), "{argv:?}");
 }

@@ -5,12 +5,15 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 12] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("util.BuilderConfig", BUILDER),
     ("util.BuildFactory", FACTORY),
     ("steps.ShellCommand", SHELL),
+    ("steps.SetPropertyFromCommand", PROPERTY),
+    ("steps.FileUpload", UPLOAD),
+    ("steps.FileDownload", DOWNLOAD),
     ("schedulers.ForceScheduler", FORCE),
     ("schedulers.Periodic", PERIODIC),
     ("c", MASTER),
@@ -93,6 +96,56 @@ local factory = util.BuildFactory {
 c.workers = { worker.LocalWorker "bot1" }
 c.builders = { util.BuilderConfig { name = "test", workername = "bot1", factory = factory } }
 c.schedulers = { schedulers.ForceScheduler("force", { "test" }) }
+"#;
+
+const PROPERTY: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+local factory = util.BuildFactory {
+  steps.SetPropertyFromCommand { command = "git describe", property = "version", haltOnFailure = true },
+  steps.ShellCommand { command = { "make", "dist", util.Interpolate "VERSION=%(prop:version)s" } },
+}
+
+c.workers = { worker.LocalWorker "bot1" }
+c.builders = { util.BuilderConfig { name = "dist", workername = "bot1", factory = factory } }
+c.schedulers = { schedulers.ForceScheduler("force", { "dist" }) }
+"#;
+
+const UPLOAD: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+local factory = util.BuildFactory {
+  steps.ShellCommand { command = "make dist doc", logfiles = { test = "test.log" } },
+  steps.FileUpload {
+    "dist.tar.gz",
+    util.Interpolate "public/dist-%(prop:buildnumber)s.tar.gz",
+    mode = "0644",
+    url = util.Interpolate "https://example.org/dist-%(prop:buildnumber)s.tar.gz",
+  },
+  steps.DirectoryUpload { "doc/html", "public/doc", compress = "gz" },
+  steps.MultipleFileUpload { { "*.deb", "*.rpm" }, "public/packages", glob = true, mode = "0644" },
+}
+
+c.workers = { worker.LocalWorker "bot1" }
+c.builders = { util.BuilderConfig { name = "dist", workername = "bot1", factory = factory } }
+c.schedulers = { schedulers.ForceScheduler("force", { "dist" }) }
+"#;
+
+const DOWNLOAD: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+
+local factory = util.BuildFactory {
+  steps.RemoveDirectory "build",
+  steps.MakeDirectory "build/conf",
+  steps.FileDownload("secrets/signing.key", "conf/signing.key", { mode = "0600" }),
+  steps.StringDownload(util.Interpolate "builder = %(prop:buildername)s\n", "conf/site.ini"),
+  steps.JSONStringDownload({ jobs = 4, targets = { "all", "check" } }, "conf/build.json"),
+  steps.CopyDirectory("build", "last-build"),
+}
+
+c.workers = { worker.LocalWorker "bot1" }
+c.builders = { util.BuilderConfig { name = "sign", workername = "bot1", factory = factory } }
+c.schedulers = { schedulers.ForceScheduler("force", { "sign" }) }
 "#;
 
 const FORCE: &str = r#"local plugins = require "buildbot.plugins"

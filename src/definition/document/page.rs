@@ -45,7 +45,7 @@ fn section(page: &mut String, constructor: &Constructor) {
 fn row(page: &mut String, option: &OptionSpec) {
     let mut takes = option.kind.words();
     match option.kind {
-        Kind::Integer { least, most } if most == i64::from(u32::MAX) => {
+        Kind::Integer { least, most } if most >= i64::from(u32::MAX) => {
             write!(takes, ", at least {least}").expect(LAW);
         }
         Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
@@ -114,9 +114,10 @@ const RENDERABLES: &str = r"
 
 Where the tables above say so, a text may be made from the properties of the build.
 
-- `util.Interpolate(format, { keyword = … })`: `%(prop:name)s` is the property `name`, `%(kw:name)s` the keyword `name`, `%%` a percent
-  sign. After the name may stand `:-text` (used if there is no such property), `:~text` (used if it is absent, empty, false or zero) or
-  `:+text` (used if there is one). Without any of these, an absent property is empty text.
+- `util.Interpolate(format, { keyword = … })`: `%(prop:name)s` is the property `name`, `%(worker:name)s` what the worker said of itself
+  (`os_id`, `numcpus`, `system`, `admin` and what else `lunabot workers --json` shows), `%(kw:name)s` the keyword `name`, `%%` a percent
+  sign. After the name may stand `:-text` (used if there is no such thing), `:~text` (used if it is absent, empty, false or zero) or
+  `:+text` (used if there is one). Without any of these, what is absent is empty text.
 - `util.Property(name, default)`: one property.
 ";
 

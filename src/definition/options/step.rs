@@ -1,6 +1,17 @@
-//! The options of steps.
+//! The options of steps: those that all have, and those of steps that run a command.
+
+mod folder;
+mod transfer;
+
+pub use folder::{COPY_DIRECTORY, MAKE_DIRECTORY, REMOVE_DIRECTORY};
+pub use transfer::{
+    DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MULTIPLE_FILE_UPLOAD, STRING_DOWNLOAD,
+};
 
 use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
+
+/// No number in a configuration is larger: what is, Lua has rounded.
+const MOST: i64 = 1 << 53;
 
 static SHELL: &[OptionSpec] = &[
     rendered(option(
@@ -59,6 +70,31 @@ static SHELL: &[OptionSpec] = &[
         Default::None,
         "What it reads from standard input, which is then closed.",
     )),
+    rendered(option(
+        "logfiles",
+        Kind::LogFiles,
+        Default::Empty,
+        "Files that are watched while it runs, each a log of the step beside `stdio`: names, and paths below `workdir`. \
+         Instead of a path, `{ filename = path, follow = true }` keeps only what is added while it runs.",
+    )),
+    option(
+        "lazylogfiles",
+        Kind::Bool,
+        Default::Bool(false),
+        "Whether the log of a watched file is there only once something was written to the file.",
+    ),
+    option(
+        "max_lines",
+        Kind::Integer { least: 1, most: MOST },
+        Default::None,
+        "How many lines of output it may write before it is killed.",
+    ),
+    option(
+        "usePTY",
+        Kind::Bool,
+        Default::Bool(false),
+        "Whether it runs on a terminal. `initialStdin` is then ignored by the worker.",
+    ),
     option(
         "decodeRC",
         Kind::Outcomes,
@@ -67,30 +103,57 @@ static SHELL: &[OptionSpec] = &[
     ),
 ];
 
-static STEP_BASE: &[OptionSpec] = &[
-    option(
-        "name",
-        Kind::Text,
-        Default::Text("shell"),
-        "Its name; a second step of the same name gets a number.",
-    ),
-    option(
-        "haltOnFailure",
-        Kind::Bool,
-        Default::Bool(false),
-        "After a failure, the steps that follow are skipped, but for those with `alwaysRun`.",
-    ),
-    option("flunkOnFailure", Kind::Bool, Default::Bool(true), "Its failure is a failure of the build."),
-    option("flunkOnWarnings", Kind::Bool, Default::Bool(false), "Its warnings are a failure of the build."),
-    option(
-        "warnOnFailure",
-        Kind::Bool,
-        Default::Bool(false),
-        "Its failure is a warning of the build, unless `flunkOnFailure` makes it more.",
-    ),
-    option("warnOnWarnings", Kind::Bool, Default::Bool(true), "Its warnings are warnings of the build."),
-    option("alwaysRun", Kind::Bool, Default::Bool(false), "It runs even after a halt."),
-];
+/// The options that all steps have. Kinds of steps differ in their name, and in whether a failure is the end.
+const fn base(name: &'static str, halts: bool) -> [OptionSpec; 10] {
+    [
+        option(
+            "name",
+            Kind::Text,
+            Default::Text(name),
+            "Its name; a second step of the same name gets a number.",
+        ),
+        rendered(option(
+            "description",
+            Kind::Texts,
+            Default::None,
+            "The line that people read while it runs; a list is joined by spaces.",
+        )),
+        rendered(option(
+            "descriptionDone",
+            Kind::Texts,
+            Default::None,
+            "The line that people read once it has ended; `description` if that alone is given.",
+        )),
+        rendered(option("descriptionSuffix", Kind::Texts, Default::None, "What is added to both lines.")),
+        option(
+            "haltOnFailure",
+            Kind::Bool,
+            Default::Bool(halts),
+            "After a failure, the steps that follow are skipped, but for those with `alwaysRun`.",
+        ),
+        option("flunkOnFailure", Kind::Bool, Default::Bool(true), "Its failure is a failure of the build."),
+        option(
+            "flunkOnWarnings",
+            Kind::Bool,
+            Default::Bool(false),
+            "Its warnings are a failure of the build.",
+        ),
+        option(
+            "warnOnFailure",
+            Kind::Bool,
+            Default::Bool(false),
+            "Its failure is a warning of the build, unless `flunkOnFailure` makes it more.",
+        ),
+        option("warnOnWarnings", Kind::Bool, Default::Bool(true), "Its warnings are warnings of the build."),
+        option("alwaysRun", Kind::Bool, Default::Bool(false), "It runs even after a halt."),
+    ]
+}
+
+static SHELL_BASE: &[OptionSpec] = &base("shell", false);
+
+/// What Buildbot's steps know besides.
+const NOT_YET: &[&str] =
+    &["doStepIf", "hideStepIf", "locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"];
 
 /// `steps.ShellCommand`.
 pub static SHELL_COMMAND: Constructor = Constructor {
@@ -98,15 +161,34 @@ pub static SHELL_COMMAND: Constructor = Constructor {
     name: "ShellCommand",
     class: Class::Step,
     positional: &[],
-    groups: &[SHELL, STEP_BASE],
+    groups: &[SHELL, SHELL_BASE],
+    not_yet: NOT_YET,
+    sentence: "Runs a command on the worker. Its exit code is the outcome, its output the log `stdio`.",
+};
+
+static FROM_COMMAND: &[OptionSpec] = &[
+    rendered(option("property", Kind::Text, Default::Required, "The property that is set.")),
+    option("strip", Kind::Bool, Default::Bool(true), "Whether white space around the value is removed."),
+    option("includeStdout", Kind::Bool, Default::Bool(true), "Whether its standard output is the value."),
+    option(
+        "includeStderr",
+        Kind::Bool,
+        Default::Bool(false),
+        "Meant for `extract_fn`; without effect beside `property`, as in Buildbot.",
+    ),
+];
+
+static FROM_COMMAND_BASE: &[OptionSpec] = &base("setproperty", false);
+
+/// `steps.SetPropertyFromCommand`.
+pub static SET_PROPERTY_FROM_COMMAND: Constructor = Constructor {
+    module: "steps",
+    name: "SetPropertyFromCommand",
+    class: Class::Step,
+    positional: &["property"],
+    groups: &[FROM_COMMAND, SHELL, FROM_COMMAND_BASE],
     not_yet: &[
-        "usePTY",
-        "logfiles",
-        "lazylogfiles",
-        "max_lines",
-        "description",
-        "descriptionDone",
-        "descriptionSuffix",
+        "extract_fn",
         "doStepIf",
         "hideStepIf",
         "locks",
@@ -114,5 +196,29 @@ pub static SHELL_COMMAND: Constructor = Constructor {
         "logEncoding",
         "updateBuildSummaryPolicy",
     ],
-    sentence: "Runs a command on the worker. Its exit code is the outcome, its output the log `stdio`.",
+    sentence: "Runs a command on the worker and makes its output a property of the build, which the steps that follow \
+               can use. Output of more than 1 MiB is a failure.",
+};
+
+static SET: &[OptionSpec] = &[
+    rendered(option("property", Kind::Text, Default::Required, "The property that is set.")),
+    rendered(option(
+        "value",
+        Kind::Json,
+        Default::Required,
+        "Its value. `util.Property` keeps the type of what it stands for.",
+    )),
+];
+
+static SET_BASE: &[OptionSpec] = &base("SetProperty", false);
+
+/// `steps.SetProperty`.
+pub static SET_PROPERTY: Constructor = Constructor {
+    module: "steps",
+    name: "SetProperty",
+    class: Class::Step,
+    positional: &["property", "value"],
+    groups: &[SET, SET_BASE],
+    not_yet: NOT_YET,
+    sentence: "Sets a property of the build, on the master.",
 };

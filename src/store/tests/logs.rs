@@ -5,7 +5,7 @@ use crate::model::{EventKind, LogId, LogStream, Outcome, StepId};
 
 async fn step(store: &Store) -> StepId {
     let build = begun(store, 1).await;
-    store.begin_step(build.id, 0, "shell", at(1)).await.unwrap()
+    store.begin_step(build.id, 0, "shell", "running", at(1)).await.unwrap()
 }
 
 /// Reads a whole log in pieces of about `most` bytes.

@@ -9,7 +9,7 @@ on_both! {
         let store = open.store.clone();
         let build = begun(&store, 1).await;
         assert_eq!((build.number, build.builder.as_str()), (1, "a"));
-        let step = store.begin_step(build.id, 0, "shell", at(2)).await.unwrap();
+        let step = store.begin_step(build.id, 0, "shell", "running", at(2)).await.unwrap();
         store.finish_step(step, Outcome::Success, "done\0", at(3)).await.unwrap();
         store.finish_build(build.id, Outcome::Warnings, "built", RequestEnd::Complete, at(4)).await.unwrap();
 
@@ -182,7 +182,7 @@ on_both! {
     async fn a_master_killed_in_mid_build_resolves_it_and_gives_up_in_the_end(house: &House) {
         let open = house.furnished().await;
         let first = begun(&open.store, 1).await;
-        let step = open.store.begin_step(first.id, 0, "shell", at(2)).await.unwrap();
+        let step = open.store.begin_step(first.id, 0, "shell", "running", at(2)).await.unwrap();
         let mut log = open.store.open_log(step, "stdio", at(2)).await.unwrap();
         log.append(crate::model::LogStream::Stdout, b"one\ntwo").await.unwrap();
         log.flush().await.unwrap();

@@ -1,7 +1,8 @@
-//! A step, as the operator defined it.
+//! Commands for the worker's system, as the operator defined them.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::is_name;
 use crate::{
     definition::{
         problem::Problem,
@@ -9,37 +10,12 @@ use crate::{
         render::Text,
         suggest,
     },
-    model::{Outcome, Place},
+    model::Outcome,
 };
-
-/// A step and what its outcome means for the build.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepDefinition {
-    /// Its name, unique in its factory.
-    pub name: String,
-    /// What it does.
-    pub kind: StepKind,
-    /// What a failure of the step is for the build: `flunkOnFailure`, `warnOnFailure`.
-    pub failure_counts_as: Outcome,
-    /// What warnings of the step are for the build: `flunkOnWarnings`, `warnOnWarnings`.
-    pub warnings_count_as: Outcome,
-    /// After a failure, skip the steps that follow (but those that always run).
-    pub halt_on_failure: bool,
-    /// Runs even after a halt.
-    pub always_run: bool,
-    /// Where it was written.
-    pub place: Place,
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// `steps.ShellCommand`.
-    Shell(ShellCommand),
-}
 
 /// A command for the worker's system.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the operator's own options")]
 pub struct ShellCommand {
     /// What is run.
     pub command: Command,
@@ -63,8 +39,25 @@ pub struct ShellCommand {
     pub log_environ: bool,
     /// What it reads; nothing if absent.
     pub initial_stdin: Option<Text>,
+    /// Files that are watched while it runs, by the names of their logs.
+    pub log_files: BTreeMap<String, WatchedFile>,
+    /// Whether the log of a watched file is opened only once there is something in it.
+    pub lazy_log_files: bool,
+    /// How many lines of output it may write before it is killed.
+    pub max_lines: Option<u64>,
+    /// Whether it runs on a terminal.
+    pub use_pty: bool,
     /// Exit codes with a meaning of their own; 0 is success and all others are failures unless told here.
     pub decode_rc: BTreeMap<i32, Outcome>,
+}
+
+/// A file that is watched while a command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedFile {
+    /// Which, below the command's `workdir`.
+    pub path: Text,
+    /// Whether only what is added while the command runs counts.
+    pub follow: bool,
 }
 
 /// What is run.
@@ -90,40 +83,8 @@ pub enum EnvironmentValue {
 /// The signals that `interruptSignal` may name.
 pub const SIGNALS: [&str; 6] = ["KILL", "TERM", "INT", "HUP", "QUIT", "ABRT"];
 
-impl StepDefinition {
-    /// A step from its record; what is wrong goes to `problems`.
-    pub fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
-        let name = record.text("name")?;
-        if name.is_empty() || name.chars().count() > 50 || name.chars().any(char::is_control) {
-            let text = format!(
-                "step {name:?}: a step's name has 1 to 50 characters, none of them a control character"
-            );
-            problems.push(Problem::error(record.place.clone(), text));
-            return None;
-        }
-        Some(Self {
-            kind: StepKind::Shell(ShellCommand::from_record(&name, record, problems)?),
-            name,
-            failure_counts_as: counts_as(record.flag("flunkOnFailure"), record.flag("warnOnFailure")),
-            warnings_count_as: counts_as(record.flag("flunkOnWarnings"), record.flag("warnOnWarnings")),
-            halt_on_failure: record.flag("haltOnFailure"),
-            always_run: record.flag("alwaysRun"),
-            place: record.place.clone(),
-        })
-    }
-}
-
-/// The graver flag wins.
-const fn counts_as(flunks: bool, warns: bool) -> Outcome {
-    match (flunks, warns) {
-        (true, _) => Outcome::Failure,
-        (false, true) => Outcome::Warnings,
-        (false, false) => Outcome::Success,
-    }
-}
-
 impl ShellCommand {
-    fn from_record(step: &str, record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn from_record(step: &str, record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
         let mut complain = |text: String, hint: Option<String>| {
             problems.push(Problem::error(record.place.clone(), format!("step {step:?}: {text}")).hint(hint));
         };
@@ -154,6 +115,12 @@ impl ShellCommand {
                 }
             }
         }
+        let log_files = record.log_files("logfiles");
+        for name in log_files.keys() {
+            if name == "stdio" || !is_name(name) {
+                complain(format!("`logfiles`: {name:?} cannot be the name of a log"), None);
+            }
+        }
         Some(Self {
             command,
             workdir: record.renderable("workdir")?,
@@ -166,24 +133,12 @@ impl ShellCommand {
             want_stderr: record.flag("want_stderr"),
             log_environ: record.flag("logEnviron"),
             initial_stdin: record.renderable("initialStdin"),
+            log_files,
+            lazy_log_files: record.flag("lazylogfiles"),
+            max_lines: record.integer("max_lines").map(i64::unsigned_abs),
+            use_pty: record.flag("usePTY"),
             decode_rc,
         })
-    }
-}
-
-#[cfg(test)]
-impl StepDefinition {
-    /// A step as `steps.ShellCommand { name = name, command = "true" }` makes it.
-    pub(crate) fn sample(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            kind: StepKind::Shell(ShellCommand::sample("true")),
-            failure_counts_as: Outcome::Failure,
-            warnings_count_as: Outcome::Warnings,
-            halt_on_failure: false,
-            always_run: false,
-            place: Place::new("master.cfg.lua", 1),
-        }
     }
 }
 
@@ -203,6 +158,10 @@ impl ShellCommand {
             want_stderr: true,
             log_environ: true,
             initial_stdin: None,
+            log_files: BTreeMap::new(),
+            lazy_log_files: false,
+            max_lines: None,
+            use_pty: false,
             decode_rc: BTreeMap::from([(0, Outcome::Success)]),
         }
     }

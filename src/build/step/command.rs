@@ -1,0 +1,331 @@
+//! One command of a step, from its start to what is known of its end: the same for all kinds of steps.
+//!
+//! # Laws
+//! - After an interrupt the worker has a bounded time to report the end; then its link is cut, so that no step hangs.
+//! - A block of a transfer is always answered, whatever became of it: a worker that hears of an error there never
+//!   completes its command. So an error is remembered, the command is interrupted, and blocks that still come are dropped.
+//!
+//! # Not here
+//! What the bytes of a transfer become (`upload`, `download`), and what an exit code means to a step.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{self, Instant};
+use tracing::{debug, warn};
+
+use super::{StepContext, StepEnd, logs::Logs, transfer::TransferError};
+use crate::{
+    build::control::{StopKind, Stopped},
+    model::{LogStream, Outcome, Timestamp},
+    protocol::{CommandId, FailureReason, Transfer, TransferReply, Update, WorkerCommand},
+    store::LogError,
+    worker::{CommandEvent, CommandEvents},
+};
+
+/// How long a worker may take to kill a command and say so, over the command's own `sigtermTime`.
+const DEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the master has for a command beside its logs.
+pub(super) trait Peer: Send {
+    /// Hears output that the log has.
+    fn output(&mut self, _stream: LogStream, _bytes: &Bytes) {}
+
+    /// Hears of a fact: what a path is, or paths.
+    fn fact(&mut self, _update: Update) {}
+
+    /// Takes or gives bytes. An error ends the command; the driver answers in its place.
+    fn transfer(
+        &mut self,
+        transfer: Transfer,
+    ) -> impl Future<Output = Result<Option<TransferReply>, TransferError>> + Send {
+        async move { Ok(dropped(&transfer)) }
+    }
+}
+
+/// For commands of which only logs and the end are wanted.
+pub(super) struct NoPeer;
+
+impl Peer for NoPeer {}
+
+/// The answer to a block that nobody has use for.
+fn dropped(transfer: &Transfer) -> Option<TransferReply> {
+    match transfer {
+        Transfer::Write(_) => Some(TransferReply::Taken),
+        Transfer::Read { .. } => Some(TransferReply::Data(Bytes::new())),
+        Transfer::Close | Transfer::Unpack | Transfer::Times { .. } => None,
+    }
+}
+
+/// What was heard of a command.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) rc: Option<i32>,
+    reason: Option<FailureReason>,
+    complete: bool,
+    failure: Option<String>,
+    stopped: Option<Stopped>,
+    /// Why the master could not go on with its part.
+    spoiled: Option<TransferError>,
+}
+
+/// Runs a command and follows it to its end. `slow_death` is what it may take to die by its own options.
+///
+/// # Errors
+/// [`LogError`] if a log cannot be written; the command is then interrupted.
+pub(super) async fn follow<P: Peer>(
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+    command: WorkerCommand,
+    slow_death: Duration,
+    peer: &mut P,
+) -> Result<Seen, LogError> {
+    let id = next_command_id();
+    let patience = DEAD_WITHIN + slow_death;
+    let mut seen = Seen::default();
+    let start = context.connection.start(id.clone(), context.builder.clone(), command);
+    let Ok(mut events) = start.await else { return Ok(seen) };
+    let mut following = Following { context, logs, id: &id, seen: &mut seen, patience, give_up: None };
+    if let Err(error) = following.run(&mut events, peer).await {
+        following.interrupt("the master cannot write the log").await;
+        following.drain(&mut events).await;
+        return Err(error);
+    }
+    Ok(seen)
+}
+
+struct Following<'f, 'c> {
+    context: &'f mut StepContext<'c>,
+    logs: &'f mut Logs,
+    id: &'f CommandId,
+    seen: &'f mut Seen,
+    patience: Duration,
+    /// When the link is cut, once the command was interrupted.
+    give_up: Option<Instant>,
+}
+
+impl Following<'_, '_> {
+    async fn run<P: Peer>(&mut self, events: &mut CommandEvents, peer: &mut P) -> Result<(), LogError> {
+        loop {
+            tokio::select! {
+                // Output first: what was said before a stop belongs into the log.
+                biased;
+                // Cancel-safe: an event is taken only when it is returned.
+                event = events.next() => match event {
+                    Some(CommandEvent::Update(update)) => self.note(update, peer).await?,
+                    Some(CommandEvent::Transfer(transfer)) => self.transfer(transfer, peer).await?,
+                    Some(CommandEvent::Complete(failure)) => {
+                        self.seen.complete = true;
+                        self.seen.failure = failure;
+                        return Ok(());
+                    }
+                    None => return Ok(()),
+                },
+                // Cancel-safe: a stop that was not returned is still to come.
+                stopped = self.context.stop.stopped(), if self.seen.stopped.is_none() => {
+                    self.logs.note(&format!("command interrupted: {}", stopped.reason)).await?;
+                    self.interrupt(&stopped.reason).await;
+                    self.seen.stopped = Some(stopped);
+                }
+                () = until(self.logs.flush_at()) => self.logs.flush().await?,
+                () = until(self.give_up) => {
+                    self.cut();
+                    return Ok(());
+                }
+            }
+            // A stream without a pause would keep the timers from their turn.
+            if is_due(self.logs.flush_at()) {
+                self.logs.flush().await?;
+            }
+            if is_due(self.give_up) {
+                self.cut();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes an update into account.
+    async fn note<P: Peer>(&mut self, update: Update, peer: &mut P) -> Result<(), LogError> {
+        match update {
+            Update::Output { stream, bytes } => {
+                peer.output(stream, &bytes);
+                self.logs.append(stream, &bytes).await?;
+            }
+            Update::Log { name, bytes } => self.logs.append_watched(&name, &bytes).await?,
+            Update::Rc(rc) => self.seen.rc = Some(rc),
+            Update::FailureReason(reason) => self.seen.reason = Some(reason),
+            fact @ (Update::Stat(_) | Update::Files(_)) => peer.fact(fact),
+            Update::Elapsed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Lets the peer have a block, and answers the worker whatever comes of it.
+    async fn transfer<P: Peer>(&mut self, transfer: Transfer, peer: &mut P) -> Result<(), LogError> {
+        let nothing = dropped(&transfer);
+        let reply = if self.seen.spoiled.is_some() {
+            nothing
+        } else {
+            match peer.transfer(transfer).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    let text = error.chain();
+                    self.logs.note(&text).await?;
+                    self.seen.spoiled = Some(error);
+                    // First the interrupt: the answer lets the worker send its next block.
+                    self.interrupt(&text).await;
+                    nothing
+                }
+            }
+        };
+        if let Some(reply) = reply
+            && self.context.connection.reply(self.id, reply).await.is_err()
+        {
+            debug!(command = %self.id, "the link went down before the answer to a block");
+        }
+        Ok(())
+    }
+
+    /// Asks the worker to end the command, and begins to lose patience.
+    async fn interrupt(&mut self, why: &str) {
+        self.give_up.get_or_insert_with(|| Instant::now() + self.patience);
+        if self.context.connection.interrupt(self.id, why).await.is_err() {
+            debug!(command = %self.id, "the link went down before the interrupt");
+        }
+    }
+
+    fn cut(&self) {
+        let connection = self.context.connection;
+        warn!(worker = %connection.worker, command = %self.id, "does not end after an interrupt; cutting its link");
+        connection.close();
+    }
+
+    /// Reads what an interrupted command still says, for as long as it may take to die.
+    async fn drain(&self, events: &mut CommandEvents) {
+        let all = async {
+            loop {
+                match events.next().await {
+                    Some(CommandEvent::Update(_)) => {}
+                    Some(CommandEvent::Transfer(transfer)) => {
+                        if let Some(reply) = dropped(&transfer)
+                            && self.context.connection.reply(self.id, reply).await.is_err()
+                        {
+                            return;
+                        }
+                    }
+                    Some(CommandEvent::Complete(_)) | None => return,
+                }
+            }
+        };
+        if time::timeout(self.patience, all).await.is_err() {
+            self.cut();
+        }
+    }
+}
+
+fn is_due(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at <= Instant::now())
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a step ends that was stopped.
+pub(super) fn interrupted(what: &str, stopped: &Stopped) -> StepEnd {
+    let outcome = match stopped.kind {
+        StopKind::Cancel => Outcome::Cancelled,
+        StopKind::Requeue => Outcome::Retry,
+    };
+    StepEnd::new(outcome, format!("{what} interrupted: {}", stopped.reason))
+}
+
+impl Seen {
+    /// Its exit code, if that is what decides; else the end of the step. `what` names the deed for people.
+    ///
+    /// # Errors
+    /// The end of a step whose command was stopped, lost, killed by the worker, or not carried out.
+    pub(super) fn exit_code(&self, what: &str) -> Result<i32, StepEnd> {
+        if let Some(stopped) = &self.stopped {
+            return Err(interrupted(what, stopped));
+        }
+        if let Some(spoiled) = &self.spoiled {
+            return Err(StepEnd::new(spoiled.outcome(), format!("{what}: {}", spoiled.chain())));
+        }
+        if !self.complete {
+            return Err(StepEnd::lost());
+        }
+        if let Some(reason) = self.reason {
+            let why = match reason {
+                FailureReason::Timeout => "ran too long",
+                FailureReason::TimeoutWithoutOutput => "was silent too long",
+                FailureReason::MaxLines => "wrote too many lines",
+            };
+            let end = match reason {
+                FailureReason::MaxLines => "and was killed",
+                FailureReason::Timeout | FailureReason::TimeoutWithoutOutput => "and was killed (timed out)",
+            };
+            return Err(StepEnd::new(Outcome::Failure, format!("{what} {why} {end}")));
+        }
+        if let Some(failure) = &self.failure {
+            return Err(StepEnd::new(Outcome::Exception, format!("{what}: {failure}")));
+        }
+        // A command that says nothing of its exit code cannot be called a success.
+        self.rc.ok_or_else(|| StepEnd::new(Outcome::Exception, format!("{what} ended without an exit code")))
+    }
+
+    /// What the log has not heard of the end yet.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        if self.complete { self.failure.as_deref() } else { Some("the link to the worker was lost") }
+    }
+}
+
+/// An id that no command of this master, in this life or an earlier one, had: workers outlive the master.
+pub(super) fn next_command_id() -> CommandId {
+    static LIFE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let life =
+        LIFE.get_or_init(|| format!("{:x}-{:x}", Timestamp::now().as_microsecond(), std::process::id()));
+    CommandId::new(format!("{life}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
+#[cfg(test)]
+impl Seen {
+    /// A command that ended with this exit code.
+    pub(super) fn sample(rc: i32) -> Self {
+        Self { rc: Some(rc), complete: true, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(seen: &Seen) -> StepEnd {
+        seen.exit_code("'make test'").expect_err("the exit code does not decide")
+    }
+
+    #[test]
+    fn no_exit_code_is_no_success_and_no_completion_is_a_lost_worker() {
+        assert_eq!(end(&Seen { complete: true, ..Seen::default() }).outcome, Outcome::Exception);
+        assert_eq!(end(&Seen { rc: Some(0), ..Seen::default() }), StepEnd::lost());
+    }
+
+    #[test]
+    fn a_failure_of_the_worker_wins_over_exit_code_zero() {
+        let seen = Seen { failure: Some("broken".into()), ..Seen::sample(0) };
+        assert_eq!(end(&seen).outcome, Outcome::Exception);
+    }
+
+    #[test]
+    fn what_the_master_could_not_do_wins_over_exit_code_zero() {
+        let seen = Seen { spoiled: Some(TransferError::too_large("x".into(), 3)), ..Seen::sample(0) };
+        assert_eq!(end(&seen), StepEnd::new(Outcome::Failure, "'make test': `x` has more than 3 bytes"));
+    }
+}

@@ -1,0 +1,84 @@
+//! `steps.MakeDirectory`, `steps.RemoveDirectory`, `steps.CopyDirectory`: folders on the worker.
+
+use super::{
+    StepContext, StepEnd, StepError,
+    command::{NoPeer, follow},
+    logs::Logs,
+};
+use crate::{
+    definition::{RenderError, Text, step},
+    model::Outcome,
+    protocol::{
+        WorkerCommand,
+        command::{CopyDirectory, RemoveDirectory},
+    },
+};
+
+use std::time::Duration;
+
+/// How long the removal of a folder may be silent. Source: the default of Buildbot's worker.
+const REMOVED_WITHIN: Duration = Duration::from_secs(120);
+
+/// Makes a folder.
+pub(super) async fn make(
+    dir: &Text,
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    let dir = dir.render(context.known())?;
+    let words = Words { done: format!("made {dir}"), failed: format!("cannot make {dir}") };
+    command(WorkerCommand::MakeDirectory { dir }, words, context, logs).await
+}
+
+/// Removes folders.
+pub(super) async fn remove(
+    dirs: &[Text],
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    let known = context.known();
+    let dirs = dirs.iter().map(|dir| dir.render(known)).collect::<Result<Vec<_>, RenderError>>()?;
+    let shown = match dirs.as_slice() {
+        [dir] => dir.clone(),
+        dirs => format!("{} folders", dirs.len()),
+    };
+    let words = Words { done: format!("removed {shown}"), failed: format!("cannot remove {shown}") };
+    let remove = RemoveDirectory { dirs, timeout: Some(REMOVED_WITHIN), max_time: None, log_environ: false };
+    command(WorkerCommand::RemoveDirectory(Box::new(remove)), words, context, logs).await
+}
+
+/// Copies a folder.
+pub(super) async fn copy(
+    copy: &step::CopyDirectory,
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    let (from, to) = (copy.from.render(context.known())?, copy.to.render(context.known())?);
+    let words =
+        Words { done: format!("copied {from} to {to}"), failed: format!("cannot copy {from} to {to}") };
+    let copy = CopyDirectory { from, to, timeout: copy.timeout, max_time: copy.max_time, log_environ: false };
+    command(WorkerCommand::CopyDirectory(Box::new(copy)), words, context, logs).await
+}
+
+/// What people read of the end.
+struct Words {
+    done: String,
+    failed: String,
+}
+
+async fn command(
+    command: WorkerCommand,
+    words: Words,
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    let seen = follow(context, logs, command, Duration::ZERO, &mut NoPeer).await?;
+    if let Some(last) = seen.last_words() {
+        logs.note(last).await?;
+    }
+    Ok(match seen.exit_code(&words.failed) {
+        Ok(0) => StepEnd::new(Outcome::Success, words.done),
+        Ok(rc) => StepEnd::new(Outcome::Failure, format!("{} (failure, exit code {rc})", words.failed)),
+        Err(end) => end,
+    })
+}

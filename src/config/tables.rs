@@ -1,0 +1,102 @@
+//! From Lua tables with keys of the operator's own to values of options: watched files, exit codes.
+
+use std::collections::BTreeMap;
+
+use mlua::{Table, Value};
+
+use super::{
+    api::dud::is_dud,
+    field::{Taken, VALUE_BYTES, Wrong, because, text},
+    shape::{Shape, describe},
+};
+use crate::{definition::WatchedFile, model::Outcome};
+
+/// Reads `{ name = path, other = { filename = path, follow = true } }`.
+pub(super) fn log_files(
+    table: &Table,
+    renderable: bool,
+    bytes: &mut usize,
+) -> Taken<BTreeMap<String, WatchedFile>> {
+    let shape = Shape::of(table)?;
+    if let Some(index) = shape.numbered.keys().next() {
+        return Ok(because(format!("takes a table of names and paths; it has the key {index}")));
+    }
+    if let Some(odd) = shape.odd.first() {
+        return Ok(because(format!("takes a table of names and paths; it has {odd} as key")));
+    }
+    let mut files = BTreeMap::new();
+    for (name, value) in shape.named {
+        *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+        let (path, follow) = match &value {
+            Value::Table(table) => {
+                let mut named = Shape::of(table)?.named;
+                let path = named.remove("filename").unwrap_or(Value::Nil);
+                let follow = match named.remove("follow") {
+                    None => false,
+                    Some(Value::Boolean(follow)) => follow,
+                    Some(other) => {
+                        let found = describe(&other);
+                        return Ok(because(format!(
+                            "file `{name}`: `follow` takes true or false, not {found}"
+                        )));
+                    }
+                };
+                if let Some(other) = named.keys().next() {
+                    return Ok(because(format!(
+                        "file `{name}` has `{other}`; there are `filename` and `follow`"
+                    )));
+                }
+                (path, follow)
+            }
+            value => (value.clone(), false),
+        };
+        match text(&path, renderable, bytes) {
+            Ok(path) => files.insert(name, WatchedFile { path, follow }),
+            Err(_) if is_dud(&path) => return Ok(Err(Wrong::Told)),
+            Err(Wrong::Because(reason)) => return Ok(because(format!("file `{name}` {reason}"))),
+            Err(_) => {
+                return Ok(because(format!("file `{name}` takes its path as text, not {}", describe(&path))));
+            }
+        };
+    }
+    Ok(Ok(files))
+}
+
+/// Reads `{ [0] = "success", [77] = "skipped" }`.
+pub(super) fn outcomes(table: &Table) -> Taken<BTreeMap<i32, String>> {
+    let shape = Shape::of(table)?;
+    if let Some(name) = shape.named.keys().next() {
+        return Ok(because(format!("takes a table of exit codes and outcomes; {name:?} is no exit code")));
+    }
+    if let Some(odd) = shape.odd.first() {
+        return Ok(because(format!("takes a table of exit codes and outcomes; {odd} is no exit code")));
+    }
+    let mut outcomes = BTreeMap::new();
+    for (code, value) in shape.numbered {
+        let Ok(code) = i32::try_from(code) else {
+            return Ok(because(format!("takes a table of exit codes and outcomes; {code} is no exit code")));
+        };
+        let word = match &value {
+            Value::String(word) => word.to_string_lossy(),
+            // Buildbot's constants are numbers.
+            Value::Integer(number) => {
+                match i32::try_from(*number).ok().and_then(|n| Outcome::try_from(n).ok()) {
+                    Some(outcome) => outcome.word().to_owned(),
+                    None => {
+                        return Ok(because(format!(
+                            "has {number} for exit code {code}, which is no outcome"
+                        )));
+                    }
+                }
+            }
+            other => {
+                return Ok(because(format!(
+                    "has {} for exit code {code}, which is no outcome",
+                    describe(other)
+                )));
+            }
+        };
+        outcomes.insert(code, word);
+    }
+    Ok(Ok(outcomes))
+}
