@@ -344,6 +344,29 @@ fn objects_that_are_given_back_long_after_their_end_and_many_at_once_harm_nothin
 }
 
 #[test]
+fn a_late_call_of_an_earlier_transfer_does_not_reach_the_next_of_its_builder() {
+    let (mut pair, command, earlier) = begun(upload());
+    pair.worker.complete(command, None);
+    pair.exchange();
+    let next = pair.begin(upload());
+    pair.forget();
+    assert_eq!(pair.write(earlier, b"late"), [WorkerEvent::Written { object: earlier }]);
+    assert_eq!(pair.news(), []);
+    pair.worker.complete(next.object, None);
+    pair.exchange();
+    let too_long = UploadFile {
+        workdir: "build".into(),
+        source: "x".repeat(700_000),
+        max_size: None,
+        block_size: 1,
+        keep_stamp: false,
+    };
+    let command = WorkerCommand::UploadFile(Box::new(too_long));
+    pair.order(ToWorker::Start { id: CommandId::new("3"), builder: "b1".into(), command });
+    assert_eq!(pair.master.held().1, 1, "the avatar, and no object or call of commands that have ended");
+}
+
+#[test]
 fn transfers_of_several_builders_are_answered_each_on_its_own() {
     let mut pair = Pair::attached(&["b1", "b2"]);
     let one = pair.begin(upload()).transfer().unwrap();
