@@ -26,7 +26,7 @@ use super::{
 use crate::{
     definition::{
         EnvironmentValue, Problem, Text,
-        options::{Class, Default, Kind, OptionSpec},
+        options::{Class, Constructor, Default, Kind, OptionSpec},
         record, suggest,
     },
     model::{Outcome, Place, PropertyValue, Secret},
@@ -212,19 +212,13 @@ impl Reader<'_> {
             (Kind::Outcomes, Value::Table(table)) => outcomes(table),
             (Kind::Record(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
-                let made = Rc::new(Made::new(constructor, self.place.clone()));
                 if let Some(index) = shape.numbered.keys().next() {
                     return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
                 }
-                let inner = Reader {
-                    lua: self.lua,
-                    session: self.session,
-                    place: self.place.clone(),
-                    label: self.label.clone(),
-                    prefix: format!("{name}."),
-                };
-                inner.options(&made, shape.named)?;
-                Ok(Ok(Field::Part(made)))
+                Ok(Ok(Field::Part(self.nested(constructor, name, shape)?)))
+            }
+            (Kind::Ports(constructor), value) => {
+                Ok(Ok(Field::Parts(taken!(self.ports(spec, constructor, name, value, bytes)?))))
             }
             (Kind::Object(class), value) => match part(value, class) {
                 Some(part) => Ok(Ok(Field::Part(part))),
@@ -253,6 +247,75 @@ impl Reader<'_> {
             ))),
             _ => Ok(Err(Wrong::Kind)),
         }
+    }
+
+    /// A table with options of its own, called `name`.
+    fn nested(&self, constructor: &'static Constructor, name: &str, shape: Shape) -> mlua::Result<Rc<Made>> {
+        let made = Rc::new(Made::new(constructor, self.place.clone()));
+        let inner = Reader {
+            lua: self.lua,
+            session: self.session,
+            place: self.place.clone(),
+            label: self.label.clone(),
+            prefix: format!("{name}."),
+        };
+        inner.options(&made, shape.named)?;
+        Ok(made)
+    }
+
+    /// One port, or a list of them.
+    fn ports(
+        &self,
+        spec: &OptionSpec,
+        constructor: &'static Constructor,
+        name: &str,
+        value: &Value,
+        bytes: &mut usize,
+    ) -> Taken<Vec<Rc<Made>>> {
+        let several = match value {
+            Value::Table(table) => Shape::of(table)?.named.is_empty(),
+            _ => false,
+        };
+        if !several {
+            return Ok(self.port(constructor, name, value, bytes)?.map(|port| vec![port]));
+        }
+        let Value::Table(table) = value else { return Ok(Err(Wrong::Kind)) };
+        let mut ports = Vec::new();
+        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+            match self.port(constructor, &format!("{name}[{index}]"), &element, bytes)? {
+                Ok(port) => ports.push(port),
+                Err(Wrong::Kind) => return Ok(because(wrong_element(spec.kind, index, &element))),
+                Err(wrong) => return Ok(Err(wrong)),
+            }
+            self.within(*bytes)?;
+        }
+        if ports.is_empty() { Ok(because("names no port".into())) } else { Ok(Ok(ports)) }
+    }
+
+    /// One port: a number or a text is short for a table with a `port` and no more.
+    fn port(
+        &self,
+        constructor: &'static Constructor,
+        name: &str,
+        value: &Value,
+        bytes: &mut usize,
+    ) -> Taken<Rc<Made>> {
+        let text = match value {
+            Value::Integer(port) => port.to_string(),
+            Value::String(text) => taken!(utf8(text, bytes)),
+            Value::Table(table) => {
+                let shape = Shape::of(table)?;
+                if let Some(index) = shape.numbered.keys().next() {
+                    return Ok(because(format!("is a list and a table at once: it has the key {index}")));
+                }
+                return Ok(Ok(self.nested(constructor, name, shape)?));
+            }
+            value if is_dud(value) => return Ok(Err(Wrong::Told)),
+            _ => return Ok(Err(Wrong::Kind)),
+        };
+        let made = Rc::new(Made::new(constructor, self.place.clone()));
+        made.fields.borrow_mut().insert("port", Field::Plain(record::Value::Text(Text::Plain(text))));
+        Ok(Ok(made))
     }
 
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
