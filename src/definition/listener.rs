@@ -90,11 +90,12 @@ impl ListenerDefinition {
         for protocol in [Protocol::Pb, Protocol::Msgpack] {
             let Some(Value::Record(settings)) = protocols.get(protocol.key()) else { continue };
             let Some(Value::Objects(ports)) = settings.get("port") else { continue };
-            for port in ports.iter().filter(|port| !port.broken) {
+            for (index, port) in (1..).zip(&ports).filter(|(_, port)| !port.broken) {
                 match Self::from_record(protocol, port, problems) {
                     Ok(listener) => out.push(listener),
                     Err(error) => {
-                        let text = format!("`{}.port`: {error}", settings.constructor.name);
+                        let which = if ports.len() > 1 { format!("[{index}]") } else { String::new() };
+                        let text = format!("`{}.port{which}`: {error}", settings.constructor.name);
                         problems.push(Problem::error(port.place.clone(), text));
                     }
                 }

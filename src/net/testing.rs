@@ -1,11 +1,11 @@
-//! Certificates for tests, good and bad.
+//! Certificates for tests, good and bad. The integration tests compile this file as well, so it uses nothing of ours.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rcgen::{
@@ -14,6 +14,7 @@ use rcgen::{
 };
 use rustls::{
     ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
@@ -46,38 +47,49 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    fn sign(&self, name: &str, purpose: ExtendedKeyUsagePurpose, ended: bool) -> Pair {
+    fn sign(&self, name: &str, purpose: ExtendedKeyUsagePurpose, ends: SystemTime) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages = vec![purpose];
-        let now = std::time::SystemTime::now();
-        params.not_before = (now - 3 * DAY).into();
-        params.not_after = if ended { now - DAY } else { now + 100 * DAY }.into();
+        params.not_before = (SystemTime::now() - 3 * DAY).into();
+        params.not_after = ends.into();
         Pair { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 
     pub(crate) fn issue(&self, name: &str) -> Pair {
-        self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, false)
+        self.issue_until(name, later())
+    }
+
+    pub(crate) fn issue_until(&self, name: &str, ends: SystemTime) -> Pair {
+        self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, ends)
     }
 
     pub(crate) fn issue_expired(&self, name: &str) -> Pair {
-        self.sign(name, ExtendedKeyUsagePurpose::ServerAuth, true)
+        self.issue_until(name, yesterday())
     }
 
     pub(crate) fn issue_client(&self, name: &str) -> Pair {
-        self.sign(name, ExtendedKeyUsagePurpose::ClientAuth, false)
+        self.sign(name, ExtendedKeyUsagePurpose::ClientAuth, later())
     }
 
     pub(crate) fn issue_expired_client(&self, name: &str) -> Pair {
-        self.sign(name, ExtendedKeyUsagePurpose::ClientAuth, true)
+        self.sign(name, ExtendedKeyUsagePurpose::ClientAuth, yesterday())
     }
+}
+
+fn later() -> SystemTime {
+    SystemTime::now() + 100 * DAY
+}
+
+fn yesterday() -> SystemTime {
+    SystemTime::now() - DAY
 }
 
 /// A client that trusts this authority, and shows this certificate.
 pub(crate) fn client_config(trusted: &Authority, own: Option<&Pair>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.pem.as_bytes()).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(super::tls::provider())
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(Arc::new(roots));

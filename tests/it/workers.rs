@@ -2,8 +2,10 @@
 
 mod faults;
 mod logins;
+mod ports;
 mod raw;
 mod reload;
+mod tls;
 
 use std::{fmt::Write as _, path::Path};
 
