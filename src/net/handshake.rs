@@ -171,7 +171,8 @@ impl From<io::Error> for HandshakeError {
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::SupportedVersionsExtensionRequired
-                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+                // No client of TLS 1.2 leaves its signatures out; older ones know none.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
             ) => Self::Version,
             rustls::Error::PeerIncompatible(_) => Self::NothingInCommon,
             other => Self::Tls(other.clone()),

@@ -126,10 +126,13 @@ fn a_real_worker_needs_the_certificate_that_client_ca_demands() {
     let dir = secured.dir.file("tls");
     std::fs::write(dir.join("w1.pem"), &own.cert).unwrap();
     std::fs::write(dir.join("w1-key.pem"), &own.key).unwrap();
+    // Twisted takes each `.pem` in the folder of its roots for a certificate, and does not start if one is none.
+    std::fs::create_dir(dir.join("roots")).unwrap();
+    std::fs::write(dir.join("roots/authority.pem"), &secured.authority.pem).unwrap();
     let string = format!(
-        "tls:host=127.0.0.1:port={}:trustRoots={roots}:certificate={roots}/w1.pem:privateKey={roots}/w1-key.pem",
+        "tls:host=127.0.0.1:port={}:trustRoots={dir}/roots:certificate={dir}/w1.pem:privateKey={dir}/w1-key.pem",
         secured.port,
-        roots = dir.display()
+        dir = dir.display()
     );
     let mut worker = RealWorker::create_as(secured.port, "w1", "sesame-1", &["--connection-string", &string]);
     worker.run();
