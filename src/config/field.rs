@@ -57,7 +57,7 @@ pub(super) enum Wrong {
     Because(String),
 }
 
-type Taken<T> = mlua::Result<Result<T, Wrong>>;
+pub(super) type Taken<T> = mlua::Result<Result<T, Wrong>>;
 
 /// Passes a reason on, and leaves an end by the limits to `?`.
 macro_rules! taken {
@@ -68,6 +68,8 @@ macro_rules! taken {
         }
     };
 }
+
+pub(super) use taken;
 
 impl Reader<'_> {
     /// Gathers a problem of this call.
@@ -250,7 +252,12 @@ impl Reader<'_> {
     }
 
     /// A table with options of its own, called `name`.
-    fn nested(&self, constructor: &'static Constructor, name: &str, shape: Shape) -> mlua::Result<Rc<Made>> {
+    pub(super) fn nested(
+        &self,
+        constructor: &'static Constructor,
+        name: &str,
+        shape: Shape,
+    ) -> mlua::Result<Rc<Made>> {
         let made = Rc::new(Made::new(constructor, self.place.clone()));
         let inner = Reader {
             lua: self.lua,
@@ -261,61 +268,6 @@ impl Reader<'_> {
         };
         inner.options(&made, shape.named)?;
         Ok(made)
-    }
-
-    /// One port, or a list of them.
-    fn ports(
-        &self,
-        spec: &OptionSpec,
-        constructor: &'static Constructor,
-        name: &str,
-        value: &Value,
-        bytes: &mut usize,
-    ) -> Taken<Vec<Rc<Made>>> {
-        let several = match value {
-            Value::Table(table) => Shape::of(table)?.named.is_empty(),
-            _ => false,
-        };
-        if !several {
-            return Ok(self.port(constructor, name, value, bytes)?.map(|port| vec![port]));
-        }
-        let Value::Table(table) = value else { return Ok(Err(Wrong::Kind)) };
-        let mut ports = Vec::new();
-        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-            match self.port(constructor, &format!("{name}[{index}]"), &element, bytes)? {
-                Ok(port) => ports.push(port),
-                Err(Wrong::Kind) => return Ok(because(wrong_element(spec.kind, index, &element))),
-                Err(wrong) => return Ok(Err(wrong)),
-            }
-            self.within(*bytes)?;
-        }
-        if ports.is_empty() { Ok(because("names no port".into())) } else { Ok(Ok(ports)) }
-    }
-
-    /// One port: a number or a text is short for a table with a `port` and no more.
-    fn port(
-        &self,
-        constructor: &'static Constructor,
-        name: &str,
-        value: &Value,
-        bytes: &mut usize,
-    ) -> Taken<Rc<Made>> {
-        let text = match value {
-            Value::Integer(port) => port.to_string(),
-            Value::String(text) => taken!(utf8(text, bytes)),
-            Value::Table(table) => {
-                let shape = Shape::of(table)?;
-                if let Some(index) = shape.numbered.keys().next() {
-                    return Ok(because(format!("is a list and a table at once: it has the key {index}")));
-                }
-                return Ok(Ok(self.nested(constructor, name, shape)?));
-            }
-            value if is_dud(value) => return Ok(Err(Wrong::Told)),
-            _ => return Ok(Err(Wrong::Kind)),
-        };
-        let made = Rc::new(Made::new(constructor, self.place.clone()));
-        made.fields.borrow_mut().insert("port", Field::Plain(record::Value::Text(Text::Plain(text))));
-        Ok(Ok(made))
     }
 
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
@@ -357,7 +309,7 @@ impl Reader<'_> {
     }
 
     /// Stops early where one value alone is more than all may be.
-    fn within(&self, bytes: usize) -> mlua::Result<()> {
+    pub(super) fn within(&self, bytes: usize) -> mlua::Result<()> {
         if bytes > self.session.meter.limits().memory_bytes {
             self.session.copy(self.lua, bytes)
         } else {
@@ -371,22 +323,22 @@ fn is_vital(spec: &OptionSpec) -> bool {
     matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
 }
 
-fn because<T>(reason: String) -> Result<T, Wrong> {
+pub(super) fn because<T>(reason: String) -> Result<T, Wrong> {
     Err(Wrong::Because(reason))
 }
 
-fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
+pub(super) fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
     format!("takes {}; element {index} is {}", kind.words(), describe(element))
 }
 
-fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
+pub(super) fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     match Shape::of(table)?.into_list() {
         Ok(list) => Ok(Ok(list)),
         Err(why) => Ok(because(format!("takes {}; {why}", kind.words()))),
     }
 }
 
-fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
+pub(super) fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     match text.to_str() {
         Ok(text) => {
             *bytes = bytes.saturating_add(text.len() + VALUE_BYTES);

@@ -47,7 +47,7 @@ pub enum EndpointError {
         given: String,
     },
     /// A name that the kind does not have.
-    #[error("`{kind}:` takes no `{given}`{}", hint(near))]
+    #[error("`{kind}:` takes no `{given}`{}", hint(*near))]
     Key {
         /// Of which kind.
         kind: &'static str,
@@ -102,7 +102,7 @@ pub enum EndpointError {
     },
 }
 
-fn hint(near: &Option<&'static str>) -> String {
+fn hint(near: Option<&'static str>) -> String {
     near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"))
 }
 
@@ -282,25 +282,18 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        match Endpoint::parse(text) {
-            Ok(endpoint) => {
-                let mut shown = endpoint.address.to_string();
-                if let Some(backlog) = endpoint.backlog {
-                    shown += &format!(" backlog {backlog}");
-                }
-                if let Some(tls) = endpoint.tls {
-                    shown += &format!(" key {} cert {}", tls.key.display(), tls.cert.display());
-                    if let Some(chain) = tls.chain {
-                        shown += &format!(" chain {}", chain.display());
-                    }
-                }
-                for word in endpoint.ignored {
-                    shown += &format!(" without {word}");
-                }
-                shown
-            }
-            Err(error) => format!("error: {error}"),
+        let endpoint = match Endpoint::parse(text) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return format!("error: {error}"),
+        };
+        let mut shown = vec![endpoint.address.to_string()];
+        shown.extend(endpoint.backlog.map(|backlog| format!("backlog {backlog}")));
+        if let Some(tls) = endpoint.tls {
+            shown.push(format!("key {} cert {}", tls.key.display(), tls.cert.display()));
+            shown.extend(tls.chain.map(|chain| format!("chain {}", chain.display())));
         }
+        shown.extend(endpoint.ignored.iter().map(|word| format!("without {word}")));
+        shown.join(" ")
     }
 
     #[test]

@@ -35,12 +35,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        // Two of one name would be taken for each other, up to the signature.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // Two of one name would be taken for each other, up to the signature.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         let pem = params.self_signed(&key).unwrap().pem();

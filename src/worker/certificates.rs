@@ -118,10 +118,10 @@ async fn keep(
             () = look(&door, &mut told, request.is_some()) => {}
             () = stop.cancelled() => return,
         }
-        if let Some(request) = request {
-            if request.send(()).is_err() {
-                debug!("nobody waits for the look at a certificate any more");
-            }
+        if let Some(request) = request
+            && request.send(()).is_err()
+        {
+            debug!("nobody waits for the look at a certificate any more");
         }
     }
 }
