@@ -27,13 +27,27 @@ function Factory:addStep(step) end
 ---@param steps lunabot.Step[]
 function Factory:addSteps(steps) end
 
----The port for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.
----@class lunabot.options.c.protocols.msgpack_experimental_v7
----@field port? integer|string A number from 1 to 65535, or `tcp:9989:interface=127.0.0.1` as in Buildbot.
+---The certificate of a port. Changed files are used from the next handshake on; nobody is cut.
+---@class lunabot.options.c.protocols.pb.port.tls
+---@field cert? string The file of the certificate, in PEM form; those that lead to its authority may follow in it. Below the master's folder, unless absolute.
+---@field key? string The file of its private key, in PEM form and without a pass phrase.
+---@field chain? string|lunabot.None|false A file of more certificates that lead to the authority, if they are not in `cert`. Default: `None`.
+---@field client_ca? string|lunabot.None|false The file of the authorities of workers' certificates: then a worker needs one of theirs, beside its password. Without it no worker is asked for a certificate. Default: `None`.
 
----The port for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.
+---A port as a table, the same for both protocols.
+---@class lunabot.options.c.protocols.pb.port
+---@field port? integer|string A number from 1 to 65535.
+---@field interface? string|lunabot.None|false The address of this machine on which it listens: `127.0.0.1`, `::1`. `::` is all of both families, `0.0.0.0` all of IPv4. Default: all addresses.
+---@field backlog? integer|lunabot.None|false How many connections may wait to be answered; the system may allow fewer. Default: 16384.
+---@field tls? lunabot.options.c.protocols.pb.port.tls|lunabot.None|false Its certificate; without it the port is in the clear. Default: `None`.
+
+---The ports for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.
+---@class lunabot.options.c.protocols.msgpack_experimental_v7
+---@field port? integer|string|lunabot.options.c.protocols.pb.port|(integer|string|lunabot.options.c.protocols.pb.port)[] Where to listen: `9989`; Twisted's `tcp:9989:interface=127.0.0.1` or `ssl:9990:privateKey=key.pem:certKey=cert.pem`, as in Buildbot; a table as below; or a list of these.
+
+---The ports for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.
 ---@class lunabot.options.c.protocols.pb
----@field port? integer|string A number from 1 to 65535, or `tcp:9989:interface=127.0.0.1` as in Buildbot.
+---@field port? integer|string|lunabot.options.c.protocols.pb.port|(integer|string|lunabot.options.c.protocols.pb.port)[] Where to listen: `9989`; Twisted's `tcp:9989:interface=127.0.0.1` or `ssl:9990:privateKey=key.pem:certKey=cert.pem`, as in Buildbot; a table as below; or a list of these.
 
 ---Where workers may connect.
 ---@class lunabot.options.c.protocols

@@ -136,7 +136,16 @@ impl From<StartError> for Failure {
                         .to_owned();
                 Self::new(Kind::Environment, error).hint(hint)
             }
-            StartError::Watch(_) => Self::new(Kind::Environment, error),
+            StartError::Prepare(PrepareError::Certificate { .. }) => {
+                let hint =
+                    "check the files that `c.protocols` names; relative paths are below the master's folder"
+                        .to_owned();
+                Self::new(Kind::Environment, error).hint(hint)
+            }
+            // Nothing is open yet when a master starts.
+            StartError::Prepare(PrepareError::Overlap { .. }) | StartError::Watch(_) => {
+                Self::new(Kind::Environment, error)
+            }
             StartError::Open(_) | StartError::Resolve(_) | StartError::Prepare(PrepareError::Store(_)) => {
                 let hint =
                     "check `c.db`, the server or file that it names, and the space on its disk".to_owned();

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     definition::{
         EnvironmentValue, Problem, Text,
-        options::{Class, Default, Kind, OptionSpec},
+        options::{Class, Constructor, Default, Kind, OptionSpec},
         record, suggest,
     },
     model::{Place, PropertyValue, Secret},
@@ -69,6 +69,8 @@ macro_rules! taken {
         }
     };
 }
+
+pub(super) use taken;
 
 impl Reader<'_> {
     /// Gathers a problem of this call.
@@ -231,19 +233,13 @@ impl Reader<'_> {
             },
             (Kind::Record(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
-                let made = Rc::new(Made::new(constructor, self.place.clone()));
                 if let Some(index) = shape.numbered.keys().next() {
                     return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
                 }
-                let inner = Reader {
-                    lua: self.lua,
-                    session: self.session,
-                    place: self.place.clone(),
-                    label: self.label.clone(),
-                    prefix: format!("{name}."),
-                };
-                inner.options(&made, shape.named)?;
-                Ok(Ok(Field::Part(made)))
+                Ok(Ok(Field::Part(self.nested(constructor, name, shape)?)))
+            }
+            (Kind::Ports(constructor), value) => {
+                Ok(Ok(Field::Parts(taken!(self.ports(spec, constructor, name, value, bytes)?))))
             }
             (Kind::Object(class), value) => match part(value, class) {
                 Some(part) => Ok(Ok(Field::Part(part))),
@@ -272,6 +268,25 @@ impl Reader<'_> {
             ))),
             _ => Ok(Err(Wrong::Kind)),
         }
+    }
+
+    /// A table with options of its own, called `name`.
+    pub(super) fn nested(
+        &self,
+        constructor: &'static Constructor,
+        name: &str,
+        shape: Shape,
+    ) -> mlua::Result<Rc<Made>> {
+        let made = Rc::new(Made::new(constructor, self.place.clone()));
+        let inner = Reader {
+            lua: self.lua,
+            session: self.session,
+            place: self.place.clone(),
+            label: self.label.clone(),
+            prefix: format!("{name}."),
+        };
+        inner.options(&made, shape.named)?;
+        Ok(made)
     }
 
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
@@ -313,7 +328,7 @@ impl Reader<'_> {
     }
 
     /// Stops early where one value alone is more than all may be.
-    fn within(&self, bytes: usize) -> mlua::Result<()> {
+    pub(super) fn within(&self, bytes: usize) -> mlua::Result<()> {
         if bytes > self.session.meter.limits().memory_bytes {
             self.session.copy(self.lua, bytes)
         } else {
@@ -331,7 +346,7 @@ pub(super) fn because<T>(reason: String) -> Result<T, Wrong> {
     Err(Wrong::Because(reason))
 }
 
-fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
+pub(super) fn wrong_element(kind: Kind, index: i64, element: &Value) -> String {
     format!("takes {}; element {index} is {}", kind.words(), describe(element))
 }
 
@@ -342,7 +357,7 @@ pub(super) fn list(table: &mlua::Table, kind: Kind) -> Taken<Vec<Value>> {
     }
 }
 
-fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
+pub(super) fn utf8(text: &LuaString, bytes: &mut usize) -> Result<String, Wrong> {
     match text.to_str() {
         Ok(text) => {
             *bytes = bytes.saturating_add(text.len() + VALUE_BYTES);

@@ -16,6 +16,7 @@ mod api;
 mod field;
 mod json;
 mod meter;
+mod ports;
 mod sandbox;
 mod scalar;
 mod script;

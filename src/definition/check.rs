@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    definition::{Draft, MasterDefinition, Problem, problem::arrange, suggest},
+    definition::{Draft, MasterDefinition, Problem, listener, problem::arrange, suggest},
     model::{Place, WorkerName},
 };
 
@@ -41,7 +41,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let workers = by_name(workers, "worker", |w| (w.name.clone(), w.place.clone()), &mut problems);
     let builders = by_name(builders, "builder", |b| (b.name.clone(), b.place.clone()), &mut problems);
     let schedulers = by_name(schedulers, "scheduler", |s| (s.name.clone(), s.place.clone()), &mut problems);
-    let listeners = listeners.into_iter().map(|listener| (listener.protocol, Arc::new(listener))).collect();
+    let listeners = listener::by_id(listeners, &mut problems);
 
     for builder in builders.values() {
         for worker in builder

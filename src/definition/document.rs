@@ -9,10 +9,12 @@ mod stubs;
 pub use page::config_md;
 pub use stubs::luals_stubs;
 
-use crate::definition::options::{Constructor, DB, Default, MASTER, MSGPACK, OptionSpec, PB, PROTOCOLS};
+use crate::definition::options::{
+    Constructor, DB, Default, MASTER, MSGPACK, OptionSpec, PB, PORT, PROTOCOLS, TLS,
+};
 
 /// The tables of settings, in the order of the documentation: `c`, and those in it.
-static SETTINGS: [&Constructor; 5] = [&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK];
+static SETTINGS: [&Constructor; 7] = [&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS];
 
 /// What stands for an option that was not given, as Lua writes it.
 fn default(option: &OptionSpec) -> String {

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     definition::{
         BuilderDefinition, DatabaseDefinition, ListenerDefinition, SchedulerDefinition, WorkerDefinition,
-        listener::{self, Protocol},
+        listener::ListenerId,
         options,
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
@@ -64,8 +64,8 @@ pub struct MasterDefinition {
     pub builders: BTreeMap<BuilderName, Arc<BuilderDefinition>>,
     /// Schedulers by name; each names at least one builder, and only builders that are defined.
     pub schedulers: BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
-    /// Ports by protocol, no port twice.
-    pub listeners: BTreeMap<Protocol, Arc<ListenerDefinition>>,
+    /// Ports by what is spoken and where; no two need one socket.
+    pub listeners: BTreeMap<ListenerId, Arc<ListenerDefinition>>,
 }
 
 impl MasterDefinition {
@@ -107,7 +107,12 @@ impl Draft {
                 &mut lost,
                 SchedulerDefinition::from_record,
             ),
-            listeners: listeners(record, &mut problems),
+            listeners: match record.get("protocols") {
+                Some(Value::Record(protocols)) => {
+                    ListenerDefinition::all_from_record(&protocols, &mut problems)
+                }
+                _ => Vec::new(),
+            },
             unreadable: BTreeSet::new(),
             is_incomplete: false,
             problems: Vec::new(),
@@ -182,24 +187,6 @@ impl Settings {
             }),
         }
     }
-}
-
-fn listeners(record: &Record, problems: &mut Vec<Problem>) -> Vec<ListenerDefinition> {
-    let Some(Value::Record(protocols)) = record.get("protocols") else { return Vec::new() };
-    let mut out = Vec::new();
-    for protocol in [Protocol::Pb, Protocol::Msgpack] {
-        let Some(Value::Record(settings)) = protocols.get(protocol.key()) else { continue };
-        let Some(port) = settings.text("port") else { continue };
-        let place = settings.place.clone();
-        match listener::parse_port(&port) {
-            Ok(address) => out.push(ListenerDefinition { protocol, address, place }),
-            Err(error) => {
-                let text = format!("`{}.port`: {error}", settings.constructor.name);
-                problems.push(Problem::error(place, text));
-            }
-        }
-    }
-    out
 }
 
 impl Planned for Settings {

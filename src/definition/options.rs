@@ -14,7 +14,7 @@ mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
-pub use settings::{DB, MASTER, MSGPACK, PB, PROTOCOLS};
+pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
     COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MAKE_DIRECTORY,
     MULTIPLE_FILE_UPLOAD, REMOVE_DIRECTORY, SET_PROPERTY, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
@@ -31,6 +31,8 @@ pub enum Kind {
     Secret,
     /// A port: a number, or Twisted's `tcp:…` as text. Kept as text.
     Port,
+    /// A port as [`Kind::Port`], a table with options of its own, or a list of these. Kept as a list of such tables.
+    Ports(&'static Constructor),
     /// `true` or `false`.
     Bool,
     /// A whole number.
@@ -166,6 +168,9 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "text".into(),
             Self::Port => "a port: a number, or text like \"tcp:9989\"".into(),
+            Self::Ports(_) => {
+                "a port (a number, text like \"tcp:9989\", or a table), or a list of ports".into()
+            }
             Self::Bool => "true or false".into(),
             Self::Integer { .. } => "a whole number".into(),
             Self::Seconds { .. } => "a number of seconds".into(),
@@ -250,7 +255,9 @@ mod tests {
 
     #[test]
     fn no_constructor_has_an_option_twice_and_each_position_is_an_option() {
-        for constructor in CONSTRUCTORS.iter().copied().chain([&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK]) {
+        for constructor in
+            CONSTRUCTORS.iter().copied().chain([&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS])
+        {
             let names: Vec<_> = constructor.options().map(|o| o.name).collect();
             for (i, name) in names.iter().enumerate() {
                 assert!(!names[i + 1..].contains(name), "{}: {name} stands twice", constructor.path());

@@ -176,7 +176,7 @@ impl ReconfigPlan {
                 Transition::Remove(_) => None,
             };
         }
-        apply_all(&self.listeners, &mut next.listeners, |listener| listener.protocol);
+        apply_all(&self.listeners, &mut next.listeners, |listener| listener.id);
         apply_all(&self.workers, &mut next.workers, |worker| worker.name.clone());
         apply_all(&self.builders, &mut next.builders, |builder| builder.name.clone());
         apply_all(&self.schedulers, &mut next.schedulers, |scheduler| scheduler.name.clone());

@@ -1,9 +1,9 @@
 //! Values of options as the operator would write them, for the lines of a plan.
 
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use crate::{
-    definition::step::EnvironmentValue,
+    definition::{listener::TlsFiles, step::EnvironmentValue},
     model::{BuilderName, PropertyValue, WorkerName},
 };
 
@@ -73,9 +73,25 @@ impl Shown for Duration {
     }
 }
 
-impl Shown for SocketAddr {
+impl Shown for u32 {
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Shown for TlsFiles {
+    fn shown(&self) -> String {
+        let files = [
+            ("cert", Some(&self.cert)),
+            ("key", Some(&self.key)),
+            ("chain", self.chain.as_ref()),
+            ("client_ca", self.client_ca.as_ref()),
+        ];
+        let given: Vec<String> = files
+            .into_iter()
+            .filter_map(|(name, file)| Some(format!("{name} = {:?}", file?.display().to_string())))
+            .collect();
+        braces(given.into_iter())
     }
 }
 

@@ -12,9 +12,12 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
@@ -23,15 +26,16 @@ use crate::{
     build::Load,
     definition::{
         Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
-        WorkerDefinition, listener::Protocol, plan::Transition,
+        WorkerDefinition, listener, plan::Transition,
     },
     model::{SchedulerName, Timestamp, WorkerName},
+    net::{ServerTls, TlsError},
     scheduler::periodic,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
     worker::{
-        LocalWorkers, RegistryHandle, Roster,
+        LocalWorkers, RegistryHandle, Roster, certificates,
         gate::Gate,
-        listener::{self, BindError, Bound, Serving},
+        listener::{BindError, Bound, Serving, bind},
     },
 };
 
@@ -44,7 +48,10 @@ pub(super) struct Parts {
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
     pub(super) gate: Gate,
-    pub(super) listeners: HashMap<Protocol, Serving>,
+    /// Ports by their addresses: what is spoken there may change while the socket stays.
+    pub(super) listeners: HashMap<SocketAddr, Serving>,
+    /// The master's folder, below which relative paths are.
+    pub(super) root: PathBuf,
     /// What runs where.
     pub(super) load: watch::Receiver<Load>,
     /// Workers that are gone from the configuration and still have their link.
@@ -59,6 +66,24 @@ pub enum PrepareError {
     /// A port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A port cannot be had, since the running configuration has it in another form.
+    #[error(
+        "{new} cannot take the place of {old} while that is open; take the port away in one reload, and give it its new address in the next"
+    )]
+    Overlap {
+        /// What is open.
+        old: SocketAddr,
+        /// What is wanted.
+        new: SocketAddr,
+    },
+    /// A certificate cannot be used.
+    #[error("cannot use the certificate of port {}", address.port())]
+    Certificate {
+        /// Of which port.
+        address: SocketAddr,
+        /// Why.
+        source: TlsError,
+    },
     /// The database does not take the configuration.
     #[error("cannot write the configuration to the database")]
     Store(#[from] StoreError),
@@ -77,7 +102,17 @@ pub(super) struct Prepared {
     new: Arc<MasterDefinition>,
     roster: Roster,
     rows: PreparedGeneration,
-    ports: Vec<(Protocol, Option<Bound>)>,
+    ports: Vec<Port>,
+}
+
+/// What becomes of a port.
+enum Port {
+    /// It is new.
+    Open(SocketAddr, Bound),
+    /// Its socket stays, and something else is behind it.
+    Change(Arc<ListenerDefinition>, Option<ServerTls>),
+    /// It goes.
+    Close(SocketAddr),
 }
 
 /// What a commit has told to end.
@@ -96,7 +131,10 @@ impl Parts {
         cause: String,
     ) -> Result<Prepared, PrepareError> {
         // Ports before rows: a port that is taken must not hold the writer.
-        let ports = plan.listeners.iter().map(port).collect::<Result<_, BindError>>()?;
+        let mut ports = Vec::new();
+        for transition in &plan.listeners {
+            ports.extend(self.prepare_port(transition, &new).await?);
+        }
         let roster = Roster::new(&new);
         let rows = GenerationRows { cause, ..GenerationRows::from(&new) };
         let rows = self.store.prepare_generation(rows, Timestamp::now()).await?;
@@ -115,16 +153,8 @@ impl Parts {
         for transition in &plan.workers {
             self.change_worker(transition);
         }
-        for (protocol, bound) in ports {
-            let new = bound.map(|bound| bound.serve(self.gate.clone()));
-            let old = match new {
-                Some(new) => self.listeners.insert(protocol, new),
-                None => self.listeners.remove(&protocol),
-            };
-            // Those who came by the old port stay.
-            if let Some(old) = old {
-                old.close();
-            }
+        for port in ports {
+            self.change_port(port);
         }
         for transition in &plan.schedulers {
             self.change_scheduler(transition, &mut retired);
@@ -195,6 +225,63 @@ impl Parts {
         }
     }
 
+    /// Reads certificates again whose files have changed. A few seconds at most.
+    pub(super) async fn renew_certificates(&self) {
+        join_all(self.listeners.values().map(Serving::renew_certificate)).await;
+    }
+
+    /// Takes the socket of a port that is new, and reads its certificate.
+    async fn prepare_port(
+        &self,
+        transition: &Transition<ListenerDefinition>,
+        all: &MasterDefinition,
+    ) -> Result<Option<Port>, PrepareError> {
+        let new = match transition {
+            Transition::Add(new) | Transition::Change { new, .. } => new,
+            // Another protocol is spoken there from now on.
+            Transition::Remove(old)
+                if all.listeners.keys().any(|listener| listener.address == old.id.address) =>
+            {
+                return Ok(None);
+            }
+            Transition::Remove(old) => return Ok(Some(Port::Close(old.id.address))),
+        };
+        let address = new.id.address;
+        let tls = match &new.tls {
+            None => None,
+            Some(files) => {
+                let loaded = certificates::load(files, &self.root).await;
+                Some(loaded.map_err(|source| PrepareError::Certificate { address, source })?)
+            }
+        };
+        if self.listeners.contains_key(&address) {
+            return Ok(Some(Port::Change(Arc::clone(new), tls)));
+        }
+        if let Some(old) = self.listeners.keys().copied().find(|old| listener::overlap(*old, address)) {
+            return Err(PrepareError::Overlap { old, new: address });
+        }
+        Ok(Some(Port::Open(address, bind(new, tls)?)))
+    }
+
+    fn change_port(&mut self, port: Port) {
+        match port {
+            Port::Open(address, bound) => {
+                self.listeners.insert(address, bound.serve(self.gate.clone()));
+            }
+            Port::Change(new, tls) => {
+                if let Some(serving) = self.listeners.get(&new.id.address) {
+                    serving.change(&new, tls);
+                }
+            }
+            // Those who came by it stay.
+            Port::Close(address) => {
+                if let Some(serving) = self.listeners.remove(&address) {
+                    serving.close();
+                }
+            }
+        }
+    }
+
     fn change_worker(&mut self, transition: &Transition<WorkerDefinition>) {
         match transition {
             Transition::Add(new) => {
@@ -247,16 +334,6 @@ impl Parts {
             }
             (None, None) => {}
         }
-    }
-}
-
-/// Takes the port of a listener that is new or has moved; nothing for one that goes.
-fn port(transition: &Transition<ListenerDefinition>) -> Result<(Protocol, Option<Bound>), BindError> {
-    match transition {
-        Transition::Add(new) | Transition::Change { new, .. } => {
-            Ok((new.protocol, Some(listener::bind(new)?)))
-        }
-        Transition::Remove(old) => Ok((old.protocol, None)),
     }
 }
 

@@ -269,6 +269,8 @@ impl Reloads {
         let running = self.generations.borrow().running;
         let by_file_alone = causes.iter().all(|cause| *cause == Cause::File);
         let mut attempt = Attempt::new(causes);
+        // Whatever becomes of the rest: who renews a certificate asks for a reload.
+        self.parts.renew_certificates().await;
         let (seen, examined) = tokio::select! {
             // Cancel-safe: nothing has happened yet.
             examined = self.look.examine() => examined,
@@ -323,6 +325,14 @@ impl Reloads {
                     // What the database said may name hosts and statements: that is for the log.
                     PrepareError::Store(_) => "the database does not take the configuration".to_owned(),
                     PrepareError::Bind(failure) => format!("{failure}: {}", failure.source),
+                    PrepareError::Overlap { .. } => failure.to_string(),
+                    PrepareError::Certificate { ref source, .. } => {
+                        let cause = std::error::Error::source(source);
+                        format!(
+                            "{failure}: {source}{}",
+                            cause.map_or_else(String::new, |cause| format!(": {cause}"))
+                        )
+                    }
                 };
                 attempt.summary = format!("{why}; the running configuration, {running}, is kept");
             }

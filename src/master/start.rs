@@ -154,6 +154,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         periodic: HashMap::new(),
         gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
         listeners: HashMap::new(),
+        root: folder.root().to_owned(),
         load: builds.load(),
         draining: BTreeMap::new(),
         endings: TaskTracker::new(),

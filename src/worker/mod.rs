@@ -8,6 +8,7 @@
 //! # Not here
 //! Which build runs where (`build`), what a worker does with a message (`bot`), the wires (`protocol`).
 
+pub mod certificates;
 pub mod connection;
 pub mod gate;
 mod keepalive;

@@ -11,7 +11,7 @@
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     model::WorkerName,
-    net::Stream,
+    net::{Stranger, Stream},
     protocol::{
         FromWorker,
         link::{self, WorkerEnd},
@@ -54,6 +54,9 @@ enum LinkError {
     /// It does not speak the protocol.
     #[error("does not speak the protocol")]
     Protocol(#[from] PbError),
+    /// It speaks something else, as its first bytes tell.
+    #[error("{0}; this port does not")]
+    Stranger(Stranger),
     /// The socket failed.
     #[error("the connection failed")]
     Socket(#[from] io::Error),
@@ -71,7 +74,7 @@ enum LinkError {
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
 pub(super) async fn serve(stream: Stream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
     let session = Box::new(MasterSession::new(challenge()));
-    let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true };
+    let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true, has_spoken: false };
     let deadline = Instant::now() + LOGIN_WITHIN;
     let worker =
         match time::timeout_at(deadline, wire.login(peer, &gate)).await.unwrap_or(Err(LinkError::TooSlow)) {
@@ -116,6 +119,8 @@ struct Wire {
     out: Bytes,
     /// Whether all that the stream has taken is on its way.
     is_flushed: bool,
+    /// Whether the peer has said anything.
+    has_spoken: bool,
 }
 
 impl Wire {
@@ -274,6 +279,11 @@ impl Wire {
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(LinkError::Closed),
             Poll::Ready(Ok(())) => {
+                if !mem::replace(&mut self.has_spoken, true)
+                    && let Some(stranger) = Stranger::of(buffer.filled())
+                {
+                    return Err(LinkError::Stranger(stranger));
+                }
                 self.session.handle_input(buffer.filled())?;
                 Ok(Poll::Ready(()))
             }

@@ -58,6 +58,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ("notify", &["config"]),
     ("sqlx", &["store"]),
     ("axum", &["web"]),
+    ("rustls", &["net"]),
+    ("tokio_rustls", &["net"]),
+    ("x509_cert", &["net"]),
     ("anyhow", &["cli", "bin"]),
     ("clap", &["cli", "bin"]),
 ];

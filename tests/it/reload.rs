@@ -185,7 +185,7 @@ fn changed_options_apply_in_place() {
     eventually("the second build", || second.join("pid").exists().then_some(()));
     wait_for_title(&dir, "Renamed");
     let items = attempts(&dir)[0]["items"].to_string();
-    for wanted in ["max_builds 1 -> 2 (in place)", "keepalive_interval", "listener \\\"pb\\\": port"] {
+    for wanted in ["max_builds 1 -> 2 (in place)", "keepalive_interval", "+ listener \\\"pb on 127.0.0.1:"] {
         assert!(items.contains(wanted), "{wanted} is not in {items}");
     }
     touch(&dir.build_dir().join("go"));

@@ -2,9 +2,11 @@
 
 mod faults;
 mod logins;
+mod ports;
 mod raw;
 mod reload;
 mod states;
+mod tls;
 
 use std::{fmt::Write as _, path::Path};
 

@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: [(&str, &str); 13] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("util.BuilderConfig", BUILDER),
@@ -17,6 +17,7 @@ const EXAMPLES: [(&str, &str); 12] = [
     ("schedulers.ForceScheduler", FORCE),
     ("schedulers.Periodic", PERIODIC),
     ("c", MASTER),
+    ("c.protocols.pb.port", PORT),
     ("renderables", RENDERABLES),
 ];
 
@@ -174,6 +175,23 @@ c.title = "Our farm"
 c.titleURL = "https://example.org/"
 c.db = { db_url = "sqlite:///state.sqlite" }
 c.protocols = { pb = { port = 9989 } }
+c.workers = { worker.Worker("bot1", "sesame") }
+"#;
+
+const PORT: &str = r#"local worker = require "buildbot.plugins".worker
+
+c.protocols = {
+  pb = {
+    port = {
+      -- In the clear, for the machine itself.
+      "tcp:9989:interface=127.0.0.1",
+      -- Through TLS, for all others: each has a certificate of its own.
+      { port = 9990, tls = { cert = "tls/cert.pem", key = "tls/key.pem", client_ca = "tls/workers.pem" } },
+    },
+  },
+  -- As Buildbot writes it.
+  msgpack_experimental_v7 = { port = "ssl:port=9991:privateKey=tls/key.pem:certKey=tls/cert.pem" },
+}
 c.workers = { worker.Worker("bot1", "sesame") }
 "#;
 

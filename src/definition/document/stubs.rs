@@ -131,6 +131,10 @@ fn lua_type(option: &OptionSpec) -> String {
     let mut types = match option.kind {
         Kind::Text | Kind::Secret => text.to_owned(),
         Kind::Port => "integer|string".to_owned(),
+        Kind::Ports(constructor) => {
+            let one = format!("integer|string|{}", class_name(constructor));
+            format!("{one}|({one})[]")
+        }
         Kind::Bool => "boolean".to_owned(),
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Seconds { .. } => "number".to_owned(),

@@ -20,11 +20,77 @@ pub static DB: Constructor = Constructor {
     sentence: "Where the master keeps what it must not forget.",
 };
 
-static PORT_OPTIONS: &[OptionSpec] = &[option(
+static TLS_OPTIONS: &[OptionSpec] = &[
+    option(
+        "cert",
+        Kind::Text,
+        Default::Required,
+        "The file of the certificate, in PEM form; those that lead to its authority may follow in it. Below the master's folder, unless absolute.",
+    ),
+    option(
+        "key",
+        Kind::Text,
+        Default::Required,
+        "The file of its private key, in PEM form and without a pass phrase.",
+    ),
+    option(
+        "chain",
+        Kind::Text,
+        Default::None,
+        "A file of more certificates that lead to the authority, if they are not in `cert`.",
+    ),
+    option(
+        "client_ca",
+        Kind::Text,
+        Default::None,
+        "The file of the authorities of workers' certificates: then a worker needs one of theirs, beside its password. Without it no worker is asked for a certificate.",
+    ),
+];
+
+/// `tls` in the table of a port.
+pub static TLS: Constructor = Constructor {
+    module: "",
+    name: "c.protocols.pb.port.tls",
+    class: Class::Settings,
+    positional: &[],
+    groups: &[TLS_OPTIONS],
+    not_yet: &[],
+    sentence: "The certificate of a port. Changed files are used from the next handshake on; nobody is cut.",
+};
+
+static PORT_OPTIONS: &[OptionSpec] = &[
+    option("port", Kind::Port, Default::Required, "A number from 1 to 65535."),
+    option(
+        "interface",
+        Kind::Text,
+        Default::Derived("all addresses"),
+        "The address of this machine on which it listens: `127.0.0.1`, `::1`. `::` is all of both families, `0.0.0.0` all of IPv4.",
+    ),
+    option(
+        "backlog",
+        Kind::Integer { least: 1, most: 65_535 },
+        Default::Derived("16384"),
+        "How many connections may wait to be answered; the system may allow fewer.",
+    ),
+    option("tls", Kind::Record(&TLS), Default::None, "Its certificate; without it the port is in the clear."),
+];
+
+/// The table of a port.
+pub static PORT: Constructor = Constructor {
+    module: "",
+    name: "c.protocols.pb.port",
+    class: Class::Settings,
+    positional: &[],
+    groups: &[PORT_OPTIONS],
+    not_yet: &[],
+    sentence: "A port as a table, the same for both protocols.",
+};
+
+static PORTS_OPTIONS: &[OptionSpec] = &[option(
     "port",
-    Kind::Port,
+    Kind::Ports(&PORT),
     Default::Required,
-    "A number from 1 to 65535, or `tcp:9989:interface=127.0.0.1` as in Buildbot.",
+    "Where to listen: `9989`; Twisted's `tcp:9989:interface=127.0.0.1` or `ssl:9990:privateKey=key.pem:certKey=cert.pem`, as in Buildbot; a table as below; or a list of these.",
 )];
 
 /// `c.protocols.pb`.
@@ -33,9 +99,9 @@ pub static PB: Constructor = Constructor {
     name: "c.protocols.pb",
     class: Class::Settings,
     positional: &[],
-    groups: &[PORT_OPTIONS],
+    groups: &[PORTS_OPTIONS],
     not_yet: &[],
-    sentence: "The port for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.",
+    sentence: "The ports for workers that speak Perspective Broker, which `buildbot-worker` does unless told otherwise.",
 };
 
 /// `c.protocols.msgpack_experimental_v7`.
@@ -44,9 +110,9 @@ pub static MSGPACK: Constructor = Constructor {
     name: "c.protocols.msgpack_experimental_v7",
     class: Class::Settings,
     positional: &[],
-    groups: &[PORT_OPTIONS],
+    groups: &[PORTS_OPTIONS],
     not_yet: &[],
-    sentence: "The port for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.",
+    sentence: "The ports for workers that speak msgpack over WebSocket: `buildbot-worker --protocol msgpack_experimental_v7`.",
 };
 
 static PROTOCOLS_OPTIONS: &[OptionSpec] = &[

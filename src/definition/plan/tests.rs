@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        DatabaseDefinition, EnvironmentValue, SchedulerKind, StepDefinition, Text, WorkerKind,
+        DatabaseDefinition, EnvironmentValue, SchedulerKind, StepDefinition, Text, TlsFiles, WorkerKind,
         listener::Protocol,
         options::SHELL_COMMAND,
         record::{self, Record},
@@ -152,11 +152,21 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 fn listener() -> impl Strategy<Value = ListenerDefinition> {
-    (1..4u16, place()).prop_map(|(port, place)| ListenerDefinition {
-        protocol: Protocol::Pb,
-        address: ([127, 0, 0, 1], port).into(),
-        place,
-    })
+    let protocol = prop_oneof![Just(Protocol::Pb), Just(Protocol::Msgpack)];
+    let tls = prop::option::of(("[a-b]", prop::option::of("[a-b]")).prop_map(|(cert, client_ca)| TlsFiles {
+        key: cert.clone().into(),
+        cert: cert.into(),
+        chain: None,
+        client_ca: client_ca.map(Into::into),
+    }));
+    (protocol, 1..4u16, tls, prop::option::of(1..3u32), place()).prop_map(
+        |(protocol, port, tls, backlog, place)| {
+            let mut listener = ListenerDefinition::new(protocol, ([127, 0, 0, 1], port).into(), place);
+            listener.tls = tls;
+            listener.backlog = backlog;
+            listener
+        },
+    )
 }
 
 fn by<K: Ord, T>(list: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
@@ -169,14 +179,14 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         prop::collection::vec(worker(), 0..4),
         prop::collection::vec(builder(), 0..4),
         prop::collection::vec(scheduler(), 0..4),
-        prop::option::of(listener()),
+        prop::collection::vec(listener(), 0..4),
     )
-        .prop_map(|(settings, workers, builders, schedulers, listener)| MasterDefinition {
+        .prop_map(|(settings, workers, builders, schedulers, listeners)| MasterDefinition {
             settings: settings.map(Arc::new),
             workers: by(workers, |worker| worker.name.clone()),
             builders: by(builders, |builder| builder.name.clone()),
             schedulers: by(schedulers, |scheduler| scheduler.name.clone()),
-            listeners: by(listener.into_iter().collect(), |listener| listener.protocol),
+            listeners: by(listeners, |listener| listener.id),
         })
 }
 

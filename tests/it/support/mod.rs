@@ -1,5 +1,7 @@
 //! What several integration tests need.
 
+#[path = "../../../src/net/testing.rs"]
+pub(crate) mod certificates;
 pub(crate) mod master;
 pub(crate) mod real_worker;
 pub(crate) mod skip;

@@ -49,21 +49,23 @@ pub(crate) struct RealWorker {
     dir: tempfile::TempDir,
     name: String,
     port: u16,
+    env: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
 
 impl RealWorker {
     /// Makes the folder of a worker as `buildbot-worker create-worker` does, with an admin and a host of its own.
     pub(crate) fn create(port: u16, name: &str, password: &str) -> Self {
-        Self::create_with(port, name, password, "--allow-shutdown=signal")
+        Self::create_as(port, name, password, &[])
     }
 
-    /// The same with another way to ask the master for a stop.
-    pub(crate) fn create_with(port: u16, name: &str, password: &str, allow_shutdown: &str) -> Self {
+    /// The same with more options.
+    pub(crate) fn create_as(port: u16, name: &str, password: &str, options: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
-        let worker = Self { dir, name: name.to_owned(), port, child: None };
+        let worker = Self { dir, name: name.to_owned(), port, env: Vec::new(), child: None };
         let made = command()
-            .args(["create-worker", "--quiet", allow_shutdown])
+            .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
+            .args(options)
             .arg(worker.path())
             .args([&format!("127.0.0.1:{port}"), name, password])
             .stdin(Stdio::null())
@@ -73,6 +75,13 @@ impl RealWorker {
         std::fs::write(worker.path().join("info/admin"), format!("{name}'s admin\n")).unwrap();
         std::fs::write(worker.path().join("info/host"), format!("{name}'s host\n")).unwrap();
         worker
+    }
+
+    /// Trusts the authorities in this file, and no others, once it is started.
+    pub(crate) fn trusting(mut self, authorities: &Path) -> Self {
+        // What OpenSSL asks instead of the system's store.
+        self.env.push(("SSL_CERT_FILE", authorities.to_owned()));
+        self
     }
 
     /// The same, started.
@@ -97,6 +106,7 @@ impl RealWorker {
     fn run_as(&mut self, mut start: Command) {
         assert!(self.child.is_none(), "it runs already");
         start.args(["start", "--nodaemon"]).arg(self.path());
+        start.envs(self.env.iter().map(|(name, value)| (name, value)));
         start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.child = Some(start.spawn().unwrap());
     }

@@ -124,7 +124,7 @@ fn a_real_worker_that_asks_by_a_file_ends_its_build_first() {
         Farm { port, workers: &[("w1", "'sesame-1'")], builders: &[("b1", &["w1"])], steps: &waiting_step() };
     let dir = MasterDir::new(&farm.config());
     let _master = dir.start();
-    let mut worker = RealWorker::create_with(port, "w1", "sesame-1", "--allow-shutdown=file");
+    let mut worker = RealWorker::create_as(port, "w1", "sesame-1", &["--allow-shutdown=file"]);
     worker.run();
     worker.wait_attached(1);
     assert!(dir.run("force", &["b1"]).status.success());
