@@ -16,6 +16,7 @@ pub mod listener;
 pub mod local;
 mod msgpack_link;
 mod pb_link;
+pub mod random;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    definition::{DatabaseDefinition, MasterDefinition, WorkerDefinition, WorkerKind},
+    definition::{DatabaseDefinition, MasterDefinition, Passwords, WorkerDefinition, WorkerKind},
     model::{
         Event, EventKind,
         EventKind::{WorkerAttached, WorkerDetached},
@@ -55,11 +55,12 @@ async fn master() -> Master {
 fn roster() -> Roster {
     let definition = WorkerDefinition {
         name: name(),
-        kind: WorkerKind::Remote { password: Secret::new("sesame") },
+        kind: WorkerKind::Remote { passwords: Passwords::new(vec![Secret::new("sesame")]).unwrap() },
         max_builds: None,
         properties: BTreeMap::new(),
         default_properties: BTreeMap::new(),
         keepalive_interval: None,
+        keepalive_timeout: None,
         missing_timeout: None,
         notify_on_missing: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
