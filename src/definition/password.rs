@@ -13,7 +13,9 @@
 
 use std::fmt;
 
-use argon2::{Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{
+    Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::Output,
+};
 
 use crate::model::Secret;
 
@@ -143,7 +145,7 @@ impl HashedPassword {
         let params = Params::try_from(&hash).map_err(|_| HashError::Malformed)?;
         let is_known = argon2::Algorithm::try_from(hash.algorithm.as_str()).is_ok()
             && hash.version.is_none_or(|version| argon2::Version::try_from(version).is_ok());
-        let length = hash.hash.as_ref().map_or(0, |hash| hash.len());
+        let length = hash.hash.as_ref().map_or(0, Output::len);
         // A salt of fewer than 8 bytes is refused by the check itself, which then fails for every password.
         let has_salt = hash.salt.as_ref().is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN);
         if !is_known || length < LEAST_BYTES || !has_salt {
@@ -196,7 +198,7 @@ impl fmt::Debug for HashedPassword {
 mod tests {
     use super::*;
 
-    /// Made by the reference implementation: `echo -n password | argon2 somesalt -t 2 -m 16 -p 1`, from its README's kin.
+    /// Source: the test vectors of the reference implementation; password `password`, salt `somesalt`.
     const REFERENCE: &str =
         "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA";
 

@@ -30,15 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a first connection may take to give a sign of life, where the test has it silent.
 const SHORT: Duration = Duration::from_millis(50);
 
-struct Master {
-    registry: RegistryHandle,
+pub(super) struct Master {
+    pub(super) registry: RegistryHandle,
     store: Store,
-    roster: watch::Sender<Arc<Roster>>,
+    pub(super) roster: watch::Sender<Arc<Roster>>,
     committed: mpsc::Receiver<Vec<Arc<Event>>>,
     _dir: tempfile::TempDir,
 }
 
-async fn master() -> Master {
+pub(super) async fn master() -> Master {
     let dir = tempfile::tempdir().unwrap();
     let (sender, committed) = mpsc::channel(64);
     let database = DatabaseDefinition::Sqlite { path: "state.sqlite".into() };

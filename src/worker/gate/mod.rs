@@ -13,6 +13,8 @@ mod lobby;
 mod password;
 mod places;
 mod refusals;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 use std::{

@@ -76,7 +76,7 @@ mod tests {
 
         // Others come while it waits.
         let start = Instant::now();
-        let (_, taken) = tokio::join!(places.patience_ends(start), async {
+        let ((), taken) = tokio::join!(places.patience_ends(start), async {
             time::sleep(Duration::from_secs(1)).await;
             let mut taken = Vec::new();
             for _ in 0..LOGINS_AT_ONCE / 2 {

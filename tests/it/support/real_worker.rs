@@ -49,18 +49,24 @@ pub(crate) struct RealWorker {
     dir: tempfile::TempDir,
     name: String,
     port: u16,
+    /// The network namespace in which it runs, if not in that of the master.
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
 impl RealWorker {
     /// Makes the folder of a worker as `buildbot-worker create-worker` does, with an admin and a host of its own.
     pub(crate) fn create(port: u16, name: &str, password: &str) -> Self {
+        Self::create_at("127.0.0.1", port, name, password)
+    }
+
+    fn create_at(host: &str, port: u16, name: &str, password: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
-        let worker = Self { dir, name: name.to_owned(), port, child: None };
+        let worker = Self { dir, name: name.to_owned(), port, namespace: None, child: None };
         let made = command()
             .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
             .arg(worker.path())
-            .args([&format!("127.0.0.1:{port}"), name, password])
+            .args([&format!("{host}:{port}"), name, password])
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -77,10 +83,27 @@ impl RealWorker {
         worker
     }
 
+    /// The same in a network namespace, with a master at this address of its network.
+    pub(crate) fn start_in_network(
+        namespace: &str,
+        host: &str,
+        port: u16,
+        name: &str,
+        password: &str,
+    ) -> Self {
+        let mut worker = Self::create_at(host, port, name, password);
+        worker.namespace = Some(namespace.to_owned());
+        worker.run();
+        worker
+    }
+
     /// Starts the process, in the foreground and in a process group of its own.
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "it runs already");
-        let mut start = command();
+        let mut start = match &self.namespace {
+            None => command(),
+            Some(namespace) => command_in(namespace),
+        };
         start.args(["start", "--nodaemon"]).arg(self.path());
         start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.child = Some(start.spawn().unwrap());
@@ -186,6 +209,16 @@ fn command() -> Command {
     #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
     let mut command = Command::new(program);
     // A proxy of this machine is no business of loopback.
+    command.env_remove("http_proxy").env_remove("https_proxy");
+    command
+}
+
+/// The same in a network namespace.
+fn command_in(namespace: &str) -> Command {
+    let inner = command();
+    #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(inner.get_program());
     command.env_remove("http_proxy").env_remove("https_proxy");
     command
 }
