@@ -260,7 +260,7 @@ fn a_second_real_worker_of_one_name_is_refused_and_lives_and_has_the_place_once_
     });
     assert!(second.is_running());
     assert_eq!(second.attached_times(), 0);
-    assert_eq!((first.sockets(), first.attached_times()), (sockets, 1));
+    assert_eq!((first.sockets(), first.attached_times()), (sockets.clone(), 1));
     // However often it comes, one line a minute names them both.
     let tries =
         || second.count_in_log("Connecting to") + second.count_in_log("message from master: attached");
