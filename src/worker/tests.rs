@@ -53,14 +53,19 @@ pub(super) async fn master() -> Master {
 
 /// The worker of these tests, without builders.
 fn roster() -> Roster {
+    roster_asking(None, None)
+}
+
+/// The same, asked for a sign of life that often; its answer may take that long.
+fn roster_asking(interval: Option<Duration>, limit: Option<Duration>) -> Roster {
     let definition = WorkerDefinition {
         name: name(),
         kind: WorkerKind::Remote { passwords: Passwords::new(vec![Secret::new("sesame")]).unwrap() },
         max_builds: None,
         properties: BTreeMap::new(),
         default_properties: BTreeMap::new(),
-        keepalive_interval: None,
-        keepalive_timeout: None,
+        keepalive_interval: interval,
+        keepalive_timeout: limit,
         missing_timeout: None,
         notify_on_missing: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
@@ -169,6 +174,29 @@ async fn a_silent_first_link_gives_its_place_to_the_second() {
 }
 
 #[tokio::test]
+async fn a_link_that_comes_while_another_of_its_name_is_greeted_waits_for_what_becomes_of_it() {
+    let master = master().await;
+    let (first, first_end) = link::pair();
+    let (second, second_end) = link::pair();
+    second_end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let mut greeted = Box::pin(master.registry.attach(name(), None, first, SHORT));
+    let mut waiting = Box::pin(master.registry.attach(name(), None, second, SHORT));
+    assert!(futures_util::poll!(&mut greeted).is_pending());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(
+        timeout(Duration::from_millis(200), &mut waiting).await.is_err(),
+        "it was not to be answered yet"
+    );
+    drop(first_end);
+    assert!(matches!(soon("the first", greeted).await, Err(AttachError::Greeting { .. })));
+    let second = soon("the second", waiting).await.unwrap();
+    assert!(second.is_up());
+    drop(second_end);
+    // Its end is written down before its name is free.
+    soon("the end of the link", second.gone()).await;
+}
+
+#[tokio::test]
 async fn a_link_that_does_not_say_who_it_is_loses_its_place() {
     let master = master().await;
     let (link, end) = link::pair();
@@ -254,6 +282,18 @@ async fn a_worker_that_asks_to_stop_ends_its_builds_first_and_gets_no_more() {
     }
     drop(lease);
     assert_eq!(next_order(&mut end).await, ToWorker::Shutdown);
+}
+
+#[tokio::test]
+async fn a_keepalive_that_a_reload_brings_counts_for_a_link_that_is_up() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    master.roster.send_replace(Arc::new(roster_asking(Some(SHORT), Some(10 * PATIENCE))));
+    assert!(matches!(next_order(&mut end).await, ToWorker::Ping(_)));
+    assert!(timeout(4 * SHORT, connection.gone()).await.is_err(), "there is time to answer");
+    // Also for the question that was asked already.
+    master.roster.send_replace(Arc::new(roster_asking(Some(SHORT), Some(SHORT))));
+    soon("the end of the silent link", connection.gone()).await;
 }
 
 #[tokio::test]

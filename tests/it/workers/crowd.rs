@@ -153,6 +153,28 @@ fn two_thousand_workers_return_at_once_after_a_restart_and_nothing_is_left_of_th
 }
 
 #[test]
+fn strangers_who_say_nothing_on_every_place_give_way_to_a_worker() {
+    // More than may log in at once.
+    const STRANGERS: usize = 1100;
+    let port = free_port();
+    let dir = farm(port, 1);
+    let master = dir.start();
+    let idle = sockets(&master);
+    run(async {
+        let mut strangers = Vec::new();
+        for _ in 0..STRANGERS {
+            strangers.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+        }
+        let begin = time::Instant::now();
+        let worker = Peer::attach(port, 1).await;
+        // Two seconds of patience, where a single stranger has ten.
+        assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+        drop((worker, strangers));
+    });
+    eventually("no socket of them", || (sockets(&master) == idle).then_some(()));
+}
+
+#[test]
 fn a_reset_in_each_phase_of_attach_leaves_nothing_and_the_name_is_free() {
     // A little at a time, so that a reset falls between any two words of the master.
     const BYTES: usize = 8;
@@ -186,31 +208,4 @@ fn a_reset_in_each_phase_of_attach_leaves_nothing_and_the_name_is_free() {
         }
     });
     eventually("no socket again", || (sockets(&master) == idle).then_some(()));
-}
-
-#[test]
-fn a_link_that_comes_while_another_of_its_name_is_greeted_gets_the_place_once_that_has_failed() {
-    let port = free_port();
-    let dir = farm(port, 1);
-    let _master = dir.start();
-    run(async {
-        // It has proven itself, and says nothing more: its greeting is due.
-        let mut first = Peer::connect(port, 1).await.unwrap();
-        let mut heard = 0;
-        let begin = time::Instant::now();
-        while heard < 2 {
-            let mut input = [0; 4096];
-            let count = first.socket.read(&mut input).await.unwrap();
-            // Its login and its proof, not its answers to what follows.
-            first.session.handle_input(&input[..count]).unwrap();
-            while let Some(bytes) = first.session.poll_output() {
-                first.socket.write_all(&bytes).await.unwrap();
-            }
-            heard += 1;
-        }
-        let mut second = Peer::connect(port, 1).await.unwrap();
-        while !second.hear(4096).await.expect("it waits, and is not sent away") {}
-        assert!(begin.elapsed() < Duration::from_secs(30));
-        drop(first);
-    });
 }

@@ -82,7 +82,6 @@ fn a_peer_that_was_refused_is_left_connected_until_it_hangs_up() {
 #[test]
 fn guessing_is_slowed_to_nothing_while_a_real_worker_gets_in_from_the_same_address() {
     needs_real_workers!("guessing_is_slowed_to_nothing_while_a_real_worker_gets_in_from_the_same_address");
-    const GUESSERS: usize = 30;
     let port = free_port();
     let dir = farm(port);
     let mut master = dir.start();
@@ -93,7 +92,7 @@ fn guessing_is_slowed_to_nothing_while_a_real_worker_gets_in_from_the_same_addre
     let guesses = AtomicUsize::new(0);
     let begin = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..GUESSERS {
+        for _ in 0..30 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
                     let judged = is_told_no(port, "w2").is_some();
