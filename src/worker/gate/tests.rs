@@ -92,21 +92,19 @@ async fn while_somebody_guesses_a_worker_gets_in_from_elsewhere_and_a_known_one_
     for _ in 0..20 {
         assert_eq!(guess().await, Verdict::Refused);
     }
-    let mut waiting: Vec<_> = (0..16).map(|_| Box::pin(guess())).collect();
-    for guess in &mut waiting {
-        assert!(futures_util::poll!(guess).is_pending());
-    }
     let start = Instant::now();
-    // The tickets come back while this runs, so more than one may have to be tried.
-    let mut unheard = Vec::new();
-    while !unheard.contains(&Verdict::Unheard) {
+    let mut waiting = Vec::new();
+    loop {
         let mut more = Box::pin(guess());
         match futures_util::poll!(&mut more) {
-            std::task::Poll::Ready(verdict) => unheard.push(verdict),
+            std::task::Poll::Ready(Verdict::Unheard) => break,
+            // On a slow machine another judgement has been granted meanwhile.
+            std::task::Poll::Ready(verdict) => assert_eq!(verdict, Verdict::Refused),
             std::task::Poll::Pending => waiting.push(more),
         }
         assert!(start.elapsed() < Duration::from_secs(30));
     }
+    assert!(!waiting.is_empty());
     assert!(may_enter(&gate, "known", "a", HERE).await);
     assert!(may_enter(&gate, "new", "b", THERE).await);
     // Who gives up waiting leaves its turn to others.
