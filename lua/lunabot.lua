@@ -73,15 +73,16 @@ function Factory:addSteps(steps) end
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
 ---@class lunabot.options.Worker
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
----@field password? string What it must know to log in. A change applies to the next login; a live link stays.
+---@field password? string|string[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
 ---@field properties? table<string, any> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, any> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
 ---@field [1]? string The same as `name`.
----@field [2]? string The same as `password`.
+---@field [2]? string|string[] The same as `password`.
 
 ---A worker inside the master's process, for small set-ups and for trying things out. It needs no password.
 ---@class lunabot.options.LocalWorker
@@ -93,6 +94,7 @@ function Factory:addSteps(steps) end
 ---@field properties? table<string, any> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, any> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|lunabot.None|false The same as `workdir`.
 
@@ -636,7 +638,7 @@ local worker = {}
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
 ---@overload fun(options: lunabot.options.Worker): lunabot.Worker
 ---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
----@param password string What it must know to log in. A change applies to the next login; a live link stays.
+---@param password string|string[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@param options? lunabot.options.Worker
 ---@return lunabot.Worker
 function worker.Worker(name, password, options) end

@@ -72,6 +72,7 @@ mod tests {
             properties: table(&[("os", "worker")]),
             default_properties: table(&[("colour", "no"), ("gap", "worker")]),
             keepalive_interval: None,
+            keepalive_timeout: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
             place,

@@ -11,6 +11,7 @@ mod create_master;
 pub mod failure;
 mod follow;
 mod force;
+mod hash_password;
 mod log;
 mod log_file;
 mod logging;
@@ -58,6 +59,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hash a worker's password, read from standard input, for its `password` in the configuration
+    HashPassword,
     /// Run the master in the foreground
     Start {
         /// The master's folder
@@ -183,6 +186,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::CreateMaster { dir } => create_master::run(&dir),
         Command::Checkconfig { path, json } => checkconfig::run(&path, json).await,
+        Command::HashPassword => hash_password::run().await,
         Command::Start { dir, log_format, log_level } => start::run(&dir, log_format, &log_level).await,
         Command::Stop { dir, clean } => stop::run(&dir, clean).await,
         Command::Reconfig { dir, dry_run, json } => reconfig::run(&dir, dry_run, json).await,

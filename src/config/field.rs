@@ -150,7 +150,7 @@ impl Reader<'_> {
             }
             Err(Wrong::Kind) => {
                 let found = match spec.kind {
-                    Kind::Secret => describe_hidden(value),
+                    Kind::Secret | Kind::Secrets => describe_hidden(value),
                     _ => describe(value),
                 };
                 self.complain(&format!("`{name}` takes {}, not {found}", spec.kind.words()), None);
@@ -170,6 +170,24 @@ impl Reader<'_> {
             }
             (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
             (Kind::Secret, Value::String(text)) => plain(V::Secret(Secret::new(taken!(utf8(text, bytes))))),
+            (Kind::Secrets, Value::String(one)) => {
+                plain(V::Secrets(vec![Secret::new(taken!(utf8(one, bytes)))]))
+            }
+            (Kind::Secrets, Value::Table(table)) => {
+                let mut secrets = Vec::new();
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+                    match &element {
+                        Value::String(one) => secrets.push(Secret::new(taken!(utf8(one, bytes)))),
+                        dud if is_dud(dud) => return Ok(Err(Wrong::Told)),
+                        other => {
+                            let (words, found) = (spec.kind.words(), describe_hidden(other));
+                            return Ok(because(format!("takes {words}; element {index} is {found}")));
+                        }
+                    }
+                    self.within(*bytes)?;
+                }
+                plain(V::Secrets(secrets))
+            }
             (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
             (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
             (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),

@@ -6,7 +6,12 @@ use std::{
 };
 
 use crate::{
-    definition::{Draft, MasterDefinition, Problem, listener, problem::arrange, suggest},
+    definition::{
+        Draft, MasterDefinition, Problem,
+        listener::{self, ListenerId, Protocol},
+        problem::arrange,
+        suggest,
+    },
     model::{Place, WorkerName},
 };
 
@@ -84,6 +89,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     if !failed {
         // What is idle may be so because of what is wrong.
         idle_parts(&workers, &builders, &schedulers, &mut problems);
+        hashed_passwords(&workers, &listeners, &mut problems);
     }
     let problems = arrange(problems);
     if failed {
@@ -175,6 +181,29 @@ fn local_folders(workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>, p
             );
             let hint = "give one of them a `workdir` of its own".to_owned();
             problems.push(Problem::error(worker.place.clone(), text).hint(hint));
+        }
+    }
+}
+
+/// PB checks a password by its digest, for which a hash will not do.
+fn hashed_passwords(
+    workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>,
+    listeners: &BTreeMap<ListenerId, Arc<super::ListenerDefinition>>,
+    problems: &mut Vec<Problem>,
+) {
+    if listeners.values().any(|listener| listener.id.protocol == Protocol::Msgpack) {
+        return;
+    }
+    for worker in workers.values() {
+        let super::WorkerKind::Remote { passwords } = &worker.kind else { continue };
+        if passwords.plain().next().is_none() {
+            let text = format!(
+                "worker {:?}: its password is hashed, which PB cannot check, and there is no port for msgpack",
+                worker.name.as_str()
+            );
+            let hint = "set `c.protocols.msgpack_experimental_v7`".to_owned();
+            problems
+                .push(Problem::warning(worker.place.clone(), "worker that cannot log in", text).hint(hint));
         }
     }
 }

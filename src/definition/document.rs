@@ -87,13 +87,14 @@ mod tests {
     }
 
     /// Typed by hand from Buildbot 4.3.0, so that the table is not its own witness. Name, and default as Lua writes it.
-    const BASE: [(&str, &str); 6] = [
+    const BASE: [(&str, &str); 7] = [
         ("max_builds", "`None`"),
         ("notify_on_missing", "`{}`"),
         ("missing_timeout", "`3600`"),
         ("properties", "`{}`"),
         ("defaultProperties", "`{}`"),
         ("keepalive_interval", "`3600`"),
+        ("keepalive_timeout", "the smaller of 30 s and three intervals"),
     ];
     const BASE_NOT_YET: [&str; 2] = ["locks", "machine_name"];
     const BUILDER: [(&str, &str); 8] = [

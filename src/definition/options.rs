@@ -29,6 +29,8 @@ pub enum Kind {
     Text,
     /// Text that is not shown.
     Secret,
+    /// A text, or a list of texts, that are not shown.
+    Secrets,
     /// A port: a number, or Twisted's `tcp:…` as text. Kept as text.
     Port,
     /// A port as [`Kind::Port`], a table with options of its own, or a list of these. Kept as a list of such tables.
@@ -174,7 +176,7 @@ impl Kind {
             Self::Bool => "true or false".into(),
             Self::Integer { .. } => "a whole number".into(),
             Self::Seconds { .. } => "a number of seconds".into(),
-            Self::Texts => "text, or a list of texts".into(),
+            Self::Texts | Self::Secrets => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties => "a table of names and values".into(),
             Self::Environment => "a table of names and texts".into(),

@@ -29,6 +29,8 @@ pub enum Value {
     Text(Text),
     /// A text that is not shown.
     Secret(Secret),
+    /// Texts that are not shown.
+    Secrets(Vec<Secret>),
     /// A list of texts.
     Texts(Vec<Text>),
     /// Names and values, as JSON can hold them.
@@ -110,6 +112,14 @@ impl Record {
     pub fn secret(&self, name: &str) -> Option<Secret> {
         match self.get(name)? {
             Value::Secret(secret) => Some(secret),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Texts that are not shown.
+    pub fn secrets(&self, name: &str) -> Option<Vec<Secret>> {
+        match self.get(name)? {
+            Value::Secrets(secrets) => Some(secrets),
             other => unreachable!("{LAW}: {name} is {other:?}"),
         }
     }

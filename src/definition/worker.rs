@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration}
 
 use crate::{
     definition::{
+        password::{PasswordError, Passwords},
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
         record::Record,
     },
-    model::{Place, PropertyValue, Secret, WorkerName},
+    model::{Place, PropertyValue, WorkerName},
 };
 
 /// A worker and its options.
@@ -26,6 +27,8 @@ pub struct WorkerDefinition {
     pub default_properties: BTreeMap<String, PropertyValue>,
     /// How often an idle link is asked for a sign of life; never if absent.
     pub keepalive_interval: Option<Duration>,
+    /// How long the answer may take; if absent, the smaller of 30 s and three intervals.
+    pub keepalive_timeout: Option<Duration>,
     /// How long it may be away before it counts as missing; never if absent.
     pub missing_timeout: Option<Duration>,
     /// Who is told when it is missing.
@@ -39,8 +42,8 @@ pub struct WorkerDefinition {
 pub enum WorkerKind {
     /// A program that connects to the master and proves itself with a password.
     Remote {
-        /// What it must know.
-        password: Secret,
+        /// What it must know, one of them.
+        passwords: Passwords,
     },
     /// Inside the master's process.
     Local {
@@ -71,13 +74,13 @@ impl WorkerDefinition {
             }
             WorkerKind::Local { workdir: workdir.into() }
         } else {
-            let password = record.secret("password")?;
-            if password.expose().is_empty() {
-                let text = format!("worker {given:?}: the password is empty, so nobody could log in");
-                problems.push(Problem::error(record.place.clone(), text));
-                return None;
+            match Passwords::new(record.secrets("password")?) {
+                Ok(passwords) => WorkerKind::Remote { passwords },
+                Err(error) => {
+                    problems.push(bad_password(&given, &error, record));
+                    return None;
+                }
             }
-            WorkerKind::Remote { password }
         };
         Some(Self {
             name,
@@ -90,6 +93,7 @@ impl WorkerDefinition {
             properties: record.properties("properties"),
             default_properties: record.properties("defaultProperties"),
             keepalive_interval: record.duration("keepalive_interval").filter(|interval| !interval.is_zero()),
+            keepalive_timeout: record.duration("keepalive_timeout"),
             missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
             notify_on_missing: record.texts("notify_on_missing"),
             place: record.place.clone(),
@@ -100,6 +104,17 @@ impl WorkerDefinition {
     pub const fn is_local(&self) -> bool {
         matches!(self.kind, WorkerKind::Local { .. })
     }
+}
+
+/// What is wrong with a password, without showing it.
+fn bad_password(worker: &str, error: &PasswordError, record: &Record) -> Problem {
+    let (why, hint) = match error {
+        PasswordError::Hash(why) => {
+            (format!(": {why}"), Some("make one with `lunabot hash-password`".to_owned()))
+        }
+        PasswordError::Empty | PasswordError::TooMany { .. } => (String::new(), None),
+    };
+    Problem::error(record.place.clone(), format!("worker {worker:?}: {error}{why}")).hint(hint)
 }
 
 impl Planned for WorkerDefinition {
@@ -115,12 +130,13 @@ impl Planned for WorkerDefinition {
             "properties" properties InPlace,
             "defaultProperties" default_properties InPlace,
             "keepalive_interval" keepalive_interval InPlace,
+            "keepalive_timeout" keepalive_timeout InPlace,
             "missing_timeout" missing_timeout InPlace,
             "notify_on_missing" notify_on_missing InPlace,
         );
         match (&self.kind, &new.kind) {
             // The next login needs the new password; a live link was proved with the old one and stays.
-            (WorkerKind::Remote { password: old }, WorkerKind::Remote { password: new }) if old != new => {
+            (WorkerKind::Remote { passwords: old }, WorkerKind::Remote { passwords: new }) if old != new => {
                 out.push(FieldChange::hidden("password", Cost::InPlace));
             }
             (WorkerKind::Local { workdir: old }, WorkerKind::Local { workdir: new }) if old != new => {

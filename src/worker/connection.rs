@@ -457,7 +457,7 @@ impl Connection {
         self.leased.mark_unchanged();
         // A worker that is no longer defined keeps what it has, while its last builds end.
         let entry = self.roster.borrow_and_update().of(&self.handle.worker)?;
-        self.keepalive.set_interval(entry.keepalive_interval);
+        self.keepalive.set(entry.keepalive_interval, entry.keepalive_timeout);
         let folders = self.handle.leases.apply(&entry.folders);
         if self.told.as_ref() == Some(&folders) {
             return None;

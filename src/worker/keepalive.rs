@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest that an answer may take.
+/// The longest that an answer may take, unless the operator says otherwise.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The sign of life of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Keepalive {
     interval: Option<Duration>,
+    timeout: Option<Duration>,
     heard_at: Instant,
     asked_at: Option<Instant>,
 }
@@ -33,12 +34,14 @@ pub(super) enum Due {
 impl Keepalive {
     /// A link that was heard just now. Without an interval it is never asked.
     pub(super) const fn new(interval: Option<Duration>, now: Instant) -> Self {
-        Self { interval, heard_at: now, asked_at: None }
+        Self { interval, timeout: None, heard_at: now, asked_at: None }
     }
 
-    /// The operator has changed the interval.
-    pub(super) fn set_interval(&mut self, interval: Option<Duration>) {
+    /// The operator has changed the interval, or how long an answer may take; without that it is the smaller of 30 s and
+    /// three intervals. Both count at once, for a question that was asked already as well.
+    pub(super) fn set(&mut self, interval: Option<Duration>, timeout: Option<Duration>) {
         self.interval = interval;
+        self.timeout = timeout;
         if interval.is_none() {
             self.asked_at = None;
         }
@@ -59,7 +62,7 @@ impl Keepalive {
     pub(super) fn due(&self, now: Instant) -> Due {
         let Some(interval) = self.interval else { return Due::Wait(None) };
         match self.asked_at {
-            Some(asked_at) => match asked_at + timeout(interval) {
+            Some(asked_at) => match asked_at + self.timeout.unwrap_or_else(|| usual_timeout(interval)) {
                 limit if limit <= now => Due::GiveUp,
                 limit => Due::Wait(Some(limit)),
             },
@@ -71,8 +74,8 @@ impl Keepalive {
     }
 }
 
-/// How long an answer may take: the smaller of 30 s and three intervals.
-fn timeout(interval: Duration) -> Duration {
+/// How long an answer may take unless the operator says so: the smaller of 30 s and three intervals.
+fn usual_timeout(interval: Duration) -> Duration {
     LONGEST_TIMEOUT.min(interval * 3)
 }
 
@@ -108,11 +111,26 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_of_the_operator_counts_at_once_in_place_of_the_usual_one() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(Some(seconds(60)), start);
+        keepalive.asked(start + seconds(60));
+        keepalive.set(Some(seconds(60)), Some(seconds(5)));
+        assert_eq!(keepalive.due(start + seconds(61)), Due::Wait(Some(start + seconds(65))));
+        assert_eq!(keepalive.due(start + seconds(65)), Due::GiveUp);
+        // Longer than the usual limit, and longer than its interval, if the operator wants it so.
+        keepalive.set(Some(seconds(60)), Some(seconds(300)));
+        assert_eq!(keepalive.due(start + seconds(65)), Due::Wait(Some(start + seconds(360))));
+        keepalive.set(Some(seconds(60)), None);
+        assert_eq!(keepalive.due(start + seconds(90)), Due::GiveUp);
+    }
+
+    #[test]
     fn without_an_interval_nothing_is_asked_and_nobody_given_up() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(Some(seconds(1)), start);
         keepalive.asked(start + seconds(1));
-        keepalive.set_interval(None);
+        keepalive.set(None, Some(seconds(1)));
         assert_eq!(keepalive.due(start + seconds(99)), Due::Wait(None));
     }
 }

@@ -18,6 +18,7 @@ pub mod local;
 mod msgpack_link;
 pub mod operator;
 mod pb_link;
+pub mod random;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! One connection that speaks Perspective Broker: bytes on one side, the two queues of a link on the other.
 //!
 //! # Laws
-//! - Before its login a connection holds little memory, and is gone after [`LOGIN_WITHIN`].
+//! - Before its login a connection holds little memory, and is gone once the patience of the gate is at its end.
+//! - A peer that is told no is left connected for a while, so that it comes back as late as it means to.
 //! - A peer that does not read holds back what is said to it; a master that does not read holds back the peer. Neither
 //!   piles up here.
 //!
@@ -33,7 +34,10 @@ use crate::{
         link::{self, WorkerEnd},
         pb::{MasterSession, PbError, SessionEvent},
     },
-    worker::gate::{Attaching, Gate, LOGIN_WITHIN, Proof},
+    worker::{
+        gate::{Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
+        random::random,
+    },
 };
 
 /// How much is read at once.
@@ -45,11 +49,17 @@ const MOST_UNREAD_BYTES: usize = 256 * 1024;
 /// How long a refused peer may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long a worker that has proven itself may keep its place among those who log in: as long as a stranger.
+const ATTACH_WITHIN: Duration = LOGIN_WITHIN;
+
+/// How much a refused peer may still say.
+const MOST_LATE_BYTES: usize = 64 * 1024;
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
     /// It said nothing, or too little, for too long.
-    #[error("did not log in within {} s", LOGIN_WITHIN.as_secs())]
+    #[error("did not log in within {} s, or less while many want to", LOGIN_WITHIN.as_secs())]
     TooSlow,
     /// It does not speak the protocol.
     #[error("does not speak the protocol")]
@@ -66,49 +76,42 @@ enum LinkError {
     /// The master cut it, or stops.
     #[error("closed by the master")]
     Cut,
-    /// Its login was refused.
+    /// Its login was refused, which is told by the gate.
     #[error("refused")]
     Refused,
+    /// Its login was not judged, which is told by the gate.
+    #[error("not judged")]
+    Unheard,
 }
 
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
 pub(super) async fn serve(stream: Stream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
-    let session = Box::new(MasterSession::new(challenge()));
+    // Random, so that an answer overheard once is of no use again.
+    let session = Box::new(MasterSession::new(random()));
     let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true, has_spoken: false };
-    let deadline = Instant::now() + LOGIN_WITHIN;
-    let worker =
-        match time::timeout_at(deadline, wire.login(peer, &gate)).await.unwrap_or(Err(LinkError::TooSlow)) {
-            Ok(worker) => worker,
-            Err(LinkError::Refused) => return,
-            Err(error) => {
-                info!(%peer, error = &error as &dyn std::error::Error, "a connection ended before its login");
-                return;
-            }
-        };
+    let worker = match wire.login(peer, &gate).await {
+        Ok(worker) => worker,
+        Err(LinkError::Refused) => {
+            wire.bid_farewell(&gate, turn).await;
+            return;
+        }
+        Err(LinkError::Unheard) => return,
+        Err(error) => {
+            info!(%peer, error = &error as &dyn std::error::Error, "a connection ended before its login");
+            return;
+        }
+    };
     let (link, end) = link::pair();
     wire.session.accept_login();
     let attaching = gate.attach(worker.clone(), peer, link);
     let outcome = wire.pump(end, attaching, turn, &gate).await;
+    gate.saw(&worker, peer);
     match outcome {
         Ok(()) | Err(LinkError::Closed | LinkError::Cut) => debug!(%worker, %peer, "the connection ended"),
         Err(error) => {
             warn!(%worker, %peer, error = &error as &dyn std::error::Error, "the connection ended");
         }
     }
-}
-
-/// Random bytes from the system, so that an answer overheard once is of no use again.
-fn challenge() -> [u8; 16] {
-    let mut challenge = [0; 16];
-    let mut filled = 0;
-    while filled < challenge.len() {
-        match rustix::rand::getrandom(&mut challenge[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => unreachable!("the kernel has random bytes for everybody: {error}"),
-        }
-    }
-    challenge
 }
 
 /// A socket, and what is spoken on it.
@@ -126,37 +129,61 @@ struct Wire {
 impl Wire {
     /// Waits for a login that proves itself.
     async fn login(&mut self, peer: SocketAddr, gate: &Gate) -> Result<WorkerName, LinkError> {
+        let connected_at = Instant::now();
         loop {
             while let Some(event) = self.session.poll_event() {
                 let SessionEvent::Login(attempt) = event else { continue };
-                if let Some(worker) = gate.admit(&attempt.name, Proof::Challenge(&attempt), peer).await {
-                    return Ok(worker);
-                }
-                self.session.refuse_login();
-                self.bid_farewell().await;
-                return Err(LinkError::Refused);
+                return match gate.judge(&attempt.name, Proof::Challenge(&attempt), peer).await {
+                    Verdict::Admitted(worker) => Ok(worker),
+                    Verdict::Refused => Err(LinkError::Refused),
+                    Verdict::Unheard => Err(LinkError::Unheard),
+                };
             }
             tokio::select! {
                 // Cancel-safe: readiness is asked again, and what was read is in the session.
                 done = self.exchange(true) => done?,
+                () = gate.patience_ends(connected_at) => return Err(LinkError::TooSlow),
                 () = gate.stopping().cancelled() => return Err(LinkError::Cut),
             }
         }
     }
 
-    /// Sends what there is and lets the peer hang up: a socket that is closed with bytes unread takes its last words back.
-    async fn bid_farewell(&mut self) {
+    /// Says no, and lets the peer hang up: one that is cut off comes back at once, and a socket that is closed with bytes
+    /// unread takes its last words back.
+    async fn bid_farewell(mut self, gate: &Gate, turn: OwnedSemaphorePermit) {
+        self.session.refuse_login();
         let farewell = async {
-            while self.has_output() {
+            while self.has_output() || !self.is_flushed {
                 self.exchange(false).await?;
             }
-            self.stream.shutdown().await?;
-            while self.stream.read(&mut [0; 256]).await? > 0 {}
-            Ok(())
+            Ok::<_, LinkError>(())
         };
-        let bidden: Result<Result<(), LinkError>, _> = time::timeout(FAREWELL, farewell).await;
-        if !matches!(bidden, Ok(Ok(()))) {
+        if !matches!(time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
             debug!("a refused peer did not wait for the end");
+            return;
+        }
+        let Self { mut stream, session, .. } = self;
+        // From here it is nobody who wants to log in, and holds a socket alone.
+        drop((session, turn));
+        let guest = gate.lobby();
+        let hangs_up = async {
+            let mut late = 0;
+            let mut space = [0; 256];
+            while late < MOST_LATE_BYTES {
+                match stream.read(&mut space).await {
+                    Ok(count) if count > 0 => late += count,
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        };
+        tokio::select! {
+            // Cancel-safe: what it says is not heard, and tokens stay cancelled.
+            () = hangs_up => {}
+            () = guest.must_go() => {}
+            () = gate.stopping().cancelled() => {}
+        }
+        if !matches!(time::timeout(FAREWELL, stream.shutdown()).await, Ok(Ok(()))) {
+            debug!("a refused peer has gone without a word");
         }
     }
 
@@ -170,7 +197,8 @@ impl Wire {
     ) -> Result<(), LinkError> {
         let WorkerEnd { mut from_master, to_master } = end;
         let Attaching(mut attaching) = attaching;
-        let mut turn = Some(turn);
+        // The timer is gone with the turn: an idle link has none.
+        let mut turn = Some((turn, Box::pin(time::sleep(ATTACH_WITHIN))));
         let mut pending: Option<FromWorker> = None;
         loop {
             while pending.is_none() {
@@ -203,7 +231,7 @@ impl Wire {
                     Some(order) => self.session.handle_order(order),
                     None => return Err(LinkError::Cut),
                 },
-                attached = &mut attaching, if turn.is_some() && !attaching.is_terminated() => match attached {
+                attached = &mut attaching, if !attaching.is_terminated() => match attached {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         // Told by the registry. The peer tries again.
@@ -212,6 +240,11 @@ impl Wire {
                     }
                     Err(_) => return Err(LinkError::Cut),
                 },
+                () = async { turn.as_mut().expect("the branch is disabled without a turn").1.as_mut().await },
+                    if turn.is_some() =>
+                {
+                    turn = None;
+                }
                 () = to_master.closed() => return Err(LinkError::Cut),
                 () = gate.stopping().cancelled() => return Err(LinkError::Cut),
             }
@@ -263,6 +296,7 @@ impl Wire {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.is_flushed = true;
+                    progress = Poll::Ready(());
                 }
                 Poll::Pending => {}
             }

@@ -1,7 +1,8 @@
 //! Who is connected: at most one live connection for each worker name.
 //!
 //! A worker whose link died silently comes back before the master has noticed. So a second link is not refused at once:
-//! the first is asked for a sign of life, and loses its place if it gives none.
+//! the first is asked for a sign of life, and loses its place if it gives none. While the first is still being greeted,
+//! the second waits for that.
 //!
 //! # Laws
 //! - A name has one connection or none, counted from before its greeting until its end is written down.
@@ -20,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -30,6 +34,7 @@ use crate::{
     store::Store,
     worker::{
         connection::{Connection, ConnectionHandle, GreetingError},
+        gate::Refusals,
         operator::OperatorHandle,
         roster::RosterWatch,
     },
@@ -41,6 +46,9 @@ pub struct Epoch(pub u64);
 
 /// Requests waiting for the registry: a storm of connects waits in its listeners.
 const REQUESTS_DEPTH: usize = 128;
+
+/// A name that two programs fight for.
+type Fight = (WorkerName, &'static str);
 
 /// Why a link did not get the place of its worker.
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +93,8 @@ struct Attach {
 }
 
 enum Place {
-    /// A link whose worker has not said yet who it is.
-    Greeting(Epoch),
+    /// A link whose worker has not said yet who it is, and what is cancelled once it has, or has failed to.
+    Greeting(Epoch, CancellationToken),
     /// A connection.
     Attached(ConnectionHandle),
 }
@@ -112,6 +120,7 @@ pub struct Registry {
     operator: OperatorHandle,
     store: Store,
     connections: TaskTracker,
+    fights: Arc<Refusals<Fight>>,
     stopping: CancellationToken,
 }
 
@@ -180,6 +189,7 @@ impl Registry {
         let handle =
             RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
+        let fights = Arc::default();
         let registry = Self {
             requests,
             sender,
@@ -190,6 +200,7 @@ impl Registry {
             operator,
             store,
             connections,
+            fights,
             stopping,
         };
         (registry, handle)
@@ -228,13 +239,16 @@ impl Registry {
                     connection.close();
                 }
                 info!(%worker, version = connection.info.text("version"), "worker attached");
-                self.change(|places| places.insert(worker, Place::Attached(connection)));
+                let place = Place::Attached(connection);
+                let before = self.change(|places| places.insert(worker, place));
+                before.iter().for_each(Place::settle);
             }
             Request::Ended { worker, epoch } => {
-                self.change(|places| {
+                let before = self.change(|places| {
                     let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
                     is_it.then(|| places.remove(&worker)).flatten()
                 });
+                before.iter().for_each(Place::settle);
             }
         }
     }
@@ -249,9 +263,10 @@ impl Registry {
                 self.arbitrate(first, attach);
                 return;
             }
-            Some(Place::Greeting(_)) => {
+            Some(Place::Greeting(_, settled)) => {
+                let settled = settled.clone();
                 drop(places);
-                reply(attach.answer, Err(AttachError::Duplicate { worker: attach.worker }));
+                self.wait_for_greeting(settled, attach);
                 return;
             }
         }
@@ -259,7 +274,8 @@ impl Registry {
         let Attach { worker, peer, link, answer, .. } = attach;
         let epoch = Epoch(self.next);
         self.next += 1;
-        self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch)));
+        let settled = CancellationToken::new();
+        self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch, settled)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let operator = self.operator.clone();
         let was_defined = self.roster.borrow().of(&worker).is_some();
@@ -290,38 +306,83 @@ impl Registry {
     /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is
     /// cut, and the second asks again once that is written down.
     fn arbitrate(&self, first: ConnectionHandle, attach: Attach) {
-        let requests = self.sender.clone();
+        let (requests, fights) = (self.sender.clone(), Arc::clone(&self.fights));
         self.connections.spawn(async move {
             let worker = first.worker.clone();
+            let (here, there) = (from(first.peer), from(attach.peer));
+            let tell = |what| fights.count((worker.clone(), what), Instant::now());
             if first.is_up() && first.answers(attach.patience).await {
-                warn!(%worker, "a second worker with this name was refused; the first one is alive");
+                let what = "a second worker with this name was refused; the first one is alive";
+                if let Some(before) = tell(what) {
+                    warn!(%worker, first = %here, second = %there, "{what}{before}");
+                }
                 reply(attach.answer, Err(AttachError::Duplicate { worker }));
                 return;
             }
-            info!(%worker, "its old link is dead and gives its place to a new one");
+            let what = "its old link is dead and gives its place to a new one";
+            if let Some(before) = tell(what) {
+                info!(%worker, old = %here, new = %there, "{what}{before}");
+            }
             first.close();
             first.gone().await;
             // Its end was told before its place is free; this request stands behind that in the queue, or close to it.
-            let again = requests.send(Request::Attach(attach)).await;
-            if let Err(mpsc::error::SendError(Request::Attach(attach))) = again {
-                reply(attach.answer, Err(AttachError::Stopping));
-            }
+            ask_again(&requests, attach).await;
         });
     }
 
-    fn change<T>(&mut self, change: impl FnOnce(&mut HashMap<WorkerName, Place>) -> Option<T>) {
-        drop(change(&mut self.places.write().unwrap_or_else(PoisonError::into_inner)));
+    /// Lets a link wait until another one of its name has said who it is, or has failed to: within the time that a
+    /// greeting has. As many wait as may log in at once.
+    fn wait_for_greeting(&self, settled: CancellationToken, attach: Attach) {
+        let requests = self.sender.clone();
+        self.connections.spawn(async move {
+            tokio::select! {
+                // Both are cancel-safe: a token stays cancelled, a closed queue closed.
+                () = settled.cancelled() => {}
+                () = requests.closed() => {}
+            }
+            ask_again(&requests, attach).await;
+        });
+    }
+
+    /// Changes the map; what was replaced or removed.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut HashMap<WorkerName, Place>) -> Option<Place>,
+    ) -> Option<Place> {
+        let before = change(&mut self.places.write().unwrap_or_else(PoisonError::into_inner));
         self.changes.send_modify(|count| *count += 1);
+        before
     }
 }
 
 impl Place {
     const fn epoch(&self) -> Epoch {
         match self {
-            Self::Greeting(epoch) => *epoch,
+            Self::Greeting(epoch, _) => *epoch,
             Self::Attached(connection) => connection.epoch,
         }
     }
+
+    /// Tells those who wait for it that it is no more what it was.
+    fn settle(&self) {
+        match self {
+            Self::Greeting(_, settled) => settled.cancel(),
+            Self::Attached(_) => {}
+        }
+    }
+}
+
+/// Puts a request back into the queue.
+async fn ask_again(requests: &mpsc::Sender<Request>, attach: Attach) {
+    if let Err(mpsc::error::SendError(Request::Attach(attach))) = requests.send(Request::Attach(attach)).await
+    {
+        reply(attach.answer, Err(AttachError::Stopping));
+    }
+}
+
+/// From where, for people.
+fn from(peer: Option<SocketAddr>) -> String {
+    peer.map_or_else(|| "inside the master".to_owned(), |peer| peer.to_string())
 }
 
 fn reply(answer: Answer, outcome: Result<ConnectionHandle, AttachError>) {

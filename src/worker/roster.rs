@@ -5,14 +5,26 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 use crate::{
-    definition::{MasterDefinition, WorkerKind},
-    model::{Secret, WorkerName},
+    definition::{HashedPassword, MasterDefinition, Passwords, WorkerKind},
+    model::WorkerName,
     protocol::message::BuilderFolder,
 };
 
 /// What a configuration says of each worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster(HashMap<WorkerName, Arc<RosterEntry>>);
+pub struct Roster {
+    entries: HashMap<WorkerName, Arc<RosterEntry>>,
+    hashes: HashCost,
+}
+
+/// What the check of a hashed password costs, at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HashCost {
+    /// The dearest hash; absent if no worker has one.
+    pub(super) dearest: Option<HashedPassword>,
+    /// How many hashes one worker has, at most.
+    pub(super) most: usize,
+}
 
 /// Tells of a new configuration.
 pub type RosterWatch = watch::Receiver<Arc<Roster>>;
@@ -24,8 +36,10 @@ pub struct RosterEntry {
     pub folders: Arc<[BuilderFolder]>,
     /// How often its silent link is asked for a sign of life.
     pub keepalive_interval: Option<Duration>,
+    /// How long its answer may take; the default if absent.
+    pub keepalive_timeout: Option<Duration>,
     /// What it must know to log in; absent for one that cannot, which a LocalWorker is.
-    pub password: Option<Secret>,
+    pub passwords: Option<Passwords>,
 }
 
 impl Roster {
@@ -40,27 +54,55 @@ impl Roster {
                 folders.entry(worker).or_default().push(folder);
             }
         }
-        let entries = definition.workers.values().map(|worker| {
-            let entry = RosterEntry {
-                folders: folders.remove(&worker.name).unwrap_or_default().into(),
-                keepalive_interval: worker.keepalive_interval,
-                password: match &worker.kind {
-                    WorkerKind::Remote { password } => Some(password.clone()),
-                    WorkerKind::Local { .. } => None,
-                },
-            };
-            (worker.name.clone(), Arc::new(entry))
-        });
-        Self(entries.collect())
+        let entries: HashMap<_, _> = definition
+            .workers
+            .values()
+            .map(|worker| {
+                let entry = RosterEntry {
+                    folders: folders.remove(&worker.name).unwrap_or_default().into(),
+                    keepalive_interval: worker.keepalive_interval,
+                    keepalive_timeout: worker.keepalive_timeout,
+                    passwords: match &worker.kind {
+                        WorkerKind::Remote { passwords } => Some(passwords.clone()),
+                        WorkerKind::Local { .. } => None,
+                    },
+                };
+                (worker.name.clone(), Arc::new(entry))
+            })
+            .collect();
+        let hashes = HashCost::of(entries.values().filter_map(|entry| entry.passwords.as_ref()));
+        Self { entries, hashes }
     }
 
     /// What it says of a worker; nothing for one that is not defined.
     pub fn of(&self, worker: &WorkerName) -> Option<Arc<RosterEntry>> {
-        self.0.get(worker).map(Arc::clone)
+        self.entries.get(worker).map(Arc::clone)
     }
 
-    /// The password of a worker that may log in.
-    pub fn password(&self, worker: &str) -> Option<&Secret> {
-        self.0.get(worker)?.password.as_ref()
+    /// The passwords of a worker that may log in.
+    pub fn passwords(&self, worker: &str) -> Option<&Passwords> {
+        self.entries.get(worker)?.passwords.as_ref()
+    }
+
+    /// What the check of a hashed password costs, at most.
+    pub(super) const fn hashes(&self) -> &HashCost {
+        &self.hashes
+    }
+}
+
+impl HashCost {
+    fn of<'a>(all: impl Iterator<Item = &'a Passwords>) -> Self {
+        let mut cost = Self::default();
+        for passwords in all {
+            let mut count = 0;
+            for hash in passwords.hashed() {
+                count += 1;
+                if cost.dearest.as_ref().is_none_or(|dearest| dearest.written_kib() < hash.written_kib()) {
+                    cost.dearest = Some(hash.clone());
+                }
+            }
+            cost.most = cost.most.max(count);
+        }
+        cost
     }
 }

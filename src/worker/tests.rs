@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    definition::{DatabaseDefinition, MasterDefinition, WorkerDefinition, WorkerKind},
+    definition::{DatabaseDefinition, MasterDefinition, Passwords, WorkerDefinition, WorkerKind},
     model::{
         Event, EventKind,
         EventKind::{WorkerAttached, WorkerDetached},
@@ -31,16 +31,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a first connection may take to give a sign of life, where the test has it silent.
 const SHORT: Duration = Duration::from_millis(50);
 
-struct Master {
-    registry: RegistryHandle,
+pub(super) struct Master {
+    pub(super) registry: RegistryHandle,
     operator: OperatorHandle,
     store: Store,
-    roster: watch::Sender<Arc<Roster>>,
+    pub(super) roster: watch::Sender<Arc<Roster>>,
     committed: mpsc::Receiver<Vec<Arc<Event>>>,
     _dir: tempfile::TempDir,
 }
 
-async fn master() -> Master {
+pub(super) async fn master() -> Master {
     let dir = tempfile::tempdir().unwrap();
     let (sender, committed) = mpsc::channel(64);
     let database = DatabaseDefinition::Sqlite { path: "state.sqlite".into() };
@@ -57,13 +57,19 @@ async fn master() -> Master {
 
 /// The worker of these tests, without builders.
 fn roster() -> Roster {
+    roster_asking(None, None)
+}
+
+/// The same, asked for a sign of life that often; its answer may take that long.
+fn roster_asking(interval: Option<Duration>, limit: Option<Duration>) -> Roster {
     let definition = WorkerDefinition {
         name: name(),
-        kind: WorkerKind::Remote { password: Secret::new("sesame") },
+        kind: WorkerKind::Remote { passwords: Passwords::new(vec![Secret::new("sesame")]).unwrap() },
         max_builds: None,
         properties: BTreeMap::new(),
         default_properties: BTreeMap::new(),
-        keepalive_interval: None,
+        keepalive_interval: interval,
+        keepalive_timeout: limit,
         missing_timeout: None,
         notify_on_missing: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
@@ -171,6 +177,29 @@ async fn a_silent_first_link_gives_its_place_to_the_second() {
     soon("the end of the first", first.gone()).await;
     assert!(second.epoch > first.epoch);
     assert_eq!(presence(&mut master, 3).await, [WorkerAttached, WorkerDetached, WorkerAttached]);
+}
+
+#[tokio::test]
+async fn a_link_that_comes_while_another_of_its_name_is_greeted_waits_for_what_becomes_of_it() {
+    let master = master().await;
+    let (first, first_end) = link::pair();
+    let (second, second_end) = link::pair();
+    second_end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let mut greeted = Box::pin(master.registry.attach(name(), None, first, SHORT));
+    let mut waiting = Box::pin(master.registry.attach(name(), None, second, SHORT));
+    assert!(futures_util::poll!(&mut greeted).is_pending());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert!(
+        timeout(Duration::from_millis(200), &mut waiting).await.is_err(),
+        "it was not to be answered yet"
+    );
+    drop(first_end);
+    assert!(matches!(soon("the first", greeted).await, Err(AttachError::Greeting { .. })));
+    let second = soon("the second", waiting).await.unwrap();
+    assert!(second.is_up());
+    drop(second_end);
+    // Its end is written down before its name is free.
+    soon("the end of the link", second.gone()).await;
 }
 
 #[tokio::test]
@@ -354,6 +383,18 @@ async fn a_pause_is_what_a_later_task_finds_in_the_store() {
     order(&master, Deed::Unpause).await.unwrap();
     assert!(master.operator.allows_builds(&name()));
     assert!(master.store.worker_words().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_keepalive_that_a_reload_brings_counts_for_a_link_that_is_up() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    master.roster.send_replace(Arc::new(roster_asking(Some(SHORT), Some(10 * PATIENCE))));
+    assert!(matches!(next_order(&mut end).await, ToWorker::Ping(_)));
+    assert!(timeout(4 * SHORT, connection.gone()).await.is_err(), "there is time to answer");
+    // Also for the question that was asked already.
+    master.roster.send_replace(Arc::new(roster_asking(Some(SHORT), Some(SHORT))));
+    soon("the end of the silent link", connection.gone()).await;
 }
 
 #[tokio::test]

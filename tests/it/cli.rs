@@ -1,5 +1,7 @@
 //! The command line, as a stranger meets it: errors with cause, hint and exit code.
 
+use std::{io::Write as _, process::Stdio};
+
 use crate::support::master::{MasterDir, lunabot};
 
 fn stderr(output: &std::process::Output) -> String {
@@ -125,5 +127,27 @@ fn a_pipe_gets_plain_text() {
     for command in ["workers", "builds"] {
         let output = dir.run(command, &[]);
         assert!(!output.stdout.contains(&0x1b), "{command} writes escape sequences");
+    }
+}
+
+#[test]
+fn a_password_is_hashed_from_a_pipe_and_what_no_worker_could_have_is_refused() {
+    let hash = |given: &str| {
+        let mut program = lunabot();
+        program.arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let first = hash("sesame\n");
+    let text = String::from_utf8(first.stdout).unwrap();
+    assert!(first.status.success() && text.starts_with("$argon2id$v=19$m="), "{text}");
+    let again = String::from_utf8(hash("sesame").stdout).unwrap();
+    assert_ne!(text, again, "each hash has a salt of its own");
+    // What it makes, a configuration takes; what that cannot be, it does not make.
+    for bad in ["", "\n", "two\nlines\n", &text] {
+        let refused = hash(bad);
+        assert_eq!(refused.status.code(), Some(1), "{bad:?}");
+        assert!(refused.stdout.is_empty() && !stderr(&refused).contains("lines"), "{}", stderr(&refused));
     }
 }

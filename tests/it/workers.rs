@@ -1,6 +1,8 @@
 //! `buildbot-worker` 4.3.0 from PyPI, unchanged, against a master as an operator has it.
 
+mod crowd;
 mod faults;
+mod liveness;
 mod logins;
 mod ports;
 mod raw;
@@ -261,7 +263,20 @@ fn a_second_real_worker_of_one_name_is_refused_and_lives_and_has_the_place_once_
     });
     assert!(second.is_running());
     assert_eq!(second.attached_times(), 0);
-    assert_eq!((first.sockets(), first.attached_times()), (sockets, 1));
+    assert_eq!((first.sockets(), first.attached_times()), (sockets.clone(), 1));
+    // However often it comes, one line a minute names them both.
+    let tries =
+        || second.count_in_log("Connecting to") + second.count_in_log("message from master: attached");
+    eventually("two tries", || (tries() >= 2).then_some(()));
+    let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("a second worker with this name")).collect();
+    let [line] = &lines[..] else { panic!("{lines:#?}") };
+    let (_, port) = sockets.first().unwrap();
+    assert!(
+        line.contains(&format!("first=127.0.0.1:{port}")) && line.contains("second=127.0.0.1:"),
+        "{line}"
+    );
     first.kill();
     second.wait_attached(1);
     assert!(dir.run("force", &["b1", "--wait"]).status.success());

@@ -197,10 +197,9 @@ fn is_keywords(constructor: &Constructor, count: usize, shape: &Shape) -> bool {
     if !shape.named.is_empty() {
         return true;
     }
-    let takes_table = constructor
-        .positional
-        .get(count - 1)
-        .and_then(|name| constructor.option(name))
-        .is_some_and(|option| matches!(option.kind, Kind::Texts | Kind::Command | Kind::Objects(_)));
+    let takes_table =
+        constructor.positional.get(count - 1).and_then(|name| constructor.option(name)).is_some_and(
+            |option| matches!(option.kind, Kind::Texts | Kind::Secrets | Kind::Command | Kind::Objects(_)),
+        );
     shape.numbered.is_empty() && !takes_table
 }

@@ -138,7 +138,7 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Bool => "boolean".to_owned(),
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Seconds { .. } => "number".to_owned(),
-        Kind::Texts | Kind::Command => format!("{text}|{list}"),
+        Kind::Texts | Kind::Secrets | Kind::Command => format!("{text}|{list}"),
         Kind::Properties => "table<string, any>".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, string|integer>".to_owned(),

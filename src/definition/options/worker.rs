@@ -11,9 +11,10 @@ static WORKER_NAME: &[OptionSpec] = &[option(
 
 static WORKER_PASSWORD: &[OptionSpec] = &[option(
     "password",
-    Kind::Secret,
+    Kind::Secrets,
     Default::Required,
-    "What it must know to log in. A change applies to the next login; a live link stays.",
+    "What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: \
+     `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.",
 )];
 
 static WORKER_BASE: &[OptionSpec] = &[
@@ -53,6 +54,12 @@ static WORKER_BASE: &[OptionSpec] = &[
         Default::Seconds(3600),
         "How often an idle link is asked for a sign of life; `None` turns that off.",
     )),
+    option(
+        "keepalive_timeout",
+        Kind::Seconds { least: 0.1 },
+        Default::Derived("the smaller of 30 s and three intervals"),
+        "How long the answer to that may take; a later one ends the link.",
+    ),
 ];
 
 /// `worker.Worker`.

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        DatabaseDefinition, EnvironmentValue, SchedulerKind, StepDefinition, Text, TlsFiles, WorkerKind,
+        DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, StepDefinition, Text, TlsFiles,
+        WorkerKind,
         listener::Protocol,
         options::SHELL_COMMAND,
         record::{self, Record},
@@ -40,21 +41,27 @@ fn seconds() -> impl Strategy<Value = Option<Duration>> {
 
 fn worker() -> impl Strategy<Value = WorkerDefinition> {
     let kind = prop_oneof![
-        "[a-c]".prop_map(|password| WorkerKind::Remote { password: Secret::new(password) }),
+        prop::collection::vec("[a-c]", 1..3).prop_map(|texts| WorkerKind::Remote {
+            passwords: Passwords::new(texts.into_iter().map(Secret::new).collect()).expect("none is empty"),
+        }),
         "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
     ];
     let mails = prop::collection::vec("[a-b]", 0..2);
-    (name(), kind, 0..3u32, properties(), properties(), seconds(), seconds(), mails, place()).prop_map(
-        |(name, kind, builds, properties, defaults, keepalive, missing, mails, place)| WorkerDefinition {
-            name: WorkerName::new(&name).expect("a letter is a name"),
-            kind,
-            max_builds: NonZeroU32::new(builds),
-            properties,
-            default_properties: defaults,
-            keepalive_interval: keepalive,
-            missing_timeout: missing,
-            notify_on_missing: mails,
-            place,
+    let keepalive = (seconds(), seconds());
+    (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), mails, place()).prop_map(
+        |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, mails, place)| {
+            WorkerDefinition {
+                name: WorkerName::new(&name).expect("a letter is a name"),
+                kind,
+                max_builds: NonZeroU32::new(builds),
+                properties,
+                default_properties: defaults,
+                keepalive_interval: keepalive,
+                keepalive_timeout: timeout,
+                missing_timeout: missing,
+                notify_on_missing: mails,
+                place,
+            }
         },
     )
 }

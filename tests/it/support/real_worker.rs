@@ -50,6 +50,8 @@ pub(crate) struct RealWorker {
     name: String,
     port: u16,
     env: Vec<(&'static str, PathBuf)>,
+    /// The network namespace in which it runs, if not in that of the master.
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
@@ -61,13 +63,17 @@ impl RealWorker {
 
     /// The same with more options.
     pub(crate) fn create_as(port: u16, name: &str, password: &str, options: &[&str]) -> Self {
+        Self::create_at("127.0.0.1", port, name, password, options)
+    }
+
+    fn create_at(host: &str, port: u16, name: &str, password: &str, options: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
-        let worker = Self { dir, name: name.to_owned(), port, env: Vec::new(), child: None };
+        let worker = Self { dir, name: name.to_owned(), port, env: Vec::new(), namespace: None, child: None };
         let made = command()
             .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
             .args(options)
             .arg(worker.path())
-            .args([&format!("127.0.0.1:{port}"), name, password])
+            .args([&format!("{host}:{port}"), name, password])
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -91,9 +97,27 @@ impl RealWorker {
         worker
     }
 
+    /// The same in a network namespace, with a master at this address of its network.
+    pub(crate) fn start_in_network(
+        namespace: &str,
+        host: &str,
+        port: u16,
+        name: &str,
+        password: &str,
+    ) -> Self {
+        let mut worker = Self::create_at(host, port, name, password, &[]);
+        worker.namespace = Some(namespace.to_owned());
+        worker.run();
+        worker
+    }
+
     /// Starts the process, in the foreground and in a process group of its own.
     pub(crate) fn run(&mut self) {
-        self.run_as(command());
+        let start = match &self.namespace {
+            None => command(),
+            Some(namespace) => command_in(namespace),
+        };
+        self.run_as(start);
     }
 
     /// The same with hardly any environment, so that it tells the same of itself everywhere.
@@ -217,6 +241,16 @@ fn command() -> Command {
     #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
     let mut command = Command::new(program);
     // A proxy of this machine is no business of loopback.
+    command.env_remove("http_proxy").env_remove("https_proxy");
+    command
+}
+
+/// The same in a network namespace.
+fn command_in(namespace: &str) -> Command {
+    let inner = command();
+    #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(inner.get_program());
     command.env_remove("http_proxy").env_remove("https_proxy");
     command
 }

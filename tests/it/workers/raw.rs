@@ -70,6 +70,40 @@ impl Peer {
         heard
     }
 
+    /// Reads until this has come; false if the connection ends before.
+    pub(super) fn hears(&mut self, wanted: &[u8]) -> bool {
+        let mut heard = Vec::new();
+        let mut byte = [0];
+        while !heard.ends_with(wanted) {
+            match self.stream.read(&mut byte) {
+                Ok(1) => heard.push(byte[0]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("heard {heard:?} and no more"),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads what there is, and finds the connection open after it.
+    ///
+    /// # Panics
+    /// If the master ends it within a second.
+    pub(super) fn hears_nothing_more(&mut self) {
+        self.stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut rest = [0; 4096];
+        loop {
+            match self.stream.read(&mut rest) {
+                Ok(0) => panic!("the master has ended the connection"),
+                Ok(_) => {}
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+    }
+
     /// Reads exactly so many bytes.
     pub(super) fn read(&mut self, count: usize) -> Vec<u8> {
         let mut heard = vec![0; count];

@@ -1,0 +1,113 @@
+//! Logins as a link brings them to the gate, with the password itself as proof.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{
+    definition::{HashedPassword, MasterDefinition, WorkerDefinition, WorkerKind},
+    model::Place,
+    worker::{
+        Roster,
+        random::random,
+        tests::{Master, master},
+    },
+};
+
+fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
+    let mut all = MasterDefinition::nothing();
+    for (name, passwords) in workers {
+        let definition = WorkerDefinition {
+            name: WorkerName::new(name).unwrap(),
+            kind: WorkerKind::Remote { passwords: Passwords::new(passwords.to_vec()).unwrap() },
+            max_builds: None,
+            properties: BTreeMap::new(),
+            default_properties: BTreeMap::new(),
+            keepalive_interval: None,
+            keepalive_timeout: None,
+            missing_timeout: None,
+            notify_on_missing: Vec::new(),
+            place: Place::new("master.cfg.lua", 1),
+        };
+        all.workers.insert(definition.name.clone(), Arc::new(definition));
+    }
+    Arc::new(Roster::new(&all))
+}
+
+async fn gate(workers: &[(&str, &[Secret])]) -> (Master, Gate) {
+    let master = master().await;
+    master.roster.send_replace(roster(workers));
+    let gate = Gate::new(master.roster.subscribe(), master.registry.clone(), CancellationToken::new());
+    (master, gate)
+}
+
+async fn may_enter(gate: &Gate, name: &str, password: &str, peer: &str) -> bool {
+    let secret = Secret::new(password);
+    let admitted = gate.admit(name, Proof::Password(&secret), peer.parse().unwrap()).await;
+    admitted.is_some_and(|worker| worker.as_str() == name)
+}
+
+const HERE: &str = "192.0.2.1:4000";
+const THERE: &str = "192.0.2.2:4000";
+
+#[tokio::test]
+async fn both_passwords_let_a_worker_in_during_a_rotation_and_the_old_one_no_more_after_it() {
+    let [old, new] = ["old", "new"].map(Secret::new);
+    let (master, gate) = gate(&[("w", &[new.clone(), old])]).await;
+    assert!(may_enter(&gate, "w", "old", HERE).await);
+    assert!(may_enter(&gate, "w", "new", HERE).await);
+    assert!(!may_enter(&gate, "w", "other", HERE).await);
+    assert!(!may_enter(&gate, "v", "old", HERE).await);
+    master.roster.send_replace(roster(&[("w", &[new])]));
+    assert!(may_enter(&gate, "w", "new", HERE).await);
+    assert!(!may_enter(&gate, "w", "old", HERE).await);
+}
+
+#[tokio::test]
+async fn a_hashed_password_lets_its_worker_in_until_the_configuration_has_another() {
+    let hash = |password: &str| HashedPassword::make(&Secret::new(password), &random());
+    let (master, gate) = gate(&[("w", &[hash("old")])]).await;
+    assert!(may_enter(&gate, "w", "old", HERE).await);
+    assert!(may_enter(&gate, "w", "old", HERE).await);
+    assert!(!may_enter(&gate, "w", "wrong", HERE).await);
+    // The hash itself is no password.
+    let hashed = hash("new");
+    master.roster.send_replace(roster(&[("w", std::slice::from_ref(&hashed))]));
+    assert!(!may_enter(&gate, "w", "old", HERE).await);
+    assert!(!may_enter(&gate, "w", hashed.expose(), HERE).await);
+    assert!(may_enter(&gate, "w", "new", HERE).await);
+}
+
+#[tokio::test]
+async fn while_somebody_guesses_a_worker_gets_in_from_elsewhere_and_a_known_one_from_there_too() {
+    let (_master, gate) = gate(&[("known", &[Secret::new("a")]), ("new", &[Secret::new("b")])]).await;
+    assert!(may_enter(&gate, "known", "a", HERE).await);
+    let peer = HERE.parse().unwrap();
+    let wrong = Secret::new("wrong");
+    let guess = || gate.judge("new", Proof::Password(&wrong), peer);
+    // The first ones are judged at once; then there are those that wait, and one more is not heard.
+    for _ in 0..20 {
+        assert_eq!(guess().await, Verdict::Refused);
+    }
+    let start = Instant::now();
+    let mut waiting = Vec::new();
+    loop {
+        let mut more = Box::pin(guess());
+        match futures_util::poll!(&mut more) {
+            std::task::Poll::Ready(Verdict::Unheard) => break,
+            // On a slow machine another judgement has been granted meanwhile.
+            std::task::Poll::Ready(verdict) => assert_eq!(verdict, Verdict::Refused),
+            std::task::Poll::Pending => waiting.push(more),
+        }
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+    assert!(!waiting.is_empty());
+    assert!(may_enter(&gate, "known", "a", HERE).await);
+    assert!(may_enter(&gate, "new", "b", THERE).await);
+    // Who gives up waiting leaves its turn to others.
+    waiting.clear();
+    assert_ne!(guess().await, Verdict::Unheard);
+}
