@@ -8,6 +8,7 @@ use crate::support::{
     master::{HEAD, MasterDir},
     real_worker::{self, RealWorker, free_port},
     skip::skip,
+    tree::crate_root,
 };
 
 /// All of them in one build. What they do is checked by commands on the worker, and then on the master's disk.
@@ -130,6 +131,20 @@ fn a_real_worker_runs_every_step() {
     let worker = RealWorker::start(port, "w1", "sesame");
     worker.wait_attached(1);
     run_all(&dir, &worker.path().join("b"));
+}
+
+#[test]
+fn the_example_of_artifacts_does_what_it_says() {
+    let example = crate_root().join("examples/artifacts/master.cfg.lua");
+    let dir = MasterDir::new(&fs::read_to_string(example).unwrap());
+    let _master = dir.start();
+    let output = dir.run("force", &["dist", "--wait"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let public = dir.file("public");
+    let page = fs::read_to_string(public.join("doc/index.html")).unwrap();
+    assert_eq!(page, "built by bot1 (posix)\n");
+    let stamp = fs::read_to_string(public.join("packages/a.pkg")).unwrap();
+    assert!(public.join(format!("dist-{}-1.tar", stamp.trim())).is_file());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `steps.MakeDirectory`, `steps.RemoveDirectory`, `steps.CopyDirectory`: folders on the worker.
 
+use std::time::Duration;
+
 use super::{
     StepContext, StepEnd, StepError,
     command::{NoPeer, follow},
@@ -14,8 +16,6 @@ use crate::{
     },
 };
 
-use std::time::Duration;
-
 /// How long the removal of a folder may be silent. Source: the default of Buildbot's worker.
 const REMOVED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -26,7 +26,7 @@ pub(super) async fn make(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let dir = dir.render(context.known())?;
-    let words = Words { done: format!("made {dir}"), failed: format!("cannot make {dir}") };
+    let words = Words::new(&["making", "made", "make"], &dir);
     command(WorkerCommand::MakeDirectory { dir }, words, context, logs).await
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn remove(
         [dir] => dir.clone(),
         dirs => format!("{} folders", dirs.len()),
     };
-    let words = Words { done: format!("removed {shown}"), failed: format!("cannot remove {shown}") };
+    let words = Words::new(&["removing", "removed", "remove"], &shown);
     let remove = RemoveDirectory { dirs, timeout: Some(REMOVED_WITHIN), max_time: None, log_environ: false };
     command(WorkerCommand::RemoveDirectory(Box::new(remove)), words, context, logs).await
 }
@@ -54,16 +54,27 @@ pub(super) async fn copy(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let (from, to) = (copy.from.render(context.known())?, copy.to.render(context.known())?);
-    let words =
-        Words { done: format!("copied {from} to {to}"), failed: format!("cannot copy {from} to {to}") };
+    let words = Words::new(&["copying", "copied", "copy"], &format!("{from} to {to}"));
     let copy = CopyDirectory { from, to, timeout: copy.timeout, max_time: copy.max_time, log_environ: false };
     command(WorkerCommand::CopyDirectory(Box::new(copy)), words, context, logs).await
 }
 
 /// What people read of the end.
 struct Words {
+    doing: String,
     done: String,
     failed: String,
+}
+
+impl Words {
+    /// Of a verb as in *making*, *made*, *cannot make*.
+    fn new([doing, done, verb]: &[&str; 3], object: &str) -> Self {
+        Self {
+            doing: format!("{doing} {object}"),
+            done: format!("{done} {object}"),
+            failed: format!("cannot {verb} {object}"),
+        }
+    }
 }
 
 async fn command(
@@ -76,7 +87,7 @@ async fn command(
     if let Some(last) = seen.last_words() {
         logs.note(last).await?;
     }
-    Ok(match seen.exit_code(&words.failed) {
+    Ok(match seen.exit_code(&words.doing) {
         Ok(0) => StepEnd::new(Outcome::Success, words.done),
         Ok(rc) => StepEnd::new(Outcome::Failure, format!("{} (failure, exit code {rc})", words.failed)),
         Err(end) => end,

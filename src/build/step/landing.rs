@@ -154,3 +154,23 @@ impl Peer for Landing {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Outcome;
+
+    #[tokio::test]
+    async fn a_full_disk_is_a_fault_of_the_master_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut landing = Landing::open(dir.path().join("a.tar"), None).await.unwrap();
+        // Each write to this device finds no room.
+        landing.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let block = Transfer::Write(Bytes::from_static(b"block"));
+        let error = landing.transfer(block).await.expect_err("there is no room");
+        assert_eq!(error.outcome(), Outcome::Exception);
+        assert!(error.chain().contains("a.tar`: No space left"), "{}", error.chain());
+        drop(landing);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

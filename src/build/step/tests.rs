@@ -386,7 +386,7 @@ async fn a_worker_that_does_not_end_a_stopped_command_loses_its_link() {
             tokio::time::resume();
         })
         .await;
-    assert_eq!(end, StepEnd::new(Outcome::Cancelled, "cannot make x interrupted: enough"));
+    assert_eq!(end, StepEnd::new(Outcome::Cancelled, "making x interrupted: enough"));
     soon("the end of the link", bench.connection.gone()).await;
 }
 
