@@ -14,7 +14,7 @@ use crate::{
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
     },
     definition::{BuilderDefinition, Known, StepDefinition, WorkerDefinition},
-    model::{BuildId, Outcome, Properties, Timestamp},
+    model::{BuildId, Outcome, Properties, Timestamp, WorkerInfo},
     store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -55,7 +55,8 @@ pub(super) enum Ran {
 pub(super) async fn run(assignment: Assignment, store: Store, running: Running) -> Ran {
     let request = assignment.request.id;
     let builder = assignment.builder.name.clone();
-    let build = Build { assignment, store };
+    let info = assignment.connection.info();
+    let build = Build { assignment, info, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -68,15 +69,17 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
 
 struct Build {
     assignment: Assignment,
+    /// What the worker says of itself.
+    info: WorkerInfo,
     store: Store,
 }
 
 impl Build {
     async fn run(&self, running: &Running) -> Result<(), LogError> {
-        let Assignment { request, builder, worker, connection, control, .. } = &self.assignment;
+        let Assignment { request, builder, worker, control, .. } = &self.assignment;
         let mut properties = properties::compose(&request.properties, builder, worker);
-        if let Some(basedir) = connection.info.text("basedir") {
-            let builddir = WorkerPaths::of(&connection.info).join(basedir, &builder.worker_build_dir);
+        if let Some(basedir) = self.info.text("basedir") {
+            let builddir = WorkerPaths::of(&self.info).join(basedir, &builder.worker_build_dir);
             properties.set("basedir", basedir, "Worker");
             properties.set("builddir", builddir, "Worker");
         }
@@ -148,7 +151,7 @@ impl Build {
     ) -> Result<StepEnd, LogError> {
         let Assignment { builder, connection, control, master_dir, .. } = &self.assignment;
         let stop = control.listen();
-        let state = step::running_line(step, Known { properties, worker: &connection.info });
+        let state = step::running_line(step, Known { properties, worker: &self.info });
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
@@ -159,6 +162,7 @@ impl Build {
                 build,
                 store: &self.store,
                 connection,
+                info: &self.info,
                 builder: builder.name.as_str().into(),
                 env: &builder.env,
                 properties,

@@ -96,10 +96,10 @@ pub struct ConnectionHandle {
     pub worker: WorkerName,
     /// From where; absent for a worker inside this process.
     pub peer: Option<SocketAddr>,
-    /// What it said of itself.
-    pub info: Arc<WorkerInfo>,
     /// Since when.
     pub attached_at: Timestamp,
+    /// What it said of itself, as JSON: ten thousand maps of texts would take thrice the room.
+    info: Arc<str>,
     orders: link::Sender<Order>,
     leases: Leases,
     gone: CancellationToken,
@@ -148,6 +148,11 @@ impl ConnectionHandle {
     /// Answers a [`CommandEvent::Transfer`].
     pub async fn reply(&self, id: &CommandId, reply: TransferReply) -> Result<(), LinkGone> {
         self.order(Order::Reply { id: id.clone(), reply }).await
+    }
+
+    /// What the worker said of itself.
+    pub fn info(&self) -> WorkerInfo {
+        serde_json::from_str(&self.info).expect("it was written as JSON")
     }
 
     /// Has the worker keep this folder for a builder, whatever a reload says, until the lease is dropped.
@@ -285,7 +290,7 @@ impl Connection {
             epoch,
             worker,
             peer,
-            info: Arc::new(info),
+            info: serde_json::to_string(&info).expect("what a worker says is JSON").into(),
             attached_at,
             orders: sender,
             leases: Leases::new(),

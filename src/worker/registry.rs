@@ -238,7 +238,7 @@ impl Registry {
                 if was_defined && self.roster.borrow().of(&worker).is_none() {
                     connection.close();
                 }
-                info!(%worker, version = connection.info.text("version"), "worker attached");
+                info!(%worker, version = connection.info().text("version"), "worker attached");
                 let place = Place::Attached(connection);
                 let before = self.change(|places| places.insert(worker, place));
                 before.iter().for_each(Place::settle);

@@ -42,7 +42,7 @@ pub(super) async fn run(
         Content::Json(value) => Source::Memory(value.value(known)?.to_string().into()),
         Content::File(text) => Source::open(on_master(context.master_dir, &text.render(known)?)?).await?,
     };
-    let name = WorkerPaths::of(&context.connection.info).file_name(&destination).to_owned();
+    let name = WorkerPaths::of(context.info).file_name(&destination).to_owned();
     let command = DownloadFile {
         workdir,
         destination,

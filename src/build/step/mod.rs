@@ -28,7 +28,7 @@ use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
     definition::{EnvironmentValue, Known, RenderError, StepDefinition, StepKind, Text},
-    model::{BuildId, Outcome, Properties, PropertyValue, StepId},
+    model::{BuildId, Outcome, Properties, PropertyValue, StepId, WorkerInfo},
     store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -43,6 +43,8 @@ pub struct StepContext<'a> {
     pub store: &'a Store,
     /// Where its commands go.
     pub connection: &'a ConnectionHandle,
+    /// What the worker said of itself.
+    pub info: &'a WorkerInfo,
     /// The builder, as the worker knows it.
     pub builder: Arc<str>,
     /// The builder's environment, under the step's own.
@@ -201,7 +203,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl StepContext<'_> {
     /// What texts are rendered with.
     fn known(&self) -> Known<'_> {
-        Known { properties: self.properties, worker: &self.connection.info }
+        Known { properties: self.properties, worker: self.info }
     }
 
     /// Sets a property of the build, durably.

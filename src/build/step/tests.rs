@@ -115,6 +115,7 @@ impl Bench {
             build: self.build,
             store: &self.store,
             connection: &self.connection,
+            info: &self.connection.info(),
             builder: "b".into(),
             env: &BTreeMap::new(),
             properties: &mut self.properties,
@@ -403,7 +404,7 @@ async fn the_operators_words_stand_in_place_of_the_steps_own() {
         description,
         ..StepDefinition::sample("step")
     };
-    let known = Known { properties: &bench.properties, worker: &bench.connection.info };
+    let known = Known { properties: &bench.properties, worker: &bench.connection.info() };
     assert_eq!(running_line(&step, known), "making it here");
     for (rc, line) in [(0, "made it here"), (1, "made it (failure) here")] {
         let play = async |worker: &mut Player| {

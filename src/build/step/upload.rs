@@ -81,7 +81,7 @@ pub(super) async fn many(
         1 => "uploading 1 file".to_owned(),
         count => format!("uploading {count} files"),
     };
-    let paths = WorkerPaths::of(&context.connection.info);
+    let paths = WorkerPaths::of(context.info);
     for source in sources {
         let name = paths.file_name(&source).to_owned();
         // What a worker names must not lead out of the folder.
@@ -129,7 +129,7 @@ async fn find(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<Result<Vec<String>, StepEnd>, StepError> {
-    let paths = WorkerPaths::of(&context.connection.info);
+    let paths = WorkerPaths::of(context.info);
     let mut all = Vec::new();
     for pattern in patterns {
         let what = format!("looking for {pattern}");
@@ -270,7 +270,7 @@ impl FolderUpload<'_> {
 }
 
 fn uploading(source: &str, context: &StepContext<'_>) -> String {
-    format!("uploading {}", WorkerPaths::of(&context.connection.info).file_name(source))
+    format!("uploading {}", WorkerPaths::of(context.info).file_name(source))
 }
 
 /// The end of the step, if not all has come.
