@@ -37,13 +37,15 @@ end
 
 c.title = "bench"
 c.workers = workers
-c.protocols = {{ pb = {{ port = "tcp:{port}:interface=127.0.0.1" }} }}
+c.protocols = {protocols}
 c.builders = {{
   util.BuilderConfig {{
     name = "all", workernames = names, factory = util.BuildFactory {{ steps.ShellCommand {{ command = {{ "true" }} }} }},
   }},
 }}
-c.schedulers = {{ schedulers.ForceScheduler {{ name = "force", builderNames = {{ "all" }} }} }}
+c.schedulers = {{
+  schedulers.ForceScheduler {{ name = "force", builderNames = {{ "all" }} }},
+}}
 """
 
 PYTHON = """\
@@ -56,14 +58,34 @@ c["buildbotURL"] = "http://127.0.0.1/"
 c["buildbotNetUsageData"] = None
 c["db"] = {{"db_url": "sqlite:///state.sqlite"}}
 c["workers"] = [worker.Worker(name, "pw") for name in names]
-c["protocols"] = {{"pb": {{"port": "tcp:{port}:interface=127.0.0.1"}}}}
+c["protocols"] = {protocols}
 c["builders"] = [
     util.BuilderConfig(
         name="all", workernames=names, factory=util.BuildFactory([steps.ShellCommand(command=["true"])])
     ),
 ]
-c["schedulers"] = [schedulers.ForceScheduler(name="force", builderNames=["all"])]
+c["schedulers"] = [
+    schedulers.ForceScheduler(name="force", builderNames=["all"]),
+]
 """
+
+
+# What a fleet speaks: the protocol, and whether through TLS.
+WIRES = {"PB": ("pb", False), "PB, TLS": ("pb", True), "msgpack": ("msgpack", False), "msgpack, TLS": ("msgpack", True)}
+
+
+def protocols(language: str, wire: str, port: int, certificate: Path | None = None) -> str:
+    """What a definition says of its port, in its language."""
+    protocol, tls = WIRES[wire]
+    key = {"pb": "pb", "msgpack": "msgpack_experimental_v7"}[protocol]
+    if tls:
+        value = f'"ssl:port={port}:privateKey={certificate / "key.pem"}:certKey={certificate / "cert.pem"}:interface=127.0.0.1"'
+    elif protocol == "msgpack":
+        # Buildbot takes nothing but a number here.
+        value = str(port)
+    else:
+        value = f'"tcp:{port}:interface=127.0.0.1"'
+    return f"{{ {key} = {{ port = {value} }} }}" if language == "lua" else f'{{"{key}": {{"port": {value}}}}}'
 
 
 class BenchError(Exception):

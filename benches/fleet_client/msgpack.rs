@@ -1,0 +1,149 @@
+//! A worker that speaks msgpack over WebSocket.
+
+use std::{io, time::Instant};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use rmpv::Value;
+use serde_json::Value as Json;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http::header::AUTHORIZATION},
+};
+
+use crate::{
+    Output,
+    facts::{facts, name},
+    transport::Stream,
+};
+
+/// One link.
+pub struct Peer {
+    socket: WebSocketStream<Box<dyn Stream>>,
+    index: usize,
+    next: u64,
+    commands: Vec<Command>,
+}
+
+/// A command that the master has started.
+struct Command {
+    id: Value,
+    name: String,
+}
+
+impl Peer {
+    /// Logs in; returns once the master has had its first folder made, which is the last that it wants of a new worker.
+    pub async fn attach(index: usize, stream: Box<dyn Stream>) -> io::Result<Self> {
+        let mut request = "ws://127.0.0.1/".into_client_request().map_err(io::Error::other)?;
+        let credentials = STANDARD.encode(format!("{}:pw", name(index)));
+        let value = format!("Basic {credentials}").parse().map_err(io::Error::other)?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(io::Error::other)?;
+        let mut peer = Self { socket, index, next: 0, commands: Vec::new() };
+        loop {
+            peer.hear().await?;
+            let mut is_attached = false;
+            for command in std::mem::take(&mut peer.commands) {
+                is_attached |= command.name == "mkdir";
+                peer.carry_out(&command, Output { bytes: 0, at_once: 0 }).await?;
+            }
+            if is_attached {
+                return Ok(peer);
+            }
+        }
+    }
+
+    /// Answers its master, and carries commands out, until the link ends.
+    pub async fn idle(&mut self, output: Output) -> io::Result<()> {
+        loop {
+            self.hear().await?;
+            for command in std::mem::take(&mut self.commands) {
+                self.carry_out(&command, output).await?;
+            }
+        }
+    }
+
+    /// A command that says much, if it is one of the shell, and does nothing.
+    async fn carry_out(&mut self, command: &Command, output: Output) -> io::Result<()> {
+        let (begin, mut bytes) = (Instant::now(), 0);
+        if command.name == "shell" {
+            for piece in output.pieces() {
+                bytes += piece.len();
+                let ends: Vec<Value> =
+                    piece.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at.into()).collect();
+                let times = vec![Value::F64(0.0); ends.len()];
+                let text = Value::Array(vec![piece.into(), Value::Array(ends), Value::Array(times)]);
+                self.update(command, "stdout", text).await?;
+                // The answers to earlier ones, so that they do not pile up on the way.
+                while let Some(heard) = self.hear().now_or_never() {
+                    heard?;
+                }
+            }
+        }
+        self.update(command, "rc", 0.into()).await?;
+        self.request(vec![("op", "complete".into()), ("command_id", command.id.clone()), ("args", Value::Nil)]).await?;
+        if bytes > 0 {
+            Output::told(bytes, begin);
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, command: &Command, key: &'static str, value: Value) -> io::Result<()> {
+        let args = Value::Array(vec![Value::Array(vec![key.into(), value])]);
+        self.request(vec![("op", "update".into()), ("command_id", command.id.clone()), ("args", args)]).await
+    }
+
+    async fn request(&mut self, mut fields: Vec<(&'static str, Value)>) -> io::Result<()> {
+        fields.push(("seq_number", self.next.into()));
+        self.next += 1;
+        self.say(fields).await
+    }
+
+    async fn say(&mut self, fields: Vec<(&'static str, Value)>) -> io::Result<()> {
+        let map = Value::Map(fields.into_iter().map(|(key, value)| (key.into(), value)).collect());
+        let mut bytes = Vec::new();
+        rmpv::encode::write_value(&mut bytes, &map).map_err(io::Error::other)?;
+        self.socket.send(Message::binary(bytes)).await.map_err(other)
+    }
+
+    /// Takes one message, and answers it if it is a request.
+    async fn hear(&mut self) -> io::Result<()> {
+        let message = self.socket.next().await.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(other)?;
+        let Message::Binary(bytes) = message else { return Ok(()) };
+        let value = rmpv::decode::read_value(&mut bytes.as_ref()).map_err(io::Error::other)?;
+        let field = |name: &str| {
+            value.as_map().and_then(|map| map.iter().find(|(key, _)| key.as_str() == Some(name))).map(|(_, value)| value)
+        };
+        let result = match field("op").and_then(Value::as_str) {
+            Some("response") | None => return Ok(()),
+            Some("get_worker_info") => rmp(&facts(self.index)),
+            Some("start_command") => {
+                let id = field("command_id").cloned().unwrap_or(Value::Nil);
+                let name = field("command_name").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.commands.push(Command { id, name });
+                Value::Nil
+            }
+            Some(_) => Value::Nil,
+        };
+        let number = field("seq_number").cloned().unwrap_or(Value::Nil);
+        self.say(vec![("op", "response".into()), ("seq_number", number), ("result", result)]).await
+    }
+}
+
+fn other(error: Error) -> io::Error {
+    io::Error::other(error)
+}
+
+/// As this wire says it.
+fn rmp(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Nil,
+        Json::Bool(yes) => (*yes).into(),
+        Json::Number(number) => number.as_i64().expect("facts have small numbers").into(),
+        Json::String(text) => text.as_str().into(),
+        Json::Array(items) => Value::Array(items.iter().map(rmp).collect()),
+        Json::Object(pairs) => {
+            Value::Map(pairs.iter().map(|(key, item)| (key.as_str().into(), rmp(item))).collect())
+        }
+    }
+}
