@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use subtle::ConstantTimeEq as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::Instant,
@@ -59,6 +60,8 @@ pub struct Gate {
 pub(super) enum Proof<'a> {
     /// An answer to the challenge of Perspective Broker.
     Challenge(&'a LoginAttempt),
+    /// The password itself.
+    Password(&'a Secret),
 }
 
 /// A request for the worker's place, and its outcome.
@@ -107,8 +110,11 @@ impl Gate {
         let password = roster.password(name);
         // A stranger's proof is checked as well, so that the time it takes tells nothing.
         let nobody = Secret::new("nobody has this password");
-        let Proof::Challenge(attempt) = proof;
-        let proven = attempt.proves(password.unwrap_or(&nobody));
+        let expected = password.unwrap_or(&nobody);
+        let proven = match proof {
+            Proof::Challenge(attempt) => attempt.proves(expected),
+            Proof::Password(given) => given.expose().as_bytes().ct_eq(expected.expose().as_bytes()).into(),
+        };
         let refuse = |why| {
             self.tell_refusal(name, peer, why);
             None

@@ -14,8 +14,10 @@ mod keepalive;
 mod lease;
 pub mod listener;
 pub mod local;
+mod metered;
 mod msgpack_link;
 mod pb_link;
+pub mod random;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]

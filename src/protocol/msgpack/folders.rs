@@ -163,7 +163,7 @@ impl Folders {
             Update::Files(names) => running.names = Some(names),
             Update::Stat(stat) => running.mode = Some(stat.mode),
             // Why it failed; the last words are enough.
-            Update::Output { bytes, .. } => running.words = String::from_utf8_lossy(&bytes).trim().to_owned(),
+            Update::Output { bytes, .. } => running.words = String::from_utf8_lossy(&bytes).trim().into(),
             Update::FailureReason(_) | Update::Elapsed(_) | Update::Log { .. } => {}
         }
     }

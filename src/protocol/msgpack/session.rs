@@ -200,7 +200,7 @@ impl MasterSession {
                 self.folders.set(builders);
                 self.settle();
             }
-            ToWorker::Start { id, builder, command } => self.start(id, builder, command),
+            ToWorker::Start { id, builder, command } => self.start(&id, builder, command),
             ToWorker::Interrupt { id, why } => self.interrupt(&id, &why),
             ToWorker::Reply { id, reply } => {
                 let block = self.commands.get_mut(&id).and_then(|command| command.blocks.pop_front());
@@ -327,15 +327,15 @@ impl MasterSession {
         self.request_start(&id, name, &arguments);
     }
 
-    fn start(&mut self, id: CommandId, builder: Arc<str>, command: WorkerCommand) {
-        if self.commands.contains_key(&id) {
+    fn start(&mut self, id: &CommandId, builder: Arc<str>, command: WorkerCommand) {
+        if self.commands.contains_key(id) {
             // An answer would end the first one.
             tracing::error!(command = %id, "a command was started twice; the second start is not heard");
             return;
         }
         let command = Command { builder, state: Phase::Held(command), blocks: VecDeque::new() };
         self.commands.insert(id.clone(), command);
-        self.begin(&id);
+        self.begin(id);
     }
 
     /// Begins a held command if its builder's folder is made; ends it if that will not be.

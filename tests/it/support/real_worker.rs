@@ -44,21 +44,53 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port from {FIRST} on is free");
 }
 
+/// What a worker speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Perspective Broker.
+    Pb,
+    /// msgpack over WebSocket.
+    Msgpack,
+}
+
+impl Protocol {
+    /// Its name on the worker's command line and in the master's configuration.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Pb => "pb",
+            Self::Msgpack => "msgpack_experimental_v7",
+        }
+    }
+}
+
 /// A worker's folder, and the process that runs in it, if one does.
 pub(crate) struct RealWorker {
     dir: tempfile::TempDir,
     name: String,
     port: u16,
+    protocol: Protocol,
     child: Option<Child>,
 }
 
 impl RealWorker {
     /// Makes the folder of a worker as `buildbot-worker create-worker` does, with an admin and a host of its own.
     pub(crate) fn create(port: u16, name: &str, password: &str) -> Self {
+        Self::create_on(Protocol::Pb, port, name, password, &[])
+    }
+
+    /// The same for a protocol, and with more options.
+    pub(crate) fn create_on(
+        protocol: Protocol,
+        port: u16,
+        name: &str,
+        password: &str,
+        options: &[&str],
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
-        let worker = Self { dir, name: name.to_owned(), port, child: None };
+        let worker = Self { dir, name: name.to_owned(), port, protocol, child: None };
         let made = command()
-            .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
+            .args(["create-worker", "--quiet", "--allow-shutdown=signal", "--protocol", protocol.key()])
+            .args(options)
             .arg(worker.path())
             .args([&format!("127.0.0.1:{port}"), name, password])
             .stdin(Stdio::null())
@@ -118,7 +150,11 @@ impl RealWorker {
 
     /// How often a master has attached it, as the worker itself counts.
     pub(crate) fn attached_times(&self) -> usize {
-        self.count_in_log("Connected to buildmaster; worker is ready")
+        self.count_in_log(match self.protocol {
+            Protocol::Pb => "Connected to buildmaster; worker is ready",
+            // The last that it is told before it is asked for anything.
+            Protocol::Msgpack => "message from master: attached",
+        })
     }
 
     /// Waits until a master has attached it this often.
