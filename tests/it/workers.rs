@@ -2,6 +2,7 @@
 
 mod faults;
 mod logins;
+mod msgpack;
 mod raw;
 mod reload;
 

@@ -2,8 +2,8 @@
 //!
 //! From the bytes up: [`handshake`] reads the HTTP request that opens a connection, [`frame`] makes values of the payload of
 //! one WebSocket message, [`session`] is the master's end of the conversation. `arguments` and `update` are the words of
-//! commands and their news, `info` is what a worker says of itself, `path` makes the absolute paths that workers want on this wire, and `folders` keeps those of
-//! the builders.
+//! commands and their news, `info` is what a worker says of itself, `path` makes the absolute paths that workers want on this wire,
+//! `folders` keeps those of the builders, `requests` what waits to be sent or answered.
 //!
 //! # Laws
 //! - Whatever a peer sends, memory stays bounded and nothing panics: at worst its connection ends with a [`MsgpackError`].
@@ -23,6 +23,7 @@ pub mod frame;
 pub mod handshake;
 mod info;
 mod path;
+mod requests;
 pub mod session;
 mod update;
 

@@ -13,7 +13,7 @@
 //! Buildbot 4.3.0, `buildbot_worker/msgpack.py`.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::Arc,
 };
@@ -24,17 +24,16 @@ use rmpv::{Value, ValueRef};
 use super::{
     MsgpackError, arguments,
     folders::{Folders, State},
-    frame::{self, encode, field, shown},
+    frame::{self, field, shown},
     info,
     path::Base,
+    requests::{Asked, Requests},
     update,
 };
 use crate::protocol::{
     CommandId, FromWorker, ToWorker, Transfer, TransferReply, WorkerCommand, command::MAX_BLOCK_BYTES,
 };
 
-/// Requests that a worker may leave unanswered: a start and an interrupt for each of a thousand commands, and more.
-const MAX_UNANSWERED: usize = 4096;
 /// Blocks of a file that a worker may send before the first is answered. An honest one waits after each.
 const MAX_BLOCKS: usize = 16;
 /// The most of a reason, or of the text of a failure, that is told, in bytes.
@@ -57,16 +56,13 @@ pub struct MasterSession {
     next_internal: u64,
     /// The one of them that runs.
     internal: Option<CommandId>,
-    next_seq: u64,
-    asked: HashMap<u64, Asked>,
+    requests: Requests,
     /// Known once the worker has said who it is.
     base: Option<Base>,
     folders: Folders,
     is_attached: bool,
     commands: BTreeMap<CommandId, Command>,
     events: VecDeque<SessionEvent>,
-    output: VecDeque<Bytes>,
-    output_len: usize,
 }
 
 /// What a session tells.
@@ -76,19 +72,6 @@ pub enum SessionEvent {
     Attached,
     /// What the worker says; `Hello` is the first.
     Message(FromWorker),
-}
-
-/// What a request was for.
-#[derive(Debug)]
-enum Asked {
-    /// Its answer says nothing; this is its name, for the log.
-    Nothing(&'static str),
-    /// Facts about the worker.
-    Info,
-    /// A command was started.
-    Start(CommandId),
-    /// Is it there?
-    Ping(u64),
 }
 
 struct Command {
@@ -129,19 +112,16 @@ impl MasterSession {
             prefix: prefix.into(),
             next_internal: 0,
             internal: None,
-            next_seq: 0,
-            asked: HashMap::new(),
+            requests: Requests::default(),
             base: None,
             folders: Folders::default(),
             is_attached: false,
             commands: BTreeMap::new(),
             events: VecDeque::new(),
-            output: VecDeque::new(),
-            output_len: 0,
         };
         // Whoever starts a worker as a daemon waits for this line in its log.
-        session.request("print", vec![("message", "attached".into())], Asked::Nothing("print"));
-        session.request("get_worker_info", vec![], Asked::Info);
+        session.requests.ask("print", vec![("message", "attached".into())], Asked::Nothing("print"));
+        session.requests.ask("get_worker_info", vec![], Asked::Info);
         session
     }
 
@@ -168,17 +148,12 @@ impl MasterSession {
 
     /// What is to be sent next, as the payload of one binary message.
     pub fn poll_output(&mut self) -> Option<Bytes> {
-        let payload = self.output.pop_front();
-        match &payload {
-            Some(payload) => self.output_len -= payload.len(),
-            None => self.output = VecDeque::new(),
-        }
-        payload
+        self.requests.poll_output()
     }
 
     /// How much is to be sent, in bytes. While it grows, take neither input nor orders: the worker does not read.
     pub fn output_len(&self) -> usize {
-        self.output_len
+        self.requests.output_len()
     }
 
     /// What happened, the oldest first.
@@ -208,13 +183,10 @@ impl MasterSession {
                     self.reply(block, &reply);
                 }
             }
-            ToWorker::Ping(number) => self.request("keepalive", vec![], Asked::Ping(number)),
-            ToWorker::Shutdown => self.request("shutdown", vec![], Asked::Nothing("shutdown")),
+            ToWorker::Ping(number) => self.requests.ask("keepalive", vec![], Asked::Ping(number)),
+            ToWorker::Shutdown => self.requests.ask("shutdown", vec![], Asked::Nothing("shutdown")),
         }
-        if self.asked.len() > MAX_UNANSWERED {
-            return Err(MsgpackError::Unanswered { requests: self.asked.len() });
-        }
-        Ok(())
+        self.requests.check()
     }
 
     /// Ends all commands: a worker on this wire lets them run on when the connection ends. Nothing more is told of them.
@@ -226,35 +198,6 @@ impl MasterSession {
         }
     }
 
-    fn request(&mut self, op: &'static str, mut fields: Vec<(&str, ValueRef<'_>)>, asked: Asked) {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        self.asked.insert(seq, asked);
-        fields.extend([("op", op.into()), ("seq_number", seq.into())]);
-        self.send(encode(fields));
-    }
-
-    fn respond(&mut self, seq: u64, result: ValueRef<'_>) {
-        // No word of an exception: that it is there at all means one, whatever it says.
-        let fields = vec![("op", "response".into()), ("seq_number", seq.into()), ("result", result)];
-        self.send(encode(fields));
-    }
-
-    fn refuse(&mut self, seq: u64, why: &str) {
-        let fields = vec![
-            ("op", "response".into()),
-            ("seq_number", seq.into()),
-            ("result", why.into()),
-            ("is_exception", ValueRef::Boolean(true)),
-        ];
-        self.send(encode(fields));
-    }
-
-    fn send(&mut self, payload: Bytes) {
-        self.output_len += payload.len();
-        self.output.push_back(payload);
-    }
-
     fn tell(&mut self, message: FromWorker) {
         self.events.push_back(SessionEvent::Message(message));
     }
@@ -263,7 +206,7 @@ impl MasterSession {
         let result = field(message, "result").unwrap_or(&ValueRef::Nil);
         let failure = field(message, "is_exception")
             .map(|_| shown(result, MAX_WHY_BYTES).unwrap_or_else(|| "the worker does not say why".into()));
-        match (self.asked.remove(&seq), failure) {
+        match (self.requests.answered(seq), failure) {
             (None, _) => tracing::debug!("a worker answered to what it was not asked"),
             (Some(Asked::Info), None) => self.introduced(result)?,
             (Some(Asked::Info), Some(cause)) => return Err(MsgpackError::Nameless { cause }),
@@ -296,7 +239,7 @@ impl MasterSession {
             ("newline_re", NEWLINE.into()),
         ]);
         let asked = Asked::Nothing("set_worker_settings");
-        self.request("set_worker_settings", vec![("args", settings.as_ref())], asked);
+        self.requests.ask("set_worker_settings", vec![("args", settings.as_ref())], asked);
         self.tell(FromWorker::Hello(info::facts(info)));
         self.settle();
         Ok(())
@@ -365,7 +308,7 @@ impl MasterSession {
             ("command_name", name.into()),
             ("args", arguments.as_ref()),
         ];
-        self.request("start_command", fields, Asked::Start(id.clone()));
+        self.requests.ask("start_command", fields, Asked::Start(id.clone()));
     }
 
     /// Ends a command early. One that has ended meanwhile has its `Complete` on the way.
@@ -383,7 +326,7 @@ impl MasterSession {
     fn request_interrupt(&mut self, id: &CommandId, why: &str) {
         let why = &why[..why.floor_char_boundary(MAX_WHY_BYTES)];
         let fields = vec![("command_id", id.as_str().into()), ("why", why.into())];
-        self.request("interrupt_command", fields, Asked::Nothing("interrupt_command"));
+        self.requests.ask("interrupt_command", fields, Asked::Nothing("interrupt_command"));
     }
 
     /// A command's end, if it has not been told yet.
@@ -406,10 +349,10 @@ impl MasterSession {
 
     fn reply(&mut self, block: Block, reply: &TransferReply) {
         match (block.is_read, reply) {
-            (false, _) => self.respond(block.seq, ValueRef::Nil),
-            (true, TransferReply::Data(bytes)) => self.respond(block.seq, ValueRef::Binary(bytes)),
+            (false, _) => self.requests.respond(block.seq, ValueRef::Nil),
+            (true, TransferReply::Data(bytes)) => self.requests.respond(block.seq, ValueRef::Binary(bytes)),
             // Nothing is the end of a file.
-            (true, TransferReply::Taken) => self.respond(block.seq, ValueRef::Binary(&[])),
+            (true, TransferReply::Taken) => self.requests.respond(block.seq, ValueRef::Binary(&[])),
         }
     }
 
@@ -432,13 +375,13 @@ impl MasterSession {
         ];
         if !WITH_ID.contains(&op) {
             let op = String::from_utf8_lossy(&op[..op.len().min(MAX_ID_BYTES)]);
-            self.refuse(seq, &format!("Command {op} does not exist."));
+            self.requests.refuse(seq, &format!("Command {op} does not exist."));
             return Ok(());
         }
         let id = field(message, "command_id").and_then(frame::text);
         let Some(id) = id.and_then(|id| std::str::from_utf8(id).ok()).filter(|id| id.len() <= MAX_ID_BYTES)
         else {
-            self.refuse(seq, "a call about a command says which, as `command_id`");
+            self.requests.refuse(seq, "a call about a command says which, as `command_id`");
             return Ok(());
         };
         let id = CommandId::new(id);
@@ -480,7 +423,7 @@ impl MasterSession {
             self.tell(FromWorker::Transfer { id, transfer });
         }
         // Never an exception: the worker could not go on from it.
-        self.respond(seq, ValueRef::Nil);
+        self.requests.respond(seq, ValueRef::Nil);
         Ok(())
     }
 

@@ -122,6 +122,11 @@ impl RealWorker {
         self.dir.path()
     }
 
+    /// The master's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where the builds of this builder work.
     pub(crate) fn build_dir(&self, builder: &str) -> PathBuf {
         self.path().join(builder).join("build")
