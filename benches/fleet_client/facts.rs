@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 /// The name of a worker.
-pub fn name(index: usize) -> String {
+pub(crate) fn name(index: usize) -> String {
     format!("w{:05}", index + 1)
 }
 
 /// The answer to the master's question for facts.
-pub fn facts(index: usize) -> Value {
+pub(crate) fn facts(index: usize) -> Value {
     let environ: Map<String, Value> = (0..25)
         .map(|number| {
             let value = format!("/usr/local/share/value-{number}:/usr/share/value-{number}");
@@ -31,7 +31,8 @@ pub fn facts(index: usize) -> Value {
         "listdir",
         "rmfile",
     ];
-    let commands: Map<String, Value> = commands.map(|command| (command.to_owned(), "3.3".into())).into_iter().collect();
+    let commands: Map<String, Value> =
+        commands.map(|command| (command.to_owned(), "3.3".into())).into_iter().collect();
     json!({
         "admin": "Your Name Here <admin@youraddress.invalid>\n",
         "host": "Please put a description of this build host here\n",

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// One link.
-pub struct Peer {
+pub(crate) struct Peer {
     socket: WebSocketStream<Box<dyn Stream>>,
     index: usize,
     next: u64,
@@ -33,7 +33,7 @@ struct Command {
 
 impl Peer {
     /// Logs in; returns once the master has had its first folder made, which is the last that it wants of a new worker.
-    pub async fn attach(index: usize, stream: Box<dyn Stream>) -> io::Result<Self> {
+    pub(crate) async fn attach(index: usize, stream: Box<dyn Stream>) -> io::Result<Self> {
         let mut request = "ws://127.0.0.1/".into_client_request().map_err(io::Error::other)?;
         let credentials = STANDARD.encode(format!("{}:pw", name(index)));
         let value = format!("Basic {credentials}").parse().map_err(io::Error::other)?;
@@ -54,7 +54,7 @@ impl Peer {
     }
 
     /// Answers its master, and carries commands out, until the link ends.
-    pub async fn idle(&mut self, output: Output) -> io::Result<()> {
+    pub(crate) async fn idle(&mut self, output: Output) -> io::Result<()> {
         loop {
             self.hear().await?;
             for command in std::mem::take(&mut self.commands) {
@@ -69,8 +69,12 @@ impl Peer {
         if command.name == "shell" {
             for piece in output.pieces() {
                 bytes += piece.len();
-                let ends: Vec<Value> =
-                    piece.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at.into()).collect();
+                let ends: Vec<Value> = piece
+                    .bytes()
+                    .enumerate()
+                    .filter(|(_, byte)| *byte == b'\n')
+                    .map(|(at, _)| at.into())
+                    .collect();
                 let times = vec![Value::F64(0.0); ends.len()];
                 let text = Value::Array(vec![piece.into(), Value::Array(ends), Value::Array(times)]);
                 self.update(command, "stdout", text).await?;
@@ -81,7 +85,12 @@ impl Peer {
             }
         }
         self.update(command, "rc", 0.into()).await?;
-        self.request(vec![("op", "complete".into()), ("command_id", command.id.clone()), ("args", Value::Nil)]).await?;
+        self.request(vec![
+            ("op", "complete".into()),
+            ("command_id", command.id.clone()),
+            ("args", Value::Nil),
+        ])
+        .await?;
         if bytes > 0 {
             Output::told(bytes, begin);
         }
@@ -112,7 +121,10 @@ impl Peer {
         let Message::Binary(bytes) = message else { return Ok(()) };
         let value = rmpv::decode::read_value(&mut bytes.as_ref()).map_err(io::Error::other)?;
         let field = |name: &str| {
-            value.as_map().and_then(|map| map.iter().find(|(key, _)| key.as_str() == Some(name))).map(|(_, value)| value)
+            value
+                .as_map()
+                .and_then(|map| map.iter().find(|(key, _)| key.as_str() == Some(name)))
+                .map(|(_, value)| value)
         };
         let result = match field("op").and_then(Value::as_str) {
             Some("response") | None => return Ok(()),

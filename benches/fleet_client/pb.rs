@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// One link.
-pub struct Peer {
+pub(crate) struct Peer {
     session: WorkerSession,
     stream: Box<dyn Stream>,
 }
 
 impl Peer {
     /// Logs in; returns once the master has answered that.
-    pub async fn attach(index: usize, stream: Box<dyn Stream>) -> io::Result<Self> {
+    pub(crate) async fn attach(index: usize, stream: Box<dyn Stream>) -> io::Result<Self> {
         let session = WorkerSession::new(name(index), Secret::new("pw"), value(&facts(index)));
         let mut peer = Self { session, stream };
         while !peer.session.is_attached() {
@@ -43,7 +43,7 @@ impl Peer {
     }
 
     /// Answers its master, and carries commands out, until the link ends.
-    pub async fn idle(&mut self, output: Output) -> io::Result<()> {
+    pub(crate) async fn idle(&mut self, output: Output) -> io::Result<()> {
         loop {
             while let Some(event) = self.session.poll_event() {
                 if let WorkerEvent::Started(command) = event {

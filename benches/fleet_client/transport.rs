@@ -29,19 +29,19 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const PER_ADDRESS: usize = 20_000;
 
 /// The bytes of one link.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// The way to the master.
-pub struct Way {
+pub(crate) struct Way {
     port: u16,
     tls: Option<TlsConnector>,
 }
 
 impl Way {
     /// A way on loopback; through TLS if there is a certificate to trust.
-    pub fn new(port: u16, trusted: Option<&Path>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(port: u16, trusted: Option<&Path>) -> Result<Self, Box<dyn Error>> {
         let Some(trusted) = trusted else { return Ok(Self { port, tls: None }) };
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(trusted)?)?;
@@ -55,7 +55,7 @@ impl Way {
     }
 
     /// Connects.
-    pub async fn connect(&self, index: usize) -> io::Result<Box<dyn Stream>> {
+    pub(crate) async fn connect(&self, index: usize) -> io::Result<Box<dyn Stream>> {
         let socket = TcpSocket::new_v4()?;
         if index >= PER_ADDRESS {
             let address = u8::try_from(index / PER_ADDRESS + 1).map_err(io::Error::other)?;
@@ -72,7 +72,7 @@ impl Way {
 }
 
 /// Makes a certificate that says to be 127.0.0.1, and its key.
-pub fn make_certificate(folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn make_certificate(folder: &Path) -> Result<(), Box<dyn Error>> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     fs::write(folder.join("cert.pem"), made.cert.pem())?;
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;

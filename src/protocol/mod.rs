@@ -2,8 +2,8 @@
 //!
 //! # Laws
 //! - No socket is opened and no clock is read here: bytes and instants come in as arguments.
-//! - [`message`] and [`command`] are what the rest of the program knows; each wire is one way to carry it: [`pb`] is that
-//!   of `buildbot-worker`.
+//! - [`message`] and [`command`] are what the rest of the program knows; each wire is one way to carry it: [`pb`] and
+//!   [`msgpack`] are those of `buildbot-worker`.
 //!
 //! # Not here
 //! Sockets and logins (`worker`), and what a worker does with a message (`bot`).
@@ -12,6 +12,7 @@ pub mod command;
 pub mod facts;
 pub mod link;
 pub mod message;
+pub mod msgpack;
 pub mod pb;
 
 pub use command::{ShellArguments, WorkerCommand};

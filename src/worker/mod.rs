@@ -15,6 +15,7 @@ mod keepalive;
 mod lease;
 pub mod listener;
 pub mod local;
+mod metered;
 mod msgpack_link;
 pub mod operator;
 mod pb_link;

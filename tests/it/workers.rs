@@ -4,6 +4,7 @@ mod crowd;
 mod faults;
 mod liveness;
 mod logins;
+mod msgpack;
 mod ports;
 mod raw;
 mod reload;

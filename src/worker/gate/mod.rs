@@ -71,7 +71,6 @@ pub(super) enum Proof<'a> {
     /// An answer to the challenge of Perspective Broker.
     Challenge(&'a LoginAttempt),
     /// The password itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the link of msgpack, which is not served yet, has it"))]
     Password(&'a Secret),
 }
 
@@ -142,22 +141,6 @@ impl Gate {
     /// Where connections are counted.
     pub(super) const fn connections(&self) -> &TaskTracker {
         &self.connections
-    }
-
-    /// The worker that this name and proof belong to; nothing if that is refused, or could not be judged, which is told.
-    /// [`Gate::judge`] tells the two apart.
-    ///
-    /// # Cancel safety
-    /// Dropped before it returns, nobody was let in.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the link of msgpack, which is not served yet, asks it")
-    )]
-    pub(super) async fn admit(&self, name: &str, proof: Proof<'_>, peer: SocketAddr) -> Option<WorkerName> {
-        match self.judge(name, proof, peer).await {
-            Verdict::Admitted(worker) => Some(worker),
-            Verdict::Refused | Verdict::Unheard => None,
-        }
     }
 
     /// Judges a login, once it is its turn: within 8 s, and some seconds more where passwords are hashed.

@@ -46,8 +46,8 @@ async fn gate(workers: &[(&str, &[Secret])]) -> (Master, Gate) {
 
 async fn may_enter(gate: &Gate, name: &str, password: &str, peer: &str) -> bool {
     let secret = Secret::new(password);
-    let admitted = gate.admit(name, Proof::Password(&secret), peer.parse().unwrap()).await;
-    admitted.is_some_and(|worker| worker.as_str() == name)
+    let verdict = gate.judge(name, Proof::Password(&secret), peer.parse().unwrap()).await;
+    matches!(verdict, Verdict::Admitted(worker) if worker.as_str() == name)
 }
 
 const HERE: &str = "192.0.2.1:4000";

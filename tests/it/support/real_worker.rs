@@ -44,6 +44,25 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port from {FIRST} on is free");
 }
 
+/// What a worker speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Perspective Broker.
+    Pb,
+    /// msgpack over WebSocket.
+    Msgpack,
+}
+
+impl Protocol {
+    /// Its name on the worker's command line and in the master's configuration.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Pb => "pb",
+            Self::Msgpack => "msgpack_experimental_v7",
+        }
+    }
+}
+
 /// A worker's folder, and the process that runs in it, if one does.
 pub(crate) struct RealWorker {
     dir: tempfile::TempDir,
@@ -52,6 +71,7 @@ pub(crate) struct RealWorker {
     env: Vec<(&'static str, PathBuf)>,
     /// The network namespace in which it runs, if not in that of the master.
     namespace: Option<String>,
+    protocol: Protocol,
     child: Option<Child>,
 }
 
@@ -63,14 +83,40 @@ impl RealWorker {
 
     /// The same with more options.
     pub(crate) fn create_as(port: u16, name: &str, password: &str, options: &[&str]) -> Self {
-        Self::create_at("127.0.0.1", port, name, password, options)
+        Self::create_on(Protocol::Pb, port, name, password, options)
     }
 
-    fn create_at(host: &str, port: u16, name: &str, password: &str, options: &[&str]) -> Self {
+    /// The same for a protocol.
+    pub(crate) fn create_on(
+        protocol: Protocol,
+        port: u16,
+        name: &str,
+        password: &str,
+        options: &[&str],
+    ) -> Self {
+        Self::create_at("127.0.0.1", protocol, port, name, password, options)
+    }
+
+    fn create_at(
+        host: &str,
+        protocol: Protocol,
+        port: u16,
+        name: &str,
+        password: &str,
+        options: &[&str],
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("bw").tempdir_in("/tmp").unwrap();
-        let worker = Self { dir, name: name.to_owned(), port, env: Vec::new(), namespace: None, child: None };
+        let worker = Self {
+            dir,
+            name: name.to_owned(),
+            port,
+            env: Vec::new(),
+            namespace: None,
+            protocol,
+            child: None,
+        };
         let made = command()
-            .args(["create-worker", "--quiet", "--allow-shutdown=signal"])
+            .args(["create-worker", "--quiet", "--allow-shutdown=signal", "--protocol", protocol.key()])
             .args(options)
             .arg(worker.path())
             .args([&format!("{host}:{port}"), name, password])
@@ -105,7 +151,7 @@ impl RealWorker {
         name: &str,
         password: &str,
     ) -> Self {
-        let mut worker = Self::create_at(host, port, name, password, &[]);
+        let mut worker = Self::create_at(host, Protocol::Pb, port, name, password, &[]);
         worker.namespace = Some(namespace.to_owned());
         worker.run();
         worker
@@ -137,6 +183,11 @@ impl RealWorker {
 
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The master's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where the builds of this builder work.
@@ -173,7 +224,11 @@ impl RealWorker {
 
     /// How often a master has attached it, as the worker itself counts.
     pub(crate) fn attached_times(&self) -> usize {
-        self.count_in_log("Connected to buildmaster; worker is ready")
+        self.count_in_log(match self.protocol {
+            Protocol::Pb => "Connected to buildmaster; worker is ready",
+            // The last that it is told before it is asked for anything.
+            Protocol::Msgpack => "message from master: attached",
+        })
     }
 
     /// Waits until a master has attached it this often.
