@@ -61,7 +61,7 @@ fn a_real_msgpack_worker_attaches_and_streams_its_output_and_long_lines_stay_who
     let long = "x".repeat(300_000);
     for wanted in [long.as_str(), "größe", "unfinished"] {
         let lengths: Vec<_> = rest.iter().map(String::len).collect();
-        assert!(rest.iter().any(|line| line == wanted), "{:.40} is not among lines of {lengths:?}", wanted);
+        assert!(rest.iter().any(|line| line == wanted), "{wanted:.40} is not among lines of {lengths:?}");
     }
 }
 

@@ -13,14 +13,14 @@ fn tidy(builders: &[&str]) -> Pair {
     pair
 }
 
-fn names(names: &[&str]) -> Option<(&'static str, Value)> {
-    Some(("files", Value::Array(names.iter().map(|name| Value::from(*name)).collect())))
+fn names(names: &[&str]) -> (&'static str, Value) {
+    ("files", Value::Array(names.iter().map(|name| Value::from(*name)).collect()))
 }
 
-fn stat(mode: u32) -> Option<(&'static str, Value)> {
+fn stat(mode: u32) -> (&'static str, Value) {
     let mut numbers = vec![Value::from(0); 10];
     numbers[0] = mode.into();
-    Some(("stat", Value::Array(numbers)))
+    ("stat", Value::Array(numbers))
 }
 
 const FOLDER: u32 = 0o040_755;
@@ -106,7 +106,7 @@ fn folders_that_no_builder_has_are_removed_when_the_worker_wishes_so_and_files_a
     let listed = pair.done_with(
         "listdir",
         0,
-        names(&["info", "INFO", "b1-dir", "B1-Dir", "old", "buildbot.tac", "older"]),
+        Some(names(&["info", "INFO", "b1-dir", "B1-Dir", "old", "buildbot.tac", "older"])),
     );
     assert_eq!(listed["path"], "/w".into());
     let mut looked = vec![];
@@ -114,7 +114,7 @@ fn folders_that_no_builder_has_are_removed_when_the_worker_wishes_so_and_files_a
         let start = pair.request("stat");
         let path = start["args"]["path"].as_str().unwrap().to_owned();
         pair.asked.push(start);
-        pair.done_with("stat", 0, stat(if path.ends_with("tac") { FILE } else { FOLDER }));
+        pair.done_with("stat", 0, Some(stat(if path.ends_with("tac") { FILE } else { FOLDER })));
         looked.push(path);
     }
     looked.sort();
@@ -129,12 +129,12 @@ fn nothing_is_removed_in_doubt() {
     let unsafe_names = ["", ".", "..", "a/b", "../x", "/etc", "b1-dir", "info"];
     // What came of the list, and of the look at the one name in it.
     for (rc, listed, looked) in [
-        (0, names(&unsafe_names), None),
+        (0, Some(names(&unsafe_names)), None),
         (0, None, None),
-        (13, names(&["old"]), None),
-        (0, names(&["old"]), Some((0, None))),
-        (0, names(&["old"]), Some((2, stat(FOLDER)))),
-        (0, names(&["old"]), Some((0, stat(FILE)))),
+        (13, Some(names(&["old"])), None),
+        (0, Some(names(&["old"])), Some((0, None))),
+        (0, Some(names(&["old"])), Some((2, Some(stat(FOLDER))))),
+        (0, Some(names(&["old"])), Some((0, Some(stat(FILE))))),
     ] {
         let mut pair = tidy(&["b1"]);
         pair.done_with("listdir", rc, listed);
@@ -150,29 +150,29 @@ fn nothing_is_removed_in_doubt() {
 #[test]
 fn a_folder_that_a_builder_gets_meanwhile_is_not_removed() {
     let mut pair = tidy(&["b1"]);
-    pair.done_with("listdir", 0, names(&["b2-dir", "old"]));
+    pair.done_with("listdir", 0, Some(names(&["b2-dir", "old"])));
     pair.order(set_builders(&["b1", "b2"]));
-    pair.done_with("stat", 0, stat(FOLDER));
+    pair.done_with("stat", 0, Some(stat(FOLDER)));
     // What was found says nothing any more: the new one is made, and all is looked at again.
     pair.done("mkdir", 0);
-    pair.done_with("listdir", 0, names(&["b1-dir", "b2-dir", "old"]));
-    assert_eq!(pair.done_with("stat", 0, stat(FOLDER))["path"], "/w/old".into());
+    pair.done_with("listdir", 0, Some(names(&["b1-dir", "b2-dir", "old"])));
+    assert_eq!(pair.done_with("stat", 0, Some(stat(FOLDER)))["path"], "/w/old".into());
     assert_eq!(pair.done("rmdir", 0)["paths"], list(["/w/old".into()]));
 }
 
 #[test]
 fn a_folder_is_made_after_what_is_being_removed_and_a_nested_one_keeps_its_first_name() {
     let mut pair = tidy(&["b1"]);
-    pair.done_with("listdir", 0, names(&["nest", "old"]));
+    pair.done_with("listdir", 0, Some(names(&["nest", "old"])));
     // The last of the list is looked at first.
-    pair.done_with("stat", 0, stat(FOLDER));
-    pair.done_with("stat", 0, stat(FOLDER));
+    pair.done_with("stat", 0, Some(stat(FOLDER)));
+    pair.done_with("stat", 0, Some(stat(FOLDER)));
     let nest = BuilderFolder { builder: "b".into(), folder: "nest/inner".into() };
     pair.order(ToWorker::SetBuilders(vec![nest]));
     pair.listen();
     assert_eq!(pair.asked.len(), 1, "the removal alone: {:?}", pair.asked);
     pair.done("rmdir", 0);
     pair.done("mkdir", 0);
-    pair.done_with("listdir", 0, names(&["nest"]));
+    pair.done_with("listdir", 0, Some(names(&["nest"])));
     assert!(pair.asked_nothing());
 }

@@ -88,9 +88,9 @@ impl Pair {
         while let Some(payload) = self.master.poll_output() {
             let message = rmpv::decode::read_value(&mut payload.as_ref()).unwrap();
             if message["op"] == "response".into() {
-                self.answers.push(message)
+                self.answers.push(message);
             } else {
-                self.asked.push(message)
+                self.asked.push(message);
             }
         }
         assert_eq!(self.master.output_len(), 0);
