@@ -5,8 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use serde_json::Value;
 
 use crate::support::{
+    certificates::Authority,
     master::{HEAD, MasterDir},
-    real_worker::{self, RealWorker, free_port},
+    real_worker::{self, Protocol, RealWorker, free_port},
     skip::skip,
     tree::crate_root,
 };
@@ -112,25 +113,60 @@ fn a_local_worker_runs_every_step() {
     run_all(&dir, &dir.file("workers/w1/b"));
 }
 
-#[test]
-fn a_real_worker_runs_every_step() {
+/// The same on a real worker, over a protocol, in the clear or through TLS.
+fn on_a_real_worker(test: &str, protocol: Protocol, through_tls: bool) {
     if real_worker::program().is_none() {
-        skip("a_real_worker_runs_every_step", "LUNABOT_TEST_BUILDBOT_WORKER is not set");
+        skip(test, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
         return;
     }
-    let port = free_port();
+    let (port, key) = (free_port(), protocol.key());
+    let tls = if through_tls { ", tls = { cert = 'cert.pem', key = 'key.pem' }" } else { "" };
     let dir = MasterDir::new(&format!(
-        "{HEAD}c.protocols = {{ pb = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
+        "{HEAD}c.protocols = {{ {key} = {{ port = {{ port = {port}, interface = '127.0.0.1'{tls} }} }} }}\n\
          c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
          c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
          factory = util.BuildFactory {{ {ALL} }} }} }}\n\
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
     ));
     fs::write(dir.file("from-master.bin"), bytes()).unwrap();
+    let options: &[&str] = if through_tls {
+        let authority = Authority::new();
+        let pair = authority.issue("localhost");
+        for (name, text) in [("cert.pem", &pair.cert), ("key.pem", &pair.key), ("ca.pem", &authority.pem)] {
+            fs::write(dir.file(name), text).unwrap();
+        }
+        &["--use-tls"]
+    } else {
+        &[]
+    };
     let _master = dir.start();
-    let worker = RealWorker::start(port, "w1", "sesame");
+    let mut worker = RealWorker::create_on(protocol, port, "w1", "sesame", options);
+    if through_tls {
+        worker = worker.trusting(&dir.file("ca.pem"));
+    }
+    worker.run();
     worker.wait_attached(1);
     run_all(&dir, &worker.path().join("b"));
+}
+
+#[test]
+fn a_real_worker_runs_every_step_over_pb() {
+    on_a_real_worker("a_real_worker_runs_every_step_over_pb", Protocol::Pb, false);
+}
+
+#[test]
+fn a_real_worker_runs_every_step_over_pb_through_tls() {
+    on_a_real_worker("a_real_worker_runs_every_step_over_pb_through_tls", Protocol::Pb, true);
+}
+
+#[test]
+fn a_real_worker_runs_every_step_over_msgpack() {
+    on_a_real_worker("a_real_worker_runs_every_step_over_msgpack", Protocol::Msgpack, false);
+}
+
+#[test]
+fn a_real_worker_runs_every_step_over_msgpack_through_tls() {
+    on_a_real_worker("a_real_worker_runs_every_step_over_msgpack_through_tls", Protocol::Msgpack, true);
 }
 
 #[test]
