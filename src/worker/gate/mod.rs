@@ -4,7 +4,8 @@
 //! - Whoever connects has [`LOGIN_WITHIN`] to prove who they are, less when many want to ([`places`]).
 //! - An unknown name and a wrong password look the same to the peer, and to its clock.
 //! - Who keeps failing is judged more and more slowly ([`throttle`]); others behind the same address get in all the while.
-//! - A refused login is told once a minute for each name, reason and address, however often it comes.
+//! - A refused login is told once a minute for each name, reason and address, however often it comes; so is a connection
+//!   that ends before its login, for each reason, port and address.
 //!
 //! # Not here
 //! Sockets (`listener`), what is said on a connection (`pb_link`), at most one connection for a name (`registry`).
@@ -45,7 +46,7 @@ use throttle::{Origin, Throttle, Ticket, Turn};
 
 pub(super) use lobby::Guest;
 pub use places::LOGIN_WITHIN;
-pub(super) use refusals::Refusals;
+pub(super) use refusals::{Before, Refusals};
 
 /// What a port needs to know and to reach.
 #[derive(Clone)]
@@ -64,6 +65,18 @@ struct Shared {
     throttle: Mutex<Throttle>,
     verifier: Verifier,
     refusals: Refusals<(String, &'static str, IpAddr)>,
+    strangers: Refusals<(String, IpAddr, u16)>,
+}
+
+/// Who came, by which port, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// From where.
+    pub(super) peer: SocketAddr,
+    /// By which of the master's ports.
+    pub(super) port: u16,
+    /// When: all that comes before the login takes of the same time.
+    pub(super) at: Instant,
 }
 
 /// What a peer proves itself by.
@@ -93,8 +106,12 @@ pub(super) struct Attaching(pub(super) oneshot::Receiver<Result<(), AttachError>
 impl Gate {
     /// The way to a registry, for the workers of a roster.
     pub fn new(roster: RosterWatch, registry: RegistryHandle, stopping: CancellationToken) -> Self {
-        let shared =
-            Shared { throttle: Mutex::default(), verifier: Verifier::new(), refusals: Refusals::default() };
+        let shared = Shared {
+            throttle: Mutex::default(),
+            verifier: Verifier::new(),
+            refusals: Refusals::default(),
+            strangers: Refusals::default(),
+        };
         Self {
             roster,
             registry,
@@ -241,6 +258,13 @@ impl Gate {
             }
         }
         Some(judgement)
+    }
+
+    /// How often a connection from there has ended like this, before a login, since that was last told; nothing if it was
+    /// told a moment ago.
+    pub(super) fn is_news(&self, arrival: Arrival, why: &str) -> Option<Before> {
+        let Arrival { peer, port, .. } = arrival;
+        self.shared.strangers.count((why.to_owned(), peer.ip(), port), Instant::now())
     }
 
     /// Tells a refused login, unless it was told a moment ago.
