@@ -11,11 +11,7 @@
 
 mod handle;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -78,7 +74,8 @@ pub struct Connection {
     /// Passes the worker's own wish on.
     asking: Option<JoinHandle<()>>,
     keepalive: Keepalive,
-    pings: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Those who wait for a sign of life.
+    pings: Vec<oneshot::Sender<()>>,
     next_ping: u64,
     store: Store,
 }
@@ -119,7 +116,7 @@ impl Connection {
             leaves: false,
             asking: None,
             keepalive: Keepalive::new(None, Instant::now()),
-            pings: BTreeMap::new(),
+            pings: Vec::new(),
             next_ping: 1,
             store,
         };
@@ -196,7 +193,7 @@ impl Connection {
                 // Cancel-safe: `recv` takes a message only when it returns it.
                 order = self.orders.recv() => {
                     let Some(order) = order else { return };
-                    if !self.obey(order).await {
+                    if !self.obey(order, held.is_some()).await {
                         return;
                     }
                 }
@@ -213,7 +210,7 @@ impl Connection {
                 // Cancel-safe, as above.
                 message = self.link.from_worker.recv(), if held.is_none() => match message {
                     Some(message) => {
-                        self.keepalive.heard(Instant::now());
+                        self.heard();
                         held = self.news_in(message);
                     }
                     None => return,
@@ -234,15 +231,25 @@ impl Connection {
     /// false if the link is down.
     async fn let_go(&mut self) -> bool {
         let is_killed = self.handle.killed.is_cancelled();
-        let may_go = self.leaves && self.handle.leases.is_empty();
-        if self.handle.dismissed.is_cancelled() || !(is_killed || may_go) {
+        if self.handle.dismissed.is_cancelled() || !(is_killed || self.leaves) {
             return true;
         }
-        self.handle.dismissed.cancel();
         if is_killed {
+            self.handle.dismissed.cancel();
             // Those who wait for news learn that none will come, before the program tells how it killed its commands.
             self.commands.clear();
         } else {
+            let (leases, dismissed) = (&self.handle.leases, &self.handle.dismissed);
+            // Perhaps it was taken back a moment ago, and that is to be heard yet. Whoever takes it back later sees that
+            // it is too late.
+            self.operator.while_stopped(&self.handle.worker, || {
+                if leases.is_empty() {
+                    dismissed.cancel();
+                }
+            });
+            if !dismissed.is_cancelled() {
+                return true;
+            }
             info!(worker = %self.handle.worker, "worker runs no builds any more; its program is told to stop");
             self.handle.cut_if_it_stays();
         }
@@ -278,7 +285,7 @@ impl Connection {
     }
 
     /// Carries an order out; false if the link is down.
-    async fn obey(&mut self, order: Order) -> bool {
+    async fn obey(&mut self, order: Order, is_held_back: bool) -> bool {
         // A build begins where the configuration says now, also when both have just changed.
         if !self.tell_folders().await {
             return false;
@@ -292,6 +299,11 @@ impl Connection {
             }
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
             Order::Reply { id, reply } => ToWorker::Reply { id, reply },
+            // It is not listened to now, so its silence says nothing.
+            Order::Ping(pong) if is_held_back => {
+                tell(pong);
+                return true;
+            }
             Order::Ping(pong) => return self.ping(Some(pong)).await,
         };
         self.say(message).await
@@ -301,9 +313,15 @@ impl Connection {
         let number = self.next_ping;
         self.next_ping += 1;
         // Those who asked and went away leave nothing behind.
-        self.pings.retain(|_, pong| !pong.is_closed());
-        self.pings.extend(pong.map(|pong| (number, pong)));
+        self.pings.retain(|pong| !pong.is_closed());
+        self.pings.extend(pong);
         self.say(ToWorker::Ping(number)).await
+    }
+
+    /// Whatever a worker says is a sign of life: its answer to a ping may stand behind much output.
+    fn heard(&mut self) {
+        self.keepalive.heard(Instant::now());
+        self.pings.drain(..).for_each(tell);
     }
 
     /// What a message means for the reader of a command.
@@ -318,15 +336,8 @@ impl Connection {
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
             }
-            FromWorker::Hello(_) => None,
-            FromWorker::Pong(number) => {
-                if let Some(pong) = self.pings.remove(&number)
-                    && pong.send(()).is_err()
-                {
-                    debug!(worker = %self.handle.worker, "answered after the one who asked had gone");
-                }
-                None
-            }
+            // Of a pong, all has been said by its coming.
+            FromWorker::Hello(_) | FromWorker::Pong(_) => None,
             FromWorker::WantsShutdown => {
                 // One wish at a time, however often it is told.
                 if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -337,6 +348,13 @@ impl Connection {
                 None
             }
         }
+    }
+}
+
+/// Tells that a worker is alive.
+fn tell(pong: oneshot::Sender<()>) {
+    if pong.send(()).is_err() {
+        debug!("a worker answered after the one who asked had gone");
     }
 }
 

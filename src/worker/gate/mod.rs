@@ -183,7 +183,9 @@ impl Gate {
     /// Dropped before it returns, nobody was let in.
     pub(super) async fn judge(&self, name: &str, proof: Proof<'_>, peer: SocketAddr) -> Verdict {
         let Some(judgement) = self.judgement(name, peer).await else {
-            self.tell_refusal("", peer, "too many failed logins from this address; it is not judged");
+            if !self.stopping.is_cancelled() {
+                self.tell_refusal("", peer, "too many failed logins from this address; it is not judged");
+            }
             return Verdict::Unheard;
         };
         let roster = self.roster.borrow().clone();
