@@ -184,7 +184,7 @@ impl Gate {
     pub(super) async fn judge(&self, name: &str, proof: Proof<'_>, peer: SocketAddr) -> Verdict {
         let Some(judgement) = self.judgement(name, peer).await else {
             if !self.stopping.is_cancelled() {
-                self.tell_refusal("", peer, "too many failed logins from this address; it is not judged");
+                self.tell_refusal(None, peer, "too many failed logins from this address; it is not judged");
             }
             return Verdict::Unheard;
         };
@@ -198,7 +198,7 @@ impl Gate {
                     Ok(proven) => proven,
                     Err(Busy) => {
                         self.tell_refusal(
-                            "",
+                            None,
                             peer,
                             "too many hashed passwords are to be checked; it is not judged",
                         );
@@ -223,7 +223,7 @@ impl Gate {
             None => "no such worker is defined",
         };
         judgement.spend();
-        self.tell_refusal(name, peer, why);
+        self.tell_refusal(Some(name), peer, why);
         Verdict::Refused
     }
 
@@ -270,11 +270,11 @@ impl Gate {
     }
 
     /// Tells a refused login, unless it was told a moment ago.
-    fn tell_refusal(&self, name: &str, peer: SocketAddr, why: &'static str) {
-        let name = refusals::shown(name);
-        let thing = (name.clone(), why, peer.ip());
+    fn tell_refusal(&self, name: Option<&str>, peer: SocketAddr, why: &'static str) {
+        let name = name.map(refusals::shown);
+        let thing = (name.clone().unwrap_or_default(), why, peer.ip());
         if let Some(before) = self.shared.refusals.count(thing, Instant::now()) {
-            warn!(worker = %name, %peer, "login refused: {why}{before}");
+            warn!(worker = name.map(tracing::field::display), %peer, "login refused: {why}{before}");
         }
     }
 }

@@ -90,17 +90,17 @@ impl Verifier {
             return Ok(true);
         }
         let Some(dearest) = cost.dearest.clone() else { return Ok(false) };
-        let most = cost.most;
+        let most = u64::try_from(cost.most).unwrap_or(u64::MAX).saturating_mul(dearest.written_kib());
         let _in_queue = self.queue.try_acquire().map_err(|_| Busy)?;
         let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Busy)?;
         let secret = given.clone();
         let found = tokio::task::spawn_blocking(move || {
             let found = hashes.iter().position(|hash| hash.verify(&secret));
             if found.is_none() {
-                // What a stranger is told takes as long as for the worker whose check is the dearest.
-                for _ in hashes.len()..most {
-                    dearest.verify(&secret);
-                }
+                // What a stranger is told takes as long as for the worker whose check is the dearest, whatever is known
+                // of the name.
+                let spent: u64 = hashes.iter().map(HashedPassword::written_kib).sum();
+                dearest.waste(most.saturating_sub(spent));
             }
             drop(check);
             found.map(|index| hashes[index].clone())
@@ -191,17 +191,21 @@ mod tests {
         let verifier = Verifier::new();
         let (two, cost) = passwords(&[hashed("a"), hashed("b")]);
         let (plain, _) = passwords(&[Secret::new("c")]);
+        // Of a thirtieth of the cost; which password it is of does not matter.
+        let text = format!("$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHRzb21lc2FsdA${}", "A".repeat(43));
+        let (cheap, _) = passwords(&[Secret::new(text)]);
         let wrong = Secret::new("wrong");
         // The least of some, since another process may take the core away.
-        let mut least = [Duration::MAX; 3];
+        let mut least = [Duration::MAX; 4];
         for _ in 0..3 {
-            for (least, known) in least.iter_mut().zip([Some(&two), Some(&plain), None]) {
+            for (least, known) in least.iter_mut().zip([Some(&two), Some(&plain), None, Some(&cheap)]) {
                 let (is_right, took) = timed(verifier.check("w", known, &cost, &wrong)).await;
                 assert!(!is_right);
                 *least = (*least).min(took);
             }
         }
-        let [hashed, plain, unknown] = least;
+        let [hashed, plain, unknown, cheap] = least;
+        assert!(cheap > hashed / 4, "{least:?}");
         assert!(plain > hashed / 4 && unknown > hashed / 4, "{least:?}");
         // With none hashed, nobody waits.
         assert_eq!(verifier.check("w", None, &HashCost::default(), &wrong).await, Ok(false));
