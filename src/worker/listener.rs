@@ -308,7 +308,7 @@ fn tell(arrival: Arrival, error: &HandshakeError, gate: &Gate) {
         | HandshakeError::Refused { .. }
         | HandshakeError::NoCertificate
         | HandshakeError::Certificate { .. } => {
-            warn!(%peer, port, "the TLS handshake failed: {text}{before}")
+            warn!(%peer, port, "the TLS handshake failed: {text}{before}");
         }
         _ => info!(%peer, port, "the TLS handshake failed: {text}{before}"),
     }

@@ -97,13 +97,14 @@ async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
     // Not inside this process, so that it has a program to stop.
-    let connection = soon("attach", master.registry.attach(name(), outside(), link, SHORT)).await.unwrap();
+    let connection =
+        soon("attach", master.registry.attach(name(), Some(outside()), link, SHORT)).await.unwrap();
     (connection, end)
 }
 
 /// Where a worker with a program of its own comes from.
-fn outside() -> Option<SocketAddr> {
-    Some(SocketAddr::from(([192, 0, 2, 1], 9)))
+fn outside() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 9))
 }
 
 fn command() -> WorkerCommand {
@@ -202,12 +203,12 @@ async fn a_first_link_whose_output_is_held_back_is_not_taken_for_dead() {
     while timeout(Duration::from_millis(200), end.to_master.send(output())).await.is_ok() {}
     // Nobody reads its news, so no answer of it could be heard.
     let (link, _second) = link::pair();
-    let refused = soon("the refusal", master.registry.attach(name(), outside(), link, SHORT)).await;
+    let refused = soon("the refusal", master.registry.attach(name(), Some(outside()), link, SHORT)).await;
     assert!(matches!(refused, Err(AttachError::Duplicate { .. })), "{refused:?}");
     assert!(first.is_up());
     // Nor if its answer stands behind much output that is read.
     let (link, _second) = link::pair();
-    let again = master.registry.attach(name(), outside(), link, PATIENCE);
+    let again = master.registry.attach(name(), Some(outside()), link, PATIENCE);
     let read = async { while events.next().await.is_some() {} };
     let refused = tokio::select! {
         refused = soon("the refusal", again) => refused,
@@ -222,7 +223,7 @@ async fn a_link_that_waits_for_its_place_does_not_get_it_once_its_worker_is_remo
     let (first, mut end) = attach(&master).await;
     let (link, second) = link::pair();
     second.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let waiting = master.registry.attach(name(), outside(), link, PATIENCE);
+    let waiting = master.registry.attach(name(), Some(outside()), link, PATIENCE);
     let removed = async {
         // The first one is asked now, and goes with the reload.
         assert!(matches!(next_order(&mut end).await, ToWorker::Ping(_)));
@@ -238,7 +239,7 @@ async fn a_link_that_waits_for_its_place_does_not_get_it_once_its_worker_is_remo
 async fn a_link_whose_worker_becomes_a_local_one_while_it_is_greeted_is_closed() {
     let master = master().await;
     let (link, mut end) = link::pair();
-    let mut greeted = Box::pin(master.registry.attach(name(), outside(), link, SHORT));
+    let mut greeted = Box::pin(master.registry.attach(name(), Some(outside()), link, SHORT));
     let mut changes = master.registry.changes();
     assert!(futures_util::poll!(&mut greeted).is_pending());
     soon("the greeting", changes.changed()).await.unwrap();
@@ -453,7 +454,7 @@ async fn a_stop_that_was_taken_back_as_the_last_build_ended_stops_nothing() {
     tokio::spawn(registry.run());
     let (link, mut end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
-    let connection = soon("attach", handle.attach(name(), outside(), link, SHORT)).await.unwrap();
+    let connection = soon("attach", handle.attach(name(), Some(outside()), link, SHORT)).await.unwrap();
     let lease = connection.lease("b", "b");
     let word = WorkerWord { stopping: Some(remark("because")), ..WorkerWord::default() };
     words.send_replace(Arc::new([(name(), word)].into()));
