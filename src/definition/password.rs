@@ -54,6 +54,7 @@ pub enum Password {
 #[derive(Clone, PartialEq, Eq)]
 pub struct HashedPassword {
     text: Secret,
+    kib: u32,
     written_kib: u64,
 }
 
@@ -161,7 +162,7 @@ impl HashedPassword {
         if params.p_cost() > MOST_LANES {
             return Err(HashError::Lanes { lanes: params.p_cost() });
         }
-        Ok(Self { text, written_kib })
+        Ok(Self { text, kib: params.m_cost(), written_kib })
     }
 
     /// A hash of a password, as it may stand in a configuration. Takes some ten milliseconds of a core.
@@ -175,6 +176,21 @@ impl HashedPassword {
     pub fn verify(&self, password: &Secret) -> bool {
         PasswordHash::new(self.text.expose())
             .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
+    }
+
+    /// Takes as long as checks that write so much memory in all, in KiB, and no more of it at once than a check of this
+    /// hash. Never on the runtime.
+    pub fn waste(&self, written_kib: u64) {
+        let kib = u64::from(self.kib);
+        for (kib, passes) in [(kib, written_kib / kib), (written_kib % kib, 1)] {
+            let (kib, passes) = (u32::try_from(kib).unwrap_or(0), u32::try_from(passes).unwrap_or(0));
+            // What is too little to be asked for takes no time either.
+            let Ok(params) = Params::new(kib, passes, 1, None) else { continue };
+            let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+            let mut hash = [0; LEAST_BYTES];
+            let hashed = argon2.hash_password_into(b"nobody has this password", &[0; 16], &mut hash);
+            std::hint::black_box((hashed.is_ok(), hash));
+        }
     }
 
     /// The hash itself, for the one who remembers that a password was verified against it.

@@ -1,13 +1,13 @@
 //! The handshake on a port with TLS, and the reason if there is none in plain words.
 //!
 //! # Laws
-//! - It ends within its limit, whatever the peer does or does not do.
+//! - It ends with the caller's patience, whatever the peer does or does not do.
 //! - A peer that is refused is told so by an alert, and is given a moment to read it.
 //!
 //! # Not here
 //! Certificates (`tls`), and who may log in afterwards (`worker::gate`).
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, time::Duration};
 
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 use tokio::{
@@ -113,18 +113,27 @@ impl ServerTls {
     /// Makes a TLS connection of a socket that was accepted.
     ///
     /// # Errors
-    /// [`HandshakeError`]: it is closed then, after at most `within` and a moment more.
+    /// [`HandshakeError`]: it is closed then, once `patience` returns, and a moment more for a farewell.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the connection is closed.
-    pub async fn accept(&self, socket: TcpStream, within: Duration) -> Result<Stream, HandshakeError> {
-        let deadline = Instant::now() + within;
+    pub async fn accept(
+        &self,
+        socket: TcpStream,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Stream, HandshakeError> {
+        let begun_at = Instant::now();
+        let mut patience = pin!(patience);
         let mut opening = [0; 8];
-        let count = match time::timeout_at(deadline, socket.peek(&mut opening)).await {
-            Err(_) => return Err(HandshakeError::Silent { within }),
-            Ok(Err(error)) => return Err(HandshakeError::Socket(error)),
-            Ok(Ok(0)) => return Err(HandshakeError::HungUp),
-            Ok(Ok(count)) => count,
+        let peeked = tokio::select! {
+            // Cancel-safe: the connection ends.
+            peeked = socket.peek(&mut opening) => peeked,
+            () = &mut patience => return Err(HandshakeError::Silent { within: begun_at.elapsed() }),
+        };
+        let count = match peeked {
+            Err(error) => return Err(HandshakeError::Socket(error)),
+            Ok(0) => return Err(HandshakeError::HungUp),
+            Ok(count) => count,
         };
         let opening = &opening[..count];
         if opening.first() != Some(&HANDSHAKE) {
@@ -133,10 +142,14 @@ impl ServerTls {
             return Err(HandshakeError::NoTls { stranger });
         }
         let accept = TlsAcceptor::from(self.config.clone()).accept(socket).into_fallible();
-        match time::timeout_at(deadline, accept).await {
-            Err(_) => Err(HandshakeError::TooSlow { within }),
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-            Ok(Err((error, socket))) => {
+        let done = tokio::select! {
+            // Cancel-safe: the connection ends.
+            done = accept => done,
+            () = patience => return Err(HandshakeError::TooSlow { within: begun_at.elapsed() }),
+        };
+        match done {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err((error, socket)) => {
                 bid_farewell(socket).await;
                 Err(error.into())
             }
@@ -228,7 +241,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let served = async {
             let (socket, _) = listener.accept().await.unwrap();
-            let mut stream = tls.accept(socket, WITHIN).await.map_err(|error| error.to_string())?;
+            let mut stream =
+                tls.accept(socket, time::sleep(WITHIN)).await.map_err(|error| error.to_string())?;
             let mut word = [0; 5];
             stream.read_exact(&mut word).await.unwrap();
             stream.write_all(&word).await.unwrap();

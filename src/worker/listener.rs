@@ -31,7 +31,7 @@ use crate::{
     net::{HandshakeError, ServerTls, Stranger, Stream},
     worker::{
         certificates::Keeper,
-        gate::{Gate, LOGIN_WITHIN},
+        gate::{Arrival, Gate},
         msgpack_link, pb_link,
     },
 };
@@ -129,7 +129,7 @@ impl Bound {
         let (door, behind) = watch::channel(Door { protocol: id.protocol, tls: tls.map(Arc::new) });
         let door = Arc::new(door);
         let keeper = Keeper::start(Arc::clone(&door), stop.clone());
-        tokio::spawn(accept_all(Arc::clone(&socket), behind, gate, stop.clone()));
+        tokio::spawn(accept_all(Arc::clone(&socket), id.address.port(), behind, gate, stop.clone()));
         Serving { socket, door, keeper, stop }
     }
 }
@@ -161,6 +161,7 @@ impl Serving {
 
 async fn accept_all(
     socket: Arc<TcpListener>,
+    port: u16,
     door: watch::Receiver<Door>,
     gate: Gate,
     stop: CancellationToken,
@@ -179,12 +180,16 @@ async fn accept_all(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((socket, peer)) => {
+            Ok((socket, mut peer)) => {
                 if let Err(error) = tune(&socket) {
                     debug!(%peer, %error, "cannot tune a connection");
                 }
+                // A port of both families has those of IPv4 as `::ffff:192.0.2.1`, which nobody would look for in a log.
+                peer.set_ip(peer.ip().to_canonical());
+                // Handshake and login have one deadline: TLS is no way to hold a place for twice as long.
+                let arrival = Arrival { peer, port, at: Instant::now() };
                 let behind = door.borrow().clone();
-                gate.connections().clone().spawn(answer(socket, peer, behind, gate.clone(), turn));
+                gate.connections().clone().spawn(answer(socket, arrival, behind, gate.clone(), turn));
             }
             Err(error) if is_exhausted(&error) => {
                 drop(turn);
@@ -242,11 +247,11 @@ impl Trouble {
 }
 
 /// Serves a connection to its end, from its first byte on.
-async fn answer(socket: TcpStream, peer: SocketAddr, door: Door, gate: Gate, turn: OwnedSemaphorePermit) {
+async fn answer(socket: TcpStream, arrival: Arrival, door: Door, gate: Gate, turn: OwnedSemaphorePermit) {
     let stream = match door.tls {
         Some(tls) => {
             // In a box that goes when it is done: it is larger than all that a link keeps.
-            let handshake = Box::pin(tls.accept(socket, LOGIN_WITHIN));
+            let handshake = Box::pin(tls.accept(socket, gate.patience_ends(arrival.at)));
             let done = tokio::select! {
                 // Cancel-safe: the connection ends.
                 done = handshake => done,
@@ -254,48 +259,58 @@ async fn answer(socket: TcpStream, peer: SocketAddr, door: Door, gate: Gate, tur
             };
             match done {
                 Ok(stream) => stream,
-                Err(error) => return tell(peer, &error),
+                Err(error) => return tell(arrival, &error, &gate),
             }
         }
         None => {
             // Over WebSocket the peer speaks first; on PB, its first word is seen by the link.
-            if door.protocol == Protocol::Msgpack && is_tls(&socket, &gate).await {
-                info!(%peer, "a connection ended before its login: {}; this port does not", Stranger::Tls);
+            if door.protocol == Protocol::Msgpack && is_tls(&socket, &gate, arrival.at).await {
+                let text = format!("{}; this port does not", Stranger::Tls);
+                if let Some(before) = gate.is_news(arrival, &text) {
+                    let Arrival { peer, port, .. } = arrival;
+                    info!(%peer, port, "a connection ended before its login: {text}{before}");
+                }
                 return;
             }
             Stream::Plain(socket)
         }
     };
     match door.protocol {
-        Protocol::Pb => pb_link::serve(stream, peer, gate, turn).await,
-        Protocol::Msgpack => msgpack_link::serve(stream, peer, gate, turn).await,
+        Protocol::Pb => pb_link::serve(stream, arrival, gate, turn).await,
+        Protocol::Msgpack => msgpack_link::serve(stream, arrival.peer, gate, turn).await,
     }
 }
 
 /// Whether a peer begins with TLS. One that says nothing is left to the link, which ends it.
-async fn is_tls(socket: &TcpStream, gate: &Gate) -> bool {
+async fn is_tls(socket: &TcpStream, gate: &Gate, since: Instant) -> bool {
     let mut opening = [0; 2];
     let peeked = tokio::select! {
         // Cancel-safe: what was seen is still there.
-        peeked = time::timeout(LOGIN_WITHIN, socket.peek(&mut opening)) => peeked,
+        peeked = socket.peek(&mut opening) => peeked,
+        () = gate.patience_ends(since) => return false,
         () = gate.stopping().cancelled() => return false,
     };
-    matches!(peeked, Ok(Ok(count)) if Stranger::of(&opening[..count]) == Some(Stranger::Tls))
+    matches!(peeked, Ok(count) if Stranger::of(&opening[..count]) == Some(Stranger::Tls))
 }
 
-fn tell(peer: SocketAddr, error: &HandshakeError) {
+/// Tells a failed handshake, unless it was told a moment ago: a worker that is set up wrong comes back for ever.
+fn tell(arrival: Arrival, error: &HandshakeError, gate: &Gate) {
     let mut text = error.to_string();
     if let Some(source) = std::error::Error::source(error) {
         text = format!("{text}: {source}");
     }
+    let Some(before) = gate.is_news(arrival, &text) else { return };
+    let Arrival { peer, port, .. } = arrival;
     // A worker that is set up wrong is somebody's business; a port scan is nobody's.
     match error {
         HandshakeError::Version
         | HandshakeError::NothingInCommon
         | HandshakeError::Refused { .. }
         | HandshakeError::NoCertificate
-        | HandshakeError::Certificate { .. } => warn!(%peer, "the TLS handshake failed: {text}"),
-        _ => info!(%peer, "the TLS handshake failed: {text}"),
+        | HandshakeError::Certificate { .. } => {
+            warn!(%peer, port, "the TLS handshake failed: {text}{before}");
+        }
+        _ => info!(%peer, port, "the TLS handshake failed: {text}{before}"),
     }
 }
 

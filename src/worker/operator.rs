@@ -122,6 +122,12 @@ pub struct Operator {
 }
 
 impl OperatorHandle {
+    /// One whose words the test says; no orders.
+    #[cfg(test)]
+    pub(super) fn saying(words: watch::Receiver<Arc<Words>>) -> Self {
+        Self { requests: mpsc::channel(1).0, words, stopping: CancellationToken::new() }
+    }
+
     /// Orders something, also of a worker that is not connected or no longer configured: it may come back.
     ///
     /// # Errors
@@ -152,6 +158,14 @@ impl OperatorHandle {
     /// Whether a worker is to stop once its builds are done.
     pub(super) fn wants_stopped(&self, worker: &WorkerName) -> bool {
         self.words.borrow().get(worker).is_some_and(|word| word.stopping.is_some())
+    }
+
+    /// Does something if a worker is to stop once its builds are done; nobody says otherwise until it is done.
+    pub(super) fn while_stopped(&self, worker: &WorkerName, then: impl FnOnce()) {
+        let words = self.words.borrow();
+        if words.get(worker).is_some_and(|word| word.stopping.is_some()) {
+            then();
+        }
     }
 
     /// Changes whenever something else is said.
@@ -243,6 +257,10 @@ impl Operator {
                 let Some(connection) = connection else { return Err(OrderError::NotConnected { worker }) };
                 if connection.is_local() {
                     return Err(OrderError::Local { worker });
+                }
+                // Its link may be down already: then the wish would be for the program that is started next.
+                if connection.is_dismissed() {
+                    return Ok(Obeyed::NothingToDo);
                 }
                 word.stopping = Some(remark);
                 self.say(&worker, word).await?;

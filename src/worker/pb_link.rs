@@ -13,7 +13,6 @@ use std::{
     future::poll_fn,
     io,
     mem::{self, MaybeUninit},
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -22,7 +21,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{self, Duration, Instant},
+    time::{self, Duration},
 };
 use tracing::{debug, info, warn};
 
@@ -35,7 +34,7 @@ use crate::{
         pb::{MasterSession, PbError, SessionEvent},
     },
     worker::{
-        gate::{Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
+        gate::{Arrival, Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
         random::random,
     },
 };
@@ -85,11 +84,12 @@ enum LinkError {
 }
 
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
-pub(super) async fn serve(stream: Stream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
+pub(super) async fn serve(stream: Stream, arrival: Arrival, gate: Gate, turn: OwnedSemaphorePermit) {
+    let Arrival { peer, port, .. } = arrival;
     // Random, so that an answer overheard once is of no use again.
     let session = Box::new(MasterSession::new(random()));
     let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true, has_spoken: false };
-    let worker = match wire.login(peer, &gate).await {
+    let worker = match wire.login(arrival, &gate).await {
         Ok(worker) => worker,
         Err(LinkError::Refused) => {
             wire.bid_farewell(&gate, turn).await;
@@ -97,7 +97,10 @@ pub(super) async fn serve(stream: Stream, peer: SocketAddr, gate: Gate, turn: Ow
         }
         Err(LinkError::Unheard) => return,
         Err(error) => {
-            info!(%peer, error = &error as &dyn std::error::Error, "a connection ended before its login");
+            if let Some(before) = gate.is_news(arrival, &error.to_string()) {
+                let error = &error as &dyn std::error::Error;
+                info!(%peer, port, error, "a connection ended before its login{before}");
+            }
             return;
         }
     };
@@ -128,12 +131,11 @@ struct Wire {
 
 impl Wire {
     /// Waits for a login that proves itself.
-    async fn login(&mut self, peer: SocketAddr, gate: &Gate) -> Result<WorkerName, LinkError> {
-        let connected_at = Instant::now();
+    async fn login(&mut self, arrival: Arrival, gate: &Gate) -> Result<WorkerName, LinkError> {
         loop {
             while let Some(event) = self.session.poll_event() {
                 let SessionEvent::Login(attempt) = event else { continue };
-                return match gate.judge(&attempt.name, Proof::Challenge(&attempt), peer).await {
+                return match gate.judge(&attempt.name, Proof::Challenge(&attempt), arrival.peer).await {
                     Verdict::Admitted(worker) => Ok(worker),
                     Verdict::Refused => Err(LinkError::Refused),
                     Verdict::Unheard => Err(LinkError::Unheard),
@@ -142,7 +144,7 @@ impl Wire {
             tokio::select! {
                 // Cancel-safe: readiness is asked again, and what was read is in the session.
                 done = self.exchange(true) => done?,
-                () = gate.patience_ends(connected_at) => return Err(LinkError::TooSlow),
+                () = gate.patience_ends(arrival.at) => return Err(LinkError::TooSlow),
                 () = gate.stopping().cancelled() => return Err(LinkError::Cut),
             }
         }

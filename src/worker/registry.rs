@@ -6,6 +6,8 @@
 //!
 //! # Laws
 //! - A name has one connection or none, counted from before its greeting until its end is written down.
+//! - A link from outside that has its place, or gets it, is of a worker that may log in by the newest configuration, or
+//!   of one that drains.
 //! - Only the registry's task changes the map. Readers see a state that was true a moment ago.
 //!
 //! # Not here
@@ -59,6 +61,12 @@ pub enum AttachError {
         /// Which.
         worker: WorkerName,
     },
+    /// It was taken out of the configuration, or made a LocalWorker, after it had logged in.
+    #[error("worker `{worker}` is not expected any more")]
+    Gone {
+        /// Which.
+        worker: WorkerName,
+    },
     /// It did not introduce itself.
     #[error("worker `{worker}` did not attach")]
     Greeting {
@@ -79,7 +87,7 @@ type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
 enum Request {
     Attach(Attach),
-    Greeted { worker: WorkerName, connection: ConnectionHandle, was_defined: bool },
+    Greeted { worker: WorkerName, connection: ConnectionHandle },
     Ended { worker: WorkerName, epoch: Epoch },
 }
 
@@ -233,9 +241,9 @@ impl Registry {
     fn serve(&mut self, request: Request) {
         match request {
             Request::Attach(attach) => self.greet(attach),
-            Request::Greeted { worker, connection, was_defined } => {
+            Request::Greeted { worker, connection } => {
                 // A reload that removed it meanwhile has found no link to close.
-                if was_defined && self.roster.borrow().of(&worker).is_none() {
+                if !self.is_wanted(&worker, connection.peer) {
                     connection.close();
                 }
                 info!(%worker, version = connection.info().text("version"), "worker attached");
@@ -272,18 +280,22 @@ impl Registry {
         }
         drop(places);
         let Attach { worker, peer, link, answer, .. } = attach;
+        // It logged in, and waited for its place while a reload removed it.
+        if !self.is_wanted(&worker, peer) {
+            info!(%worker, peer = %from(peer), "a link of a worker that is gone from the configuration is closed");
+            reply(answer, Err(AttachError::Gone { worker }));
+            return;
+        }
         let epoch = Epoch(self.next);
         self.next += 1;
         let settled = CancellationToken::new();
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch, settled)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let operator = self.operator.clone();
-        let was_defined = self.roster.borrow().of(&worker).is_some();
         self.connections.spawn(async move {
             match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
                 Ok((connection, handle)) => {
-                    let greeted =
-                        Request::Greeted { worker: worker.clone(), connection: handle.clone(), was_defined };
+                    let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
                     // The registry is gone when the master stops: then this link ends as well.
                     if requests.send(greeted).await.is_err() {
                         handle.close();
@@ -301,6 +313,12 @@ impl Registry {
                 tracing::trace!("the registry ended first");
             }
         });
+    }
+
+    /// Whether the configuration has a worker that comes like this. One inside this process is ended by those who
+    /// started it.
+    fn is_wanted(&self, worker: &WorkerName, peer: Option<SocketAddr>) -> bool {
+        peer.is_none() || self.roster.borrow().passwords(worker.as_str()).is_some()
     }
 
     /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is

@@ -22,7 +22,7 @@ use crate::{
         link::{self, WorkerEnd},
     },
     store::{GenerationRows, Query, Store},
-    worker::operator::{Deed, Obeyed, OrderError},
+    worker::operator::{Deed, Obeyed, OrderError, Words},
 };
 
 /// How long anything may take that a test waits for.
@@ -62,9 +62,14 @@ fn roster() -> Roster {
 
 /// The same, asked for a sign of life that often; its answer may take that long.
 fn roster_asking(interval: Option<Duration>, limit: Option<Duration>) -> Roster {
+    let passwords = Passwords::new(vec![Secret::new("sesame")]).unwrap();
+    roster_of(WorkerKind::Remote { passwords }, interval, limit)
+}
+
+fn roster_of(kind: WorkerKind, interval: Option<Duration>, limit: Option<Duration>) -> Roster {
     let definition = WorkerDefinition {
         name: name(),
-        kind: WorkerKind::Remote { passwords: Passwords::new(vec![Secret::new("sesame")]).unwrap() },
+        kind,
         max_builds: None,
         properties: BTreeMap::new(),
         default_properties: BTreeMap::new(),
@@ -92,9 +97,14 @@ async fn attach(master: &Master) -> (ConnectionHandle, WorkerEnd) {
     let (link, end) = link::pair();
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
     // Not inside this process, so that it has a program to stop.
-    let peer = Some(SocketAddr::from(([192, 0, 2, 1], 9)));
-    let connection = soon("attach", master.registry.attach(name(), peer, link, SHORT)).await.unwrap();
+    let connection =
+        soon("attach", master.registry.attach(name(), Some(outside()), link, SHORT)).await.unwrap();
     (connection, end)
+}
+
+/// Where a worker with a program of its own comes from.
+fn outside() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 9))
 }
 
 fn command() -> WorkerCommand {
@@ -177,6 +187,68 @@ async fn a_silent_first_link_gives_its_place_to_the_second() {
     soon("the end of the first", first.gone()).await;
     assert!(second.epoch > first.epoch);
     assert_eq!(presence(&mut master, 3).await, [WorkerAttached, WorkerDetached, WorkerAttached]);
+}
+
+#[tokio::test]
+async fn a_first_link_whose_output_is_held_back_is_not_taken_for_dead() {
+    let master = master().await;
+    let (first, mut end) = attach(&master).await;
+    let id = CommandId::new("1");
+    let mut events = first.start(id.clone(), "b".into(), command()).await.unwrap();
+    assert!(matches!(next_order(&mut end).await, ToWorker::Start { .. }));
+    let output = || FromWorker::Update {
+        id: id.clone(),
+        update: Update::Output { stream: LogStream::Stdout, bytes: Bytes::from_static(b"y\n") },
+    };
+    while timeout(Duration::from_millis(200), end.to_master.send(output())).await.is_ok() {}
+    // Nobody reads its news, so no answer of it could be heard.
+    let (link, _second) = link::pair();
+    let refused = soon("the refusal", master.registry.attach(name(), Some(outside()), link, SHORT)).await;
+    assert!(matches!(refused, Err(AttachError::Duplicate { .. })), "{refused:?}");
+    assert!(first.is_up());
+    // Nor if its answer stands behind much output that is read.
+    let (link, _second) = link::pair();
+    let again = master.registry.attach(name(), Some(outside()), link, PATIENCE);
+    let read = async { while events.next().await.is_some() {} };
+    let refused = tokio::select! {
+        refused = soon("the refusal", again) => refused,
+        () = read => panic!("the command goes on"),
+    };
+    assert!(matches!(refused, Err(AttachError::Duplicate { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_waits_for_its_place_does_not_get_it_once_its_worker_is_removed() {
+    let master = master().await;
+    let (first, mut end) = attach(&master).await;
+    let (link, second) = link::pair();
+    second.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let waiting = master.registry.attach(name(), Some(outside()), link, PATIENCE);
+    let removed = async {
+        // The first one is asked now, and goes with the reload.
+        assert!(matches!(next_order(&mut end).await, ToWorker::Ping(_)));
+        master.roster.send_replace(Arc::new(Roster::default()));
+        first.close();
+    };
+    let (refused, ()) = soon("the refusal", async { tokio::join!(waiting, removed) }).await;
+    assert!(matches!(refused, Err(AttachError::Gone { .. })), "{refused:?}");
+    assert!(master.registry.connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_link_whose_worker_becomes_a_local_one_while_it_is_greeted_is_closed() {
+    let master = master().await;
+    let (link, mut end) = link::pair();
+    let mut greeted = Box::pin(master.registry.attach(name(), Some(outside()), link, SHORT));
+    let mut changes = master.registry.changes();
+    assert!(futures_util::poll!(&mut greeted).is_pending());
+    soon("the greeting", changes.changed()).await.unwrap();
+    let local = roster_of(WorkerKind::Local { workdir: "w1".into() }, None, None);
+    master.roster.send_replace(Arc::new(local));
+    end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let connection = soon("the place", greeted).await.unwrap();
+    soon("the end of the link", connection.gone()).await;
+    while soon("the end of its queue", end.from_master.recv()).await.is_some() {}
 }
 
 #[tokio::test]
@@ -366,6 +438,48 @@ async fn a_killed_worker_loses_its_commands_at_once_and_its_link_soon() {
     // It does not hang up by itself.
     soon("the end of the link", connection.gone()).await;
     assert!(matches!(order(&master, Deed::Kill).await, Err(OrderError::NotConnected { .. })));
+}
+
+#[tokio::test]
+async fn a_stop_that_was_taken_back_as_the_last_build_ended_stops_nothing() {
+    let master = master().await;
+    let (words, watch) = watch::channel(Arc::new(Words::new()));
+    let operator = OperatorHandle::saying(watch);
+    let (registry, handle) = Registry::new(
+        master.store.clone(),
+        master.roster.subscribe(),
+        operator.clone(),
+        CancellationToken::new(),
+    );
+    tokio::spawn(registry.run());
+    let (link, mut end) = link::pair();
+    end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
+    let connection = soon("attach", handle.attach(name(), Some(outside()), link, SHORT)).await.unwrap();
+    let lease = connection.lease("b", "b");
+    let word = WorkerWord { stopping: Some(remark("because")), ..WorkerWord::default() };
+    words.send_replace(Arc::new([(name(), word)].into()));
+    connection.look_again();
+    still_converses(&connection, &mut end).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    // It is taken back, and the link has not heard of that when the build ends.
+    words.send_replace(Arc::default());
+    drop(lease);
+    still_converses(&connection, &mut end).await;
+    assert!(connection.takes_builds());
+}
+
+#[tokio::test]
+async fn a_program_that_was_told_to_stop_is_not_told_again_when_it_is_started_anew() {
+    let master = master().await;
+    let (connection, mut end) = attach(&master).await;
+    order(&master, Deed::Kill).await.unwrap();
+    assert_eq!(next_order(&mut end).await, ToWorker::Shutdown);
+    assert_eq!(order(&master, Deed::Stop).await.unwrap(), Obeyed::NothingToDo);
+    assert_eq!(master.operator.word(&name()), WorkerWord::default());
+    drop(end);
+    soon("the end of the link", connection.gone()).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 //! - Whoever connects has [`LOGIN_WITHIN`] to prove who they are, less when many want to ([`places`]).
 //! - An unknown name and a wrong password look the same to the peer, and to its clock.
 //! - Who keeps failing is judged more and more slowly ([`throttle`]); others behind the same address get in all the while.
-//! - A refused login is told once a minute for each name, reason and address, however often it comes.
+//! - A refused login is told once a minute for each name, reason and address, however often it comes; so is a connection
+//!   that ends before its login, for each reason, port and address.
 //!
 //! # Not here
 //! Sockets (`listener`), what is said on a connection (`pb_link`), at most one connection for a name (`registry`).
@@ -45,7 +46,7 @@ use throttle::{Origin, Throttle, Ticket, Turn};
 
 pub(super) use lobby::Guest;
 pub use places::LOGIN_WITHIN;
-pub(super) use refusals::Refusals;
+pub(super) use refusals::{Before, Refusals};
 
 /// What a port needs to know and to reach.
 #[derive(Clone)]
@@ -64,6 +65,18 @@ struct Shared {
     throttle: Mutex<Throttle>,
     verifier: Verifier,
     refusals: Refusals<(String, &'static str, IpAddr)>,
+    strangers: Refusals<(String, IpAddr, u16)>,
+}
+
+/// Who came, by which port, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// From where.
+    pub(super) peer: SocketAddr,
+    /// By which of the master's ports.
+    pub(super) port: u16,
+    /// When: all that comes before the login takes of the same time.
+    pub(super) at: Instant,
 }
 
 /// What a peer proves itself by.
@@ -92,8 +105,12 @@ pub(super) struct Attaching(pub(super) oneshot::Receiver<Result<(), AttachError>
 impl Gate {
     /// The way to a registry, for the workers of a roster.
     pub fn new(roster: RosterWatch, registry: RegistryHandle, stopping: CancellationToken) -> Self {
-        let shared =
-            Shared { throttle: Mutex::default(), verifier: Verifier::new(), refusals: Refusals::default() };
+        let shared = Shared {
+            throttle: Mutex::default(),
+            verifier: Verifier::new(),
+            refusals: Refusals::default(),
+            strangers: Refusals::default(),
+        };
         Self {
             roster,
             registry,
@@ -149,7 +166,9 @@ impl Gate {
     /// Dropped before it returns, nobody was let in.
     pub(super) async fn judge(&self, name: &str, proof: Proof<'_>, peer: SocketAddr) -> Verdict {
         let Some(judgement) = self.judgement(name, peer).await else {
-            self.tell_refusal("", peer, "too many failed logins from this address; it is not judged");
+            if !self.stopping.is_cancelled() {
+                self.tell_refusal(None, peer, "too many failed logins from this address; it is not judged");
+            }
             return Verdict::Unheard;
         };
         let roster = self.roster.borrow().clone();
@@ -162,7 +181,7 @@ impl Gate {
                     Ok(proven) => proven,
                     Err(Busy) => {
                         self.tell_refusal(
-                            "",
+                            None,
                             peer,
                             "too many hashed passwords are to be checked; it is not judged",
                         );
@@ -187,7 +206,7 @@ impl Gate {
             None => "no such worker is defined",
         };
         judgement.spend();
-        self.tell_refusal(name, peer, why);
+        self.tell_refusal(Some(name), peer, why);
         Verdict::Refused
     }
 
@@ -226,12 +245,19 @@ impl Gate {
         Some(judgement)
     }
 
+    /// How often a connection from there has ended like this, before a login, since that was last told; nothing if it was
+    /// told a moment ago.
+    pub(super) fn is_news(&self, arrival: Arrival, why: &str) -> Option<Before> {
+        let Arrival { peer, port, .. } = arrival;
+        self.shared.strangers.count((why.to_owned(), peer.ip(), port), Instant::now())
+    }
+
     /// Tells a refused login, unless it was told a moment ago.
-    fn tell_refusal(&self, name: &str, peer: SocketAddr, why: &'static str) {
-        let name = refusals::shown(name);
-        let thing = (name.clone(), why, peer.ip());
+    fn tell_refusal(&self, name: Option<&str>, peer: SocketAddr, why: &'static str) {
+        let name = name.map(refusals::shown);
+        let thing = (name.clone().unwrap_or_default(), why, peer.ip());
         if let Some(before) = self.shared.refusals.count(thing, Instant::now()) {
-            warn!(worker = %name, %peer, "login refused: {why}{before}");
+            warn!(worker = name.map(tracing::field::display), %peer, "login refused: {why}{before}");
         }
     }
 }

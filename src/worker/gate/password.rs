@@ -50,7 +50,7 @@ pub(super) struct Verifier {
     remembered: Mutex<HashMap<String, Digest>>,
     queue: Semaphore,
     checks: Arc<Semaphore>,
-    /// Hashes that were computed: the cost that a peer's clock can see.
+    /// KiB that hashes were computed over: the cost that a peer's clock can see.
     computed: Arc<AtomicU64>,
 }
 
@@ -96,21 +96,23 @@ impl Verifier {
             return Ok(true);
         }
         let Some(dearest) = cost.dearest.clone() else { return Ok(false) };
-        let most = cost.most;
+        let most = u64::try_from(cost.most).unwrap_or(u64::MAX).saturating_mul(dearest.written_kib());
         let _in_queue = self.queue.try_acquire().map_err(|_| Busy)?;
         let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Busy)?;
         let (secret, computed) = (given.clone(), Arc::clone(&self.computed));
         let found = tokio::task::spawn_blocking(move || {
             let verify = |hash: &HashedPassword| {
-                computed.fetch_add(1, Ordering::Relaxed);
+                computed.fetch_add(hash.written_kib(), Ordering::Relaxed);
                 hash.verify(&secret)
             };
             let found = hashes.iter().position(verify);
             if found.is_none() {
-                // What a stranger is told takes as long as for the worker whose check is the dearest.
-                for _ in hashes.len()..most {
-                    verify(&dearest);
-                }
+                // What a stranger is told takes as long as for the worker whose check is the dearest, whatever is known
+                // of the name.
+                let spent: u64 = hashes.iter().map(HashedPassword::written_kib).sum();
+                let rest = most.saturating_sub(spent);
+                computed.fetch_add(rest, Ordering::Relaxed);
+                dearest.waste(rest);
             }
             drop(check);
             found.map(|index| hashes[index].clone())
@@ -168,7 +170,7 @@ mod tests {
         (passwords, HashCost { dearest, most })
     }
 
-    /// Whether it is right, and how many hashes that took.
+    /// Whether it is right, and over how many KiB hashes were computed for that.
     async fn counted(
         verifier: &Verifier,
         name: &str,
@@ -186,7 +188,8 @@ mod tests {
         let verifier = Verifier::new();
         let (old, cost) = passwords(&[hashed("new"), hashed("old")]);
         let secret = Secret::new("old");
-        assert_eq!(counted(&verifier, "w", Some(&old), &cost, &secret).await, (true, 2));
+        let both = 2 * cost.dearest.as_ref().unwrap().written_kib();
+        assert_eq!(counted(&verifier, "w", Some(&old), &cost, &secret).await, (true, both));
         for _ in 0..1000 {
             assert_eq!(counted(&verifier, "w", Some(&old), &cost, &secret).await, (true, 0));
         }
@@ -202,9 +205,13 @@ mod tests {
         let verifier = Verifier::new();
         let (two, cost) = passwords(&[hashed("a"), hashed("b")]);
         let (plain, _) = passwords(&[Secret::new("c")]);
+        // Of a thirtieth of the cost; which password it is of does not matter.
+        let text = format!("$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHRzb21lc2FsdA${}", "A".repeat(43));
+        let (cheap, _) = passwords(&[Secret::new(text)]);
         let wrong = Secret::new("wrong");
-        for known in [Some(&two), Some(&plain), None] {
-            assert_eq!(counted(&verifier, "w", known, &cost, &wrong).await, (false, 2));
+        let whole = 2 * cost.dearest.as_ref().unwrap().written_kib();
+        for known in [Some(&two), Some(&plain), None, Some(&cheap)] {
+            assert_eq!(counted(&verifier, "w", known, &cost, &wrong).await, (false, whole));
         }
         // With none hashed, nobody waits.
         assert_eq!(verifier.check("w", None, &HashCost::default(), &wrong).await, Ok(false));

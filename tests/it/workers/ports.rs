@@ -228,3 +228,48 @@ fn a_master_without_descriptors_lets_those_who_come_wait_and_serves_them_later()
     let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
     assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
 }
+
+#[test]
+fn silent_peers_on_a_port_with_tls_give_way_as_soon_as_they_are_many_and_do_not_flood_the_log() {
+    let port = free_port();
+    let dir = master_with(&format!(
+        "c.protocols = {{ pb = {{ port = 'ssl:{port}:key.pem:cert.pem:interface=127.0.0.1' }} }}"
+    ));
+    let _master = dir.start();
+    let start = std::time::Instant::now();
+    // More than half of the places of those who log in.
+    let crowd: Vec<TcpStream> = (0..600).map(|_| connect("127.0.0.1", port)).collect();
+    for mut peer in crowd {
+        drop(peer.read_to_end(&mut Vec::new()));
+        // Some stay that began to be silent last, when half of the places were free again.
+        if start.elapsed() > Duration::from_secs(8) {
+            break;
+        }
+    }
+    let gone = "the TLS handshake failed: the peer said nothing within 2 s";
+    wait_for_log(&dir, gone);
+    let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    let lines = log.lines().filter(|line| line.contains("the TLS handshake failed")).count();
+    // One for each number of seconds that they had.
+    assert!(lines <= 10, "{lines} lines");
+}
+
+#[test]
+fn a_peer_of_ipv4_is_told_by_its_own_address_on_a_port_of_both_families() {
+    let port = free_port();
+    let dir = master_with(&format!("c.protocols = {{ pb = {{ port = {port} }} }}"));
+    let _master = dir.start();
+    let mut peer = connect("127.0.0.1", port);
+    peer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    drop(peer.read_to_end(&mut Vec::new()));
+    let told = wait_for_line(&dir, "the peer speaks HTTP; this port does not");
+    assert!(told.contains("peer=127.0.0.1:"), "{told}");
+}
+
+/// The line of the master's log that has this in it, once there is one.
+fn wait_for_line(dir: &MasterDir, text: &str) -> String {
+    eventually(&format!("{text:?} in the log"), || {
+        let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap_or_default();
+        log.lines().find(|line| line.contains(text)).map(str::to_owned)
+    })
+}

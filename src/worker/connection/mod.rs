@@ -7,224 +7,40 @@
 //! - `WorkerAttached` is durable before the connection is given out, `WorkerDetached` before its name is free again.
 //!
 //! # Not here
-//! Which connection a name has (`registry`).
+//! Which connection a name has (`registry`), what others may order (`handle`).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+mod handle;
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{self, Instant},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    model::{Timestamp, WorkerInfo, WorkerName},
-    protocol::{
-        CommandId, FromWorker, Link, ToWorker, Transfer, TransferReply, Update, WorkerCommand, link,
-        message::BuilderFolder,
-    },
+    model::{Timestamp, WorkerName},
+    protocol::{CommandId, FromWorker, Link, ToWorker, link, message::BuilderFolder},
     store::{Store, StoreError},
     worker::{
         keepalive::{Due, Keepalive},
-        lease::{Lease, Leased, Leases},
+        lease::Leased,
         operator::{self, OperatorHandle},
         registry::Epoch,
         roster::RosterWatch,
     },
 };
 
+use handle::Order;
+pub use handle::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
+
 /// How long a new link may take until its worker has said who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a program that was told to stop may keep its link: `buildbot-worker` hangs up after 0.2 s.
-const STOPS_WITHIN: Duration = Duration::from_secs(5);
-
 /// When a link whose news are held back is looked at again.
 const HEARD_LATER: Duration = Duration::from_secs(1);
-
-/// News waiting for the reader of one command: enough to keep the disk busy while the next ones come.
-const EVENTS_DEPTH: usize = 16;
-
-/// Orders waiting for a link: a start and an interrupt for each of some dozen commands.
-const ORDERS_DEPTH: usize = 64;
-
-/// The link is gone, or was never up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the link to the worker is gone")]
-pub struct LinkGone;
-
-/// News of a command.
-#[derive(Debug)]
-pub enum CommandEvent {
-    /// Output, or a fact.
-    Update(Update),
-    /// Bytes of a file; what waits for an answer is answered by [`ConnectionHandle::reply`].
-    Transfer(Transfer),
-    /// It has ended; the text says why it could not be carried out, if it could not.
-    Complete(Option<String>),
-}
-
-/// News of one command, in order. Ends without a [`CommandEvent::Complete`] if the link is lost.
-#[derive(Debug)]
-pub struct CommandEvents {
-    events: mpsc::Receiver<CommandEvent>,
-}
-
-impl CommandEvents {
-    /// The next news; nothing once the command is complete or its link gone.
-    ///
-    /// # Cancel safety
-    /// Dropped before it returns, it has taken nothing.
-    pub async fn next(&mut self) -> Option<CommandEvent> {
-        self.events.recv().await
-    }
-}
-
-/// A link in use. Cheap to copy; it does not keep the link up.
-#[derive(Clone, Debug)]
-pub struct ConnectionHandle {
-    /// Which of the links that this name had since the start.
-    pub epoch: Epoch,
-    /// Whose.
-    pub worker: WorkerName,
-    /// From where; absent for a worker inside this process.
-    pub peer: Option<SocketAddr>,
-    /// Since when.
-    pub attached_at: Timestamp,
-    /// What it said of itself, as JSON: ten thousand maps of texts would take thrice the room.
-    info: Arc<str>,
-    orders: link::Sender<Order>,
-    leases: Leases,
-    gone: CancellationToken,
-    close: CancellationToken,
-    /// It is to stop whatever it runs.
-    killed: CancellationToken,
-    /// Its program was told to stop.
-    dismissed: CancellationToken,
-    /// What the operator says of it may have changed.
-    look_again: Arc<Notify>,
-}
-
-#[derive(Debug)]
-enum Order {
-    Start { id: CommandId, builder: Arc<str>, command: WorkerCommand, events: mpsc::Sender<CommandEvent> },
-    Interrupt { id: CommandId, why: String },
-    Reply { id: CommandId, reply: TransferReply },
-    Ping(oneshot::Sender<()>),
-}
-
-impl ConnectionHandle {
-    /// Starts a command.
-    ///
-    /// # Errors
-    /// [`LinkGone`] if nothing was started. If the link is lost later, the events end without a `Complete`.
-    ///
-    /// # Cancel safety
-    /// Dropped before it returns, the command is started or not; a started one whose events nobody reads runs on
-    /// until it ends by itself.
-    pub async fn start(
-        &self,
-        id: CommandId,
-        builder: Arc<str>,
-        command: WorkerCommand,
-    ) -> Result<CommandEvents, LinkGone> {
-        let (sender, events) = mpsc::channel(EVENTS_DEPTH);
-        self.order(Order::Start { id, builder, command, events: sender }).await?;
-        Ok(CommandEvents { events })
-    }
-
-    /// Ends a command early. Its `Complete` still comes.
-    pub async fn interrupt(&self, id: &CommandId, why: &str) -> Result<(), LinkGone> {
-        self.order(Order::Interrupt { id: id.clone(), why: why.to_owned() }).await
-    }
-
-    /// Answers a [`CommandEvent::Transfer`].
-    pub async fn reply(&self, id: &CommandId, reply: TransferReply) -> Result<(), LinkGone> {
-        self.order(Order::Reply { id: id.clone(), reply }).await
-    }
-
-    /// What the worker said of itself.
-    pub fn info(&self) -> WorkerInfo {
-        serde_json::from_str(&self.info).expect("it was written as JSON")
-    }
-
-    /// Has the worker keep this folder for a builder, whatever a reload says, until the lease is dropped.
-    pub fn lease(&self, builder: &str, folder: &str) -> Lease {
-        self.leases.take(BuilderFolder { builder: builder.into(), folder: folder.to_owned() })
-    }
-
-    /// Asks the worker for a sign of life; true if it comes within `patience`.
-    pub async fn answers(&self, patience: Duration) -> bool {
-        let (pong, answered) = oneshot::channel();
-        let asked = async { self.order(Order::Ping(pong)).await.is_ok() && answered.await.is_ok() };
-        time::timeout(patience, asked).await.unwrap_or(false)
-    }
-
-    /// Gives up its commands, tells the worker's program to stop, and cuts the link if that is not down after 5 s.
-    /// Returns at once.
-    pub fn kill(&self) {
-        self.killed.cancel();
-        self.cut_if_it_stays();
-    }
-
-    /// Has the link look at what the operator says of its worker.
-    pub(super) fn look_again(&self) {
-        self.look_again.notify_one();
-    }
-
-    /// Whether its program was told to stop, or is about to be, whatever it runs.
-    pub fn is_dismissed(&self) -> bool {
-        self.killed.is_cancelled() || self.dismissed.is_cancelled()
-    }
-
-    /// Whether it is a part of this process.
-    pub const fn is_local(&self) -> bool {
-        self.peer.is_none()
-    }
-
-    /// Cuts a link whose program does not do as it was told.
-    fn cut_if_it_stays(&self) {
-        let connection = self.clone();
-        tokio::spawn(async move {
-            if time::timeout(STOPS_WITHIN, connection.gone()).await.is_err() {
-                warn!(worker = %connection.worker, "was told to stop and did not hang up; its link is cut");
-                connection.close();
-            }
-        });
-    }
-
-    /// Cuts the link. Returns at once; [`ConnectionHandle::gone`] tells when it is down.
-    pub fn close(&self) {
-        self.close.cancel();
-    }
-
-    /// Waits until the link is down and that is durable.
-    pub async fn gone(&self) {
-        self.gone.cancelled().await;
-    }
-
-    /// Whether the link is up, as far as is known.
-    pub fn is_up(&self) -> bool {
-        !self.close.is_cancelled() && !self.gone.is_cancelled()
-    }
-
-    /// Whether it can be given a build: its link is up, and its program was not told to stop. Whether it *may* is the
-    /// operator's word.
-    pub fn takes_builds(&self) -> bool {
-        self.is_up() && !self.is_dismissed()
-    }
-
-    async fn order(&self, order: Order) -> Result<(), LinkGone> {
-        self.orders.send(order).await.map_err(|_| LinkGone)
-    }
-}
 
 /// Why a new link did not become a connection.
 #[derive(Debug, thiserror::Error)]
@@ -258,7 +74,8 @@ pub struct Connection {
     /// Passes the worker's own wish on.
     asking: Option<JoinHandle<()>>,
     keepalive: Keepalive,
-    pings: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Those who wait for a sign of life.
+    pings: Vec<oneshot::Sender<()>>,
     next_ping: u64,
     store: Store,
 }
@@ -285,21 +102,7 @@ impl Connection {
         };
         let attached_at = Timestamp::now();
         store.worker_attached(&worker, &info, attached_at).await.map_err(GreetingError::Record)?;
-        let (sender, orders) = link::queue(ORDERS_DEPTH);
-        let handle = ConnectionHandle {
-            epoch,
-            worker,
-            peer,
-            info: serde_json::to_string(&info).expect("what a worker says is JSON").into(),
-            attached_at,
-            orders: sender,
-            leases: Leases::new(),
-            gone: CancellationToken::new(),
-            close: CancellationToken::new(),
-            killed: CancellationToken::new(),
-            dismissed: CancellationToken::new(),
-            look_again: Arc::new(Notify::new()),
-        };
+        let (handle, orders) = ConnectionHandle::new(worker, epoch, peer, &info, attached_at);
         let connection = Self {
             handle: handle.clone(),
             link,
@@ -313,7 +116,7 @@ impl Connection {
             leaves: false,
             asking: None,
             keepalive: Keepalive::new(None, Instant::now()),
-            pings: BTreeMap::new(),
+            pings: Vec::new(),
             next_ping: 1,
             store,
         };
@@ -390,7 +193,7 @@ impl Connection {
                 // Cancel-safe: `recv` takes a message only when it returns it.
                 order = self.orders.recv() => {
                     let Some(order) = order else { return };
-                    if !self.obey(order).await {
+                    if !self.obey(order, held.is_some()).await {
                         return;
                     }
                 }
@@ -407,7 +210,7 @@ impl Connection {
                 // Cancel-safe, as above.
                 message = self.link.from_worker.recv(), if held.is_none() => match message {
                     Some(message) => {
-                        self.keepalive.heard(Instant::now());
+                        self.heard();
                         held = self.news_in(message);
                     }
                     None => return,
@@ -428,15 +231,25 @@ impl Connection {
     /// false if the link is down.
     async fn let_go(&mut self) -> bool {
         let is_killed = self.handle.killed.is_cancelled();
-        let may_go = self.leaves && self.handle.leases.is_empty();
-        if self.handle.dismissed.is_cancelled() || !(is_killed || may_go) {
+        if self.handle.dismissed.is_cancelled() || !(is_killed || self.leaves) {
             return true;
         }
-        self.handle.dismissed.cancel();
         if is_killed {
+            self.handle.dismissed.cancel();
             // Those who wait for news learn that none will come, before the program tells how it killed its commands.
             self.commands.clear();
         } else {
+            let (leases, dismissed) = (&self.handle.leases, &self.handle.dismissed);
+            // Perhaps it was taken back a moment ago, and that is to be heard yet. Whoever takes it back later sees that
+            // it is too late.
+            self.operator.while_stopped(&self.handle.worker, || {
+                if leases.is_empty() {
+                    dismissed.cancel();
+                }
+            });
+            if !dismissed.is_cancelled() {
+                return true;
+            }
             info!(worker = %self.handle.worker, "worker runs no builds any more; its program is told to stop");
             self.handle.cut_if_it_stays();
         }
@@ -472,7 +285,7 @@ impl Connection {
     }
 
     /// Carries an order out; false if the link is down.
-    async fn obey(&mut self, order: Order) -> bool {
+    async fn obey(&mut self, order: Order, is_held_back: bool) -> bool {
         // A build begins where the configuration says now, also when both have just changed.
         if !self.tell_folders().await {
             return false;
@@ -486,6 +299,11 @@ impl Connection {
             }
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
             Order::Reply { id, reply } => ToWorker::Reply { id, reply },
+            // It is not listened to now, so its silence says nothing.
+            Order::Ping(pong) if is_held_back => {
+                tell(pong);
+                return true;
+            }
             Order::Ping(pong) => return self.ping(Some(pong)).await,
         };
         self.say(message).await
@@ -495,9 +313,15 @@ impl Connection {
         let number = self.next_ping;
         self.next_ping += 1;
         // Those who asked and went away leave nothing behind.
-        self.pings.retain(|_, pong| !pong.is_closed());
-        self.pings.extend(pong.map(|pong| (number, pong)));
+        self.pings.retain(|pong| !pong.is_closed());
+        self.pings.extend(pong);
         self.say(ToWorker::Ping(number)).await
+    }
+
+    /// Whatever a worker says is a sign of life: its answer to a ping may stand behind much output.
+    fn heard(&mut self) {
+        self.keepalive.heard(Instant::now());
+        self.pings.drain(..).for_each(tell);
     }
 
     /// What a message means for the reader of a command.
@@ -512,15 +336,8 @@ impl Connection {
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
             }
-            FromWorker::Hello(_) => None,
-            FromWorker::Pong(number) => {
-                if let Some(pong) = self.pings.remove(&number)
-                    && pong.send(()).is_err()
-                {
-                    debug!(worker = %self.handle.worker, "answered after the one who asked had gone");
-                }
-                None
-            }
+            // Of a pong, all has been said by its coming.
+            FromWorker::Hello(_) | FromWorker::Pong(_) => None,
             FromWorker::WantsShutdown => {
                 // One wish at a time, however often it is told.
                 if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -531,6 +348,13 @@ impl Connection {
                 None
             }
         }
+    }
+}
+
+/// Tells that a worker is alive.
+fn tell(pong: oneshot::Sender<()>) {
+    if pong.send(()).is_err() {
+        debug!("a worker answered after the one who asked had gone");
     }
 }
 
