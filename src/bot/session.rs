@@ -115,8 +115,8 @@ impl Session<'_> {
                 }
             }
             ToWorker::Ping(number) => self.answers.push_back(FromWorker::Pong(number)),
-            // The loop ends at it.
-            ToWorker::Shutdown => {}
+            // The loop ends at the one; of the other there is none, since commands here end with their link.
+            ToWorker::Shutdown | ToWorker::Abandon { .. } => {}
         }
     }
 

@@ -59,6 +59,12 @@ pub enum ToWorker {
         /// What.
         reply: TransferReply,
     },
+    /// A command that was started on an earlier link, and whose end nobody heard: it must not run on beside the build that
+    /// is tried again. Not answered.
+    Abandon {
+        /// Which.
+        id: CommandId,
+    },
     /// Are you there? Answered by [`FromWorker::Pong`] with the same number.
     Ping(u64),
     /// Stop the program, once its commands are killed.

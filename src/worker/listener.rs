@@ -277,7 +277,7 @@ async fn answer(socket: TcpStream, arrival: Arrival, door: Door, gate: Gate, tur
     };
     match door.protocol {
         Protocol::Pb => pb_link::serve(stream, arrival, gate, turn).await,
-        Protocol::Msgpack => msgpack_link::serve(stream, arrival.peer, gate, turn).await,
+        Protocol::Msgpack => msgpack_link::serve(stream, arrival, gate, turn).await,
     }
 }
 

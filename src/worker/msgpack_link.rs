@@ -14,7 +14,6 @@
 use std::{
     future::poll_fn,
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -23,7 +22,7 @@ use futures_util::{Sink as _, Stream as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{self, Duration, Instant},
+    time::{self, Duration},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -32,7 +31,7 @@ use tokio_tungstenite::{
         protocol::{Role, WebSocketConfig},
     },
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::metered::Metered;
 use crate::{
@@ -48,7 +47,7 @@ use crate::{
         },
     },
     worker::{
-        gate::{Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
+        gate::{Arrival, Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
         random::random,
     },
 };
@@ -119,12 +118,13 @@ impl From<io::Error> for LinkError {
 }
 
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
-pub(super) async fn serve(mut stream: Stream, peer: SocketAddr, gate: Gate, turn: OwnedSemaphorePermit) {
-    let worker = match log_in(&mut stream, peer, &gate).await {
+pub(super) async fn serve(mut stream: Stream, arrival: Arrival, gate: Gate, turn: OwnedSemaphorePermit) {
+    let peer = arrival.peer;
+    let worker = match log_in(&mut stream, arrival, &gate).await {
         Ok(worker) => worker,
         Err(LinkError::Refused | LinkError::Unheard) => return,
         Err(error) => {
-            info!(%peer, error = &error as &dyn std::error::Error, "a connection ended before its login");
+            gate.tell_end(arrival, &error);
             return;
         }
     };
@@ -157,13 +157,12 @@ pub(super) async fn serve(mut stream: Stream, peer: SocketAddr, gate: Gate, turn
 }
 
 /// Waits for a request with a name and a password that are right, and answers it. Whoever is refused is told so.
-async fn log_in(stream: &mut Stream, peer: SocketAddr, gate: &Gate) -> Result<WorkerName, LinkError> {
-    let begun = Instant::now();
+async fn log_in(stream: &mut Stream, arrival: Arrival, gate: &Gate) -> Result<WorkerName, LinkError> {
     let mut head = Vec::new();
     // The connection ends with each of these, so nothing that is lost matters.
     let asked = tokio::select! {
         asked = read_request(stream, &mut head) => Some(asked),
-        () = gate.patience_ends(begun) => None,
+        () = gate.patience_ends(arrival.at) => None,
         () = gate.stopping().cancelled() => return Err(LinkError::Cut),
     };
     let upgrade = match asked {
@@ -179,7 +178,7 @@ async fn log_in(stream: &mut Stream, peer: SocketAddr, gate: &Gate) -> Result<Wo
     drop(head);
     let verdict = tokio::select! {
         // Cancel-safe: nobody was let in.
-        verdict = gate.judge(&upgrade.name, Proof::Password(&upgrade.password), peer) => verdict,
+        verdict = gate.judge(&upgrade.name, Proof::Password(&upgrade.password), arrival.peer) => verdict,
         () = gate.stopping().cancelled() => return Err(LinkError::Cut),
     };
     let worker = match verdict {

@@ -23,7 +23,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{self, Duration},
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     model::WorkerName,
@@ -85,7 +85,7 @@ enum LinkError {
 
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
 pub(super) async fn serve(stream: Stream, arrival: Arrival, gate: Gate, turn: OwnedSemaphorePermit) {
-    let Arrival { peer, port, .. } = arrival;
+    let peer = arrival.peer;
     // Random, so that an answer overheard once is of no use again.
     let session = Box::new(MasterSession::new(random()));
     let mut wire = Wire { stream, session, out: Bytes::new(), is_flushed: true, has_spoken: false };
@@ -97,10 +97,7 @@ pub(super) async fn serve(stream: Stream, arrival: Arrival, gate: Gate, turn: Ow
         }
         Err(LinkError::Unheard) => return,
         Err(error) => {
-            if let Some(before) = gate.is_news(arrival, &error.to_string()) {
-                let error = &error as &dyn std::error::Error;
-                info!(%peer, port, error, "a connection ended before its login{before}");
-            }
+            gate.tell_end(arrival, &error);
             return;
         }
     };

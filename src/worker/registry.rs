@@ -32,7 +32,7 @@ use tracing::{info, warn};
 
 use crate::{
     model::WorkerName,
-    protocol::Link,
+    protocol::{CommandId, Link},
     store::Store,
     worker::{
         connection::{Connection, ConnectionHandle, GreetingError},
@@ -88,7 +88,7 @@ type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 enum Request {
     Attach(Attach),
     Greeted { worker: WorkerName, connection: ConnectionHandle },
-    Ended { worker: WorkerName, epoch: Epoch },
+    Ended { worker: WorkerName, epoch: Epoch, abandoned: Vec<CommandId> },
 }
 
 struct Attach {
@@ -129,6 +129,8 @@ pub struct Registry {
     store: Store,
     connections: TaskTracker,
     fights: Arc<Refusals<Fight>>,
+    /// Commands that were running when the link of their worker was lost. A worker may let them run on.
+    abandoned: HashMap<WorkerName, Vec<CommandId>>,
     stopping: CancellationToken,
 }
 
@@ -209,6 +211,7 @@ impl Registry {
             store,
             connections,
             fights,
+            abandoned: HashMap::new(),
             stopping,
         };
         (registry, handle)
@@ -251,7 +254,12 @@ impl Registry {
                 let before = self.change(|places| places.insert(worker, place));
                 before.iter().for_each(Place::settle);
             }
-            Request::Ended { worker, epoch } => {
+            Request::Ended { worker, epoch, abandoned } => {
+                if !abandoned.is_empty() {
+                    let roster = self.roster.borrow().clone();
+                    self.abandoned.retain(|worker, _| roster.of(worker).is_some());
+                    self.abandoned.insert(worker.clone(), abandoned);
+                }
                 let before = self.change(|places| {
                     let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
                     is_it.then(|| places.remove(&worker)).flatten()
@@ -292,24 +300,28 @@ impl Registry {
         self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch, settled)));
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let operator = self.operator.clone();
+        let abandoned = self.abandoned.remove(&worker).unwrap_or_default();
         self.connections.spawn(async move {
-            match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
-                Ok((connection, handle)) => {
-                    let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
-                    // The registry is gone when the master stops: then this link ends as well.
-                    if requests.send(greeted).await.is_err() {
-                        handle.close();
+            let abandoned =
+                match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
+                    Ok((connection, handle)) => {
+                        let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
+                        // The registry is gone when the master stops: then this link ends as well.
+                        if requests.send(greeted).await.is_err() {
+                            handle.close();
+                        }
+                        reply(answer, Ok(handle));
+                        let abandoned = connection.run(abandoned).await;
+                        info!(%worker, "worker detached");
+                        abandoned
                     }
-                    reply(answer, Ok(handle));
-                    connection.run().await;
-                    info!(%worker, "worker detached");
-                }
-                Err(source) => {
-                    warn!(%worker, error = &source as &dyn std::error::Error, "worker did not attach");
-                    reply(answer, Err(AttachError::Greeting { worker: worker.clone(), source }));
-                }
-            }
-            if requests.send(Request::Ended { worker, epoch }).await.is_err() {
+                    Err(source) => {
+                        warn!(%worker, error = &source as &dyn std::error::Error, "worker did not attach");
+                        reply(answer, Err(AttachError::Greeting { worker: worker.clone(), source }));
+                        abandoned
+                    }
+                };
+            if requests.send(Request::Ended { worker, epoch, abandoned }).await.is_err() {
                 tracing::trace!("the registry ended first");
             }
         });

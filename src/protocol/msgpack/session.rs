@@ -184,7 +184,17 @@ impl MasterSession {
                 }
             }
             ToWorker::Ping(number) => self.requests.ask("keepalive", vec![], Asked::Ping(number)),
-            ToWorker::Shutdown => self.requests.ask("shutdown", vec![], Asked::Nothing("shutdown")),
+            ToWorker::Abandon { id } => {
+                self.request_interrupt(&id, "the link on which it was started was lost");
+            }
+            ToWorker::Shutdown => {
+                // A worker on this wire would leave them behind.
+                let begun = self.commands.iter().filter(|(_, command)| matches!(command.state, Phase::Begun));
+                for id in begun.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+                    self.request_interrupt(&id, "the worker is told to stop");
+                }
+                self.requests.ask("shutdown", vec![], Asked::Nothing("shutdown"));
+            }
         }
         self.requests.check()
     }

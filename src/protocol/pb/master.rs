@@ -197,7 +197,8 @@ impl MasterSession {
             (ToWorker::Ping(number), Some(mind)) => self.print(mind, "keepalive", Asked::Ping(number)),
             (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
             (ToWorker::Reply { id, reply }, _) => self.crew.reply(&id, reply, &mut wire),
-            (ToWorker::Ping(_) | ToWorker::Shutdown, None) => {}
+            // A worker on this wire kills its commands when it loses its link.
+            (ToWorker::Ping(_) | ToWorker::Shutdown, None) | (ToWorker::Abandon { .. }, _) => {}
         }
     }
 

@@ -39,6 +39,9 @@ pub use handle::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
 /// How long a new link may take until its worker has said who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
+/// Commands of a lost link that are remembered: more than a worker runs at once.
+const MOST_ABANDONED: usize = 256;
+
 /// When a link whose news are held back is looked at again.
 const HEARD_LATER: Duration = Duration::from_secs(1);
 
@@ -63,6 +66,8 @@ pub struct Connection {
     link: Link,
     orders: link::Receiver<Order>,
     commands: HashMap<CommandId, mpsc::Sender<CommandEvent>>,
+    /// Commands of earlier links whose end nobody heard.
+    abandoned: Vec<CommandId>,
     roster: RosterWatch,
     leased: watch::Receiver<Leased>,
     told: Option<Vec<BuilderFolder>>,
@@ -108,6 +113,7 @@ impl Connection {
             link,
             orders,
             commands: HashMap::new(),
+            abandoned: Vec::new(),
             roster,
             leased: handle.leases.watch(),
             told: None,
@@ -123,9 +129,15 @@ impl Connection {
         Ok((connection, handle))
     }
 
-    /// Runs until the link is down; then its commands are given up and its absence is written down.
-    pub async fn run(mut self) {
+    /// Runs until the link is down; then its commands are given up and its absence is written down. `abandoned` are those
+    /// whose end nobody heard on earlier links: the worker is told first that they must not run on. Answers with those of
+    /// which that is to be said on the next link.
+    pub async fn run(mut self, abandoned: Vec<CommandId>) -> Vec<CommandId> {
+        self.abandoned = abandoned;
         self.converse().await;
+        let mut abandoned = std::mem::take(&mut self.abandoned);
+        abandoned.extend(self.commands.keys().take(MOST_ABANDONED).cloned());
+        abandoned.truncate(MOST_ABANDONED);
         // Before the name is free again: whoever waits for news of a command learns that none will come.
         self.commands.clear();
         self.orders.close();
@@ -134,6 +146,7 @@ impl Connection {
             warn!(%worker, error = &error as &dyn std::error::Error, "cannot record that the worker is detached");
         }
         self.handle.gone.cancel();
+        abandoned
     }
 
     async fn note_absence(&self) -> Result<(), StoreError> {
@@ -148,6 +161,11 @@ impl Connection {
         self.leaves = self.operator.wants_stopped(&self.handle.worker);
         // News that its reader has no room for yet. While there is some, the worker is not listened to.
         let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
+        while let Some(id) = self.abandoned.pop() {
+            if !self.say(ToWorker::Abandon { id }).await {
+                return;
+            }
+        }
         loop {
             // Before any command that needs its folder, and again whenever a configuration changes it.
             if !self.tell_folders().await {
@@ -237,7 +255,7 @@ impl Connection {
         if is_killed {
             self.handle.dismissed.cancel();
             // Those who wait for news learn that none will come, before the program tells how it killed its commands.
-            self.commands.clear();
+            self.abandoned.extend(self.commands.drain().map(|(id, _)| id));
         } else {
             let (leases, dismissed) = (&self.handle.leases, &self.handle.dismissed);
             // Perhaps it was taken back a moment ago, and that is to be heard yet. Whoever takes it back later sees that

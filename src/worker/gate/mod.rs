@@ -28,7 +28,7 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     definition::{Passwords, password::MOST_PASSWORDS},
@@ -250,6 +250,16 @@ impl Gate {
     pub(super) fn is_news(&self, arrival: Arrival, why: &str) -> Option<Before> {
         let Arrival { peer, port, .. } = arrival;
         self.shared.strangers.count((why.to_owned(), peer.ip(), port), Instant::now())
+    }
+
+    /// Tells why a connection ended before its login, unless that was told a moment ago.
+    pub(super) fn tell_end(&self, arrival: Arrival, error: &(dyn std::error::Error + 'static)) {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        if let Some(before) = self.is_news(arrival, &why) {
+            let Arrival { peer, port, .. } = arrival;
+            info!(%peer, port, error, "a connection ended before its login{before}");
+        }
     }
 
     /// Tells a refused login, unless it was told a moment ago.

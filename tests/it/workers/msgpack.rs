@@ -176,6 +176,23 @@ fn a_msgpack_worker_that_gives_no_sign_of_life_loses_its_place_and_returns() {
 }
 
 #[test]
+fn a_command_that_outlived_its_link_is_ended_when_its_msgpack_worker_returns() {
+    needs_real_workers!("a_command_that_outlived_its_link_is_ended_when_its_msgpack_worker_returns");
+    let step = "steps.ShellCommand { command = 'echo $$ > pid; exec sleep 600' }";
+    let (dir, mut master, worker) = master_with(&["b1"], step, ", { keepalive_interval = 1 }");
+    assert!(dir.run("force", &["b1"]).status.success());
+    let pid = wait_for_pid(&worker.build_dir("b1"));
+    // The program is frozen, and what it has started is not.
+    worker.signal("STOP");
+    master.wait_for_stderr("gives no sign of life");
+    eventually("its place to be free", || (!is_attached(&dir, "w1")).then_some(()));
+    assert!(is_alive(&pid));
+    worker.signal("CONT");
+    worker.wait_attached(2);
+    eventually("the death of the command", || (!is_alive(&pid)).then_some(()));
+}
+
+#[test]
 fn a_second_msgpack_worker_of_one_name_lives_and_has_the_place_once_it_is_free() {
     needs_real_workers!("a_second_msgpack_worker_of_one_name_lives_and_has_the_place_once_it_is_free");
     let (dir, mut master, mut first) =
