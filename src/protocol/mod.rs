@@ -13,6 +13,7 @@ pub mod facts;
 pub mod link;
 pub mod message;
 pub mod pb;
+pub mod queue;
 
 pub use command::{ShellArguments, WorkerCommand};
 pub use link::Link;

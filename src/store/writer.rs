@@ -32,6 +32,8 @@ use crate::{
 
 /// How many jobs may wait. Each caller waits for its own, so this is also the most that one commit holds.
 pub(super) const WAITING: usize = 256;
+/// How long a commit may wait for others that are likely to come: about as long as it lasts itself.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long one transaction may take, its commit included.
 const GROUP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a prepared configuration may hold the writer.
@@ -99,11 +101,14 @@ async fn serve(
     committed: &mpsc::Sender<Vec<Arc<Event>>>,
 ) -> Ended {
     let mut taken = Vec::with_capacity(WAITING);
+    let mut expected = 0;
     loop {
         if orders.recv_many(&mut taken, WAITING).await == 0 {
             return Ended::Closed(None);
         }
-        let mut waiting = VecDeque::from(std::mem::take(&mut taken));
+        gather(orders, &mut taken, expected).await;
+        let count = taken.len();
+        let mut waiting: VecDeque<_> = taken.drain(..).collect();
         while let Some(order) = waiting.pop_front() {
             let events = match order {
                 Order::Write(first) => {
@@ -135,7 +140,25 @@ async fn serve(
                 }
             }
         }
+        // Those who have their answer now, and those who came meanwhile: as many as are likely to want the next commit.
+        expected = (count + orders.len()).min(WAITING);
     }
+}
+
+/// Waits a moment for as many orders as there were a moment ago: where several write one after the other, a commit that
+/// begins with the first of them would leave the rest to the next, so that each had its own sync. Who writes alone waits
+/// for nobody.
+async fn gather(orders: &mut mpsc::Receiver<Order>, taken: &mut Vec<Order>, expected: usize) {
+    let more = async {
+        while taken.len() < expected && taken.iter().all(|order| matches!(order, Order::Write(_))) {
+            // Dropping `recv_many` loses no order.
+            if orders.recv_many(taken, WAITING - taken.len()).await == 0 {
+                return;
+            }
+        }
+    };
+    // Whether they came or not, those who are here have waited long enough.
+    drop(timeout(GATHER, more).await);
 }
 
 /// Runs jobs in one transaction and answers them all. An error means that the connection is of no more use.
@@ -145,6 +168,13 @@ async fn run_group(work: &mut Work, mut group: VecDeque<Job>) -> Result<Vec<Arc<
     let mut committing = false;
     let done = timeout(GROUP_LIMIT, async {
         work.begin().await?;
+        if group.len() == 1
+            && let Some(job) = group.pop_front()
+        {
+            if !work.run_alone(job, &mut answers).await {
+                return work.rollback().await.map(|()| Vec::new());
+            }
+        }
         while let Some(job) = group.pop_front() {
             deed = job.deed;
             work.run(job, &mut answers).await?;
