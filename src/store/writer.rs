@@ -316,3 +316,54 @@ async fn refuse(order: Order, error: impl Fn(&'static str) -> StoreError) {
         Order::Close(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn write() -> Order {
+        let (job, _) = Job::new::<(), StoreError, _>("do nothing", |_| Box::pin(async { Ok(()) }));
+        Order::Write(job)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_writes_alone_waits_for_nobody() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        gather(&mut orders, &mut taken, 1).await;
+        assert_eq!((taken.len(), begin.elapsed()), (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_write_one_after_the_other_share_a_commit() {
+        let (sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        let others = async {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+                sender.send(write()).await.ok().expect("it is read");
+            }
+        };
+        tokio::join!(gather(&mut orders, &mut taken, 3), others);
+        assert_eq!((taken.len(), begin.elapsed()), (3, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_waits_for_others_a_moment_only() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        gather(&mut orders, &mut taken, 5).await;
+        assert_eq!(taken.len(), 1);
+        assert!(begin.elapsed() < GATHER * 3, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_nobody() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write(), Order::Close(oneshot::channel().0)], Instant::now());
+        gather(&mut orders, &mut taken, 5).await;
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+}
