@@ -1,7 +1,8 @@
 //! The one task that writes: it commits what waits together, and tells what happened once it is durable.
 //!
 //! A commit costs a sync of the disk, whether it holds one change or a hundred. So all jobs that wait are run in one
-//! transaction, each in a savepoint of its own, and are answered after its commit.
+//! transaction, each in a savepoint of its own (one alone needs none), and are answered after its commit. Where several
+//! write one after the other, a commit waits a moment for as many as there were before (`gather`).
 //!
 //! # Laws
 //! - A job is answered with success only after its transaction is committed.
@@ -170,10 +171,9 @@ async fn run_group(work: &mut Work, mut group: VecDeque<Job>) -> Result<Vec<Arc<
         work.begin().await?;
         if group.len() == 1
             && let Some(job) = group.pop_front()
+            && !work.run_alone(job, &mut answers).await
         {
-            if !work.run_alone(job, &mut answers).await {
-                return work.rollback().await.map(|()| Vec::new());
-            }
+            return work.rollback().await.map(|()| Vec::new());
         }
         while let Some(job) = group.pop_front() {
             deed = job.deed;
@@ -343,7 +343,7 @@ mod tests {
         let others = async {
             for _ in 0..2 {
                 tokio::task::yield_now().await;
-                sender.send(write()).await.ok().expect("it is read");
+                assert!(sender.send(write()).await.is_ok(), "it is read");
             }
         };
         tokio::join!(gather(&mut orders, &mut taken, 3), others);
