@@ -14,6 +14,7 @@ pub mod link;
 pub mod message;
 pub mod msgpack;
 pub mod pb;
+pub mod queue;
 
 pub use command::{ShellArguments, WorkerCommand};
 pub use link::Link;

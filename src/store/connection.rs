@@ -97,6 +97,19 @@ impl Dialect {
         }
     }
 
+    /// A column of some rows, in its order, as one JSON array of numbers.
+    pub(super) fn list(self, column: &str, rows: &str) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT json_group_array({column}) FROM (SELECT {column} FROM {rows} ORDER BY {column}))"
+            ),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                format!("(SELECT COALESCE(json_agg({column} ORDER BY {column}), '[]')::text FROM {rows})")
+            }
+        }
+    }
+
     /// The condition that a column's JSON array of texts holds the bound text.
     pub(super) fn array_holds(self, column: &str, parameter: usize) -> String {
         match self {

@@ -141,39 +141,61 @@ impl Work {
             job.refuse(StoreError::Disconnected { deed, source: Arc::clone(&error) }).await;
             return Err(sqlx::Error::AnyDriverError(Box::new(error)));
         }
-        let settled = (job.run)(Ok(self)).await;
-        answers.push((deed, settled.answer));
-        if !settled.keep {
+        if !self.run_alone(job, answers).await {
             self.told.truncate(told);
             self.execute("ROLLBACK TO SAVEPOINT job", args![]).await?;
         }
         self.execute("RELEASE SAVEPOINT job", args![]).await.map(drop)
     }
 
+    /// Runs the only job of a transaction, which needs no savepoint; false if its changes must not stay.
+    pub(super) async fn run_alone(&mut self, job: Job, answers: &mut Vec<(&'static str, Answer)>) -> bool {
+        let deed = job.deed;
+        let settled = (job.run)(Ok(self)).await;
+        answers.push((deed, settled.answer));
+        settled.keep
+    }
+
     /// Writes the events and commits.
     pub(super) async fn commit(&mut self) -> Result<Vec<Arc<Event>>, sqlx::Error> {
         let told = std::mem::take(&mut self.told);
-        let mut events = Vec::with_capacity(told.len());
-        if !told.is_empty() {
-            // The last thing before the commit: until then no other master can take a number.
-            let count = i64::try_from(told.len()).expect("a group's events can be counted");
-            let sql = "UPDATE counters SET last = last + $1 WHERE name = 'events' RETURNING last";
-            let first = self.one(sql, args![count]).await?.integer("last")? - count;
-            let mut rows = Vec::with_capacity(told.len());
-            for (id, Told { kind, key, at, body }) in (first + 1..).zip(told) {
-                rows.push((id, kind.topic(), key, at.as_microsecond(), clean(body.to_string())));
-                events.push(Arc::new(Event { id: EventId(id), kind, key, at, body }));
-            }
-            let kinds = [Kind::Integer, Kind::Text, Kind::Integer, Kind::Integer, Kind::Text];
-            let sql = format!(
-                "INSERT INTO events (id, kind, about, at, body) SELECT c0, c1, c2, c3, c4 FROM {} AS r",
-                self.dialect().rows(1, &kinds)
-            );
-            let rows = serde_json::to_string(&rows).expect("numbers and texts are JSON");
-            self.execute(AssertSqlSafe(sql), args![rows]).await?;
+        if told.is_empty() {
+            self.execute("COMMIT", args![]).await?;
+            return Ok(Vec::new());
         }
-        self.execute("COMMIT", args![]).await?;
-        Ok(events)
+        let count = i64::try_from(told.len()).expect("a group's events can be counted");
+        let rows: Vec<_> = (1_i64..)
+            .zip(&told)
+            .map(|(place, told)| {
+                (place, told.kind.topic(), told.key, told.at.as_microsecond(), clean(told.body.to_string()))
+            })
+            .collect();
+        let rows = serde_json::to_string(&rows).expect("numbers and texts are JSON");
+        // The last thing before the commit: until then no other master can take a number.
+        let number = "UPDATE counters SET last = last + $1 WHERE name = 'events' RETURNING last";
+        let kinds = [Kind::Integer, Kind::Text, Kind::Integer, Kind::Integer, Kind::Text];
+        let insert = format!(
+            "INSERT INTO events (id, kind, about, at, body) SELECT counters.last - $1 + c0, c1, c2, c3, c4 FROM {} AS r, counters WHERE counters.name = 'events'",
+            self.dialect().rows(2, &kinds)
+        );
+        let last = match self.dialect() {
+            // At once: each statement on its own would wake the thread of the database and be woken by it.
+            Dialect::Sqlite => {
+                let all = format!("{number}; {insert}; COMMIT");
+                self.one(AssertSqlSafe(all), args![count, rows]).await?
+            }
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                let last = self.one(number, args![count]).await?;
+                self.execute(AssertSqlSafe(insert), args![count, rows]).await?;
+                self.execute("COMMIT", args![]).await?;
+                last
+            }
+        };
+        let ids = last.integer("last")? - count + 1..;
+        let event =
+            |(id, Told { kind, key, at, body })| Arc::new(Event { id: EventId(id), kind, key, at, body });
+        Ok(ids.zip(told).map(event).collect())
     }
 
     /// Ends the connection in order.

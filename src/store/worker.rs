@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    model::{EventKind, MasterId, Remark, Timestamp, WorkerId, WorkerInfo, WorkerName, WorkerWord},
+    model::{
+        BuilderId, EventKind, MasterId, Remark, Timestamp, WorkerId, WorkerInfo, WorkerName, WorkerWord,
+    },
     store::{
         Store,
         connection::{Arg, Row, args},
         error::{JobError, StoreError, failed},
         job::Work,
-        read::CONFIGURED_ON,
-        row::{ApiRow, WorkerRow},
+        row::{ApiRow, ConfiguredOn, WorkerRow},
     },
 };
 
@@ -29,10 +30,7 @@ impl Store {
         let info = serde_json::to_string(info).expect("what a worker says is JSON");
         self.write(deed, move |work| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE workers SET connected_to = $1, last_connection_at = $2, absent_since_at = NULL, info = $3 WHERE name = $4 RETURNING {}",
-                    WorkerRow::TABLE.columns
-                );
+                let sql = "UPDATE workers SET connected_to = $1, last_connection_at = $2, absent_since_at = NULL, info = $3 WHERE name = $4";
                 let args = args![work.master.0, at, info, worker.as_str()];
                 let row = told(work, sql, args, EventKind::WorkerAttached, at).await?;
                 row.ok_or_else(|| JobError::unknown(deed, "worker", &worker))
@@ -46,10 +44,7 @@ impl Store {
         let worker = worker.clone();
         self.write("note that a worker detached", move |work| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE name = $2 AND connected_to = $3 RETURNING {}",
-                    WorkerRow::TABLE.columns
-                );
+                let sql = "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE name = $2 AND connected_to = $3";
                 let args = args![at, worker.as_str(), work.master.0];
                 told(work, sql, args, EventKind::WorkerDetached, at).await?;
                 Ok(())
@@ -63,10 +58,7 @@ impl Store {
         let worker = worker.clone();
         self.write("note that a worker stopped", move |work| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE workers SET connected_to = NULL, absent_since_at = $1, graceful = 0, graceful_reason = NULL, graceful_by = NULL, graceful_at = NULL WHERE name = $2 AND connected_to = $3 RETURNING {}",
-                    WorkerRow::TABLE.columns
-                );
+                let sql = "UPDATE workers SET connected_to = NULL, absent_since_at = $1, graceful = 0, graceful_reason = NULL, graceful_by = NULL, graceful_at = NULL WHERE name = $2 AND connected_to = $3";
                 let args = args![at, worker.as_str(), work.master.0];
                 told(work, sql, args, EventKind::WorkerDetached, at).await?;
                 Ok(())
@@ -89,10 +81,7 @@ impl Store {
         let (worker, word) = (worker.clone(), word.clone());
         self.write(deed, move |work| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE workers SET paused = $1, pause_reason = $2, paused_by = $3, paused_at = $4, graceful = $5, graceful_reason = $6, graceful_by = $7, graceful_at = $8 WHERE name = $9 RETURNING {}",
-                    WorkerRow::TABLE.columns
-                );
+                let sql = "UPDATE workers SET paused = $1, pause_reason = $2, paused_by = $3, paused_at = $4, graceful = $5, graceful_reason = $6, graceful_by = $7, graceful_at = $8 WHERE name = $9";
                 let mut args = remark_args(word.paused.as_ref());
                 args.extend(remark_args(word.stopping.as_ref()));
                 args.push(worker.as_str().into());
@@ -150,10 +139,7 @@ fn remark(row: &Row, flag: &str, columns: [&str; 3]) -> Result<Option<Remark>, s
 pub(super) async fn detach_all(work: &mut Work, master: MasterId, at: Timestamp) -> Result<(), sqlx::Error> {
     let attached = work.rows("SELECT id FROM workers WHERE connected_to = $1", args![master.0]).await?;
     for row in attached {
-        let sql = format!(
-            "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE id = $2 RETURNING {}",
-            WorkerRow::TABLE.columns
-        );
+        let sql = "UPDATE workers SET connected_to = NULL, absent_since_at = $1 WHERE id = $2";
         told(work, sql, args![at, row.integer("id")?], EventKind::WorkerDetached, at).await?;
     }
     Ok(())
@@ -162,17 +148,20 @@ pub(super) async fn detach_all(work: &mut Work, master: MasterId, at: Timestamp)
 /// Changes one worker and tells it; nothing if no row fits.
 async fn told(
     work: &mut Work,
-    sql: String,
+    update: &str,
     args: Vec<Arg>,
     kind: EventKind,
     at: Timestamp,
 ) -> Result<Option<()>, sqlx::Error> {
+    // One question: with each attach there is one.
+    let builders = work.dialect().list("builderid", "builder_workers WHERE workerid = workers.id");
+    let sql = format!("{update} RETURNING {}, {builders} AS builders", WorkerRow::TABLE.columns);
     let Some(row) = work.row(AssertSqlSafe(sql), args).await? else { return Ok(None) };
     let mut worker = WorkerRow::read(&row, work.master)?;
-    let sql = format!("{CONFIGURED_ON} = $1 ORDER BY builderid");
-    for row in work.rows(AssertSqlSafe(sql), args![worker.workerid.0]).await? {
-        worker.configured_on.push(super::read::configured_on(&row, work.master)?);
-    }
+    let builders: Vec<BuilderId> = row.json("builders")?;
+    let masterid = work.master;
+    worker.configured_on =
+        builders.into_iter().map(|builderid| ConfiguredOn { masterid, builderid }).collect();
     work.tell(kind, worker.workerid.0, at, &worker);
     Ok(Some(()))
 }

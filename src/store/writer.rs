@@ -1,7 +1,8 @@
 //! The one task that writes: it commits what waits together, and tells what happened once it is durable.
 //!
 //! A commit costs a sync of the disk, whether it holds one change or a hundred. So all jobs that wait are run in one
-//! transaction, each in a savepoint of its own, and are answered after its commit.
+//! transaction, each in a savepoint of its own (one alone needs none), and are answered after its commit. Where several
+//! write one after the other, a commit waits a moment for as many as there were before (`gather`).
 //!
 //! # Laws
 //! - A job is answered with success only after its transaction is committed.
@@ -32,6 +33,8 @@ use crate::{
 
 /// How many jobs may wait. Each caller waits for its own, so this is also the most that one commit holds.
 pub(super) const WAITING: usize = 256;
+/// How long a commit may wait for others that are likely to come: about as long as it lasts itself.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long one transaction may take, its commit included.
 const GROUP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a prepared configuration may hold the writer.
@@ -99,11 +102,14 @@ async fn serve(
     committed: &mpsc::Sender<Vec<Arc<Event>>>,
 ) -> Ended {
     let mut taken = Vec::with_capacity(WAITING);
+    let mut expected = 0;
     loop {
         if orders.recv_many(&mut taken, WAITING).await == 0 {
             return Ended::Closed(None);
         }
-        let mut waiting = VecDeque::from(std::mem::take(&mut taken));
+        gather(orders, &mut taken, expected).await;
+        let count = taken.len();
+        let mut waiting: VecDeque<_> = taken.drain(..).collect();
         while let Some(order) = waiting.pop_front() {
             let events = match order {
                 Order::Write(first) => {
@@ -135,7 +141,25 @@ async fn serve(
                 }
             }
         }
+        // Those who have their answer now, and those who came meanwhile: as many as are likely to want the next commit.
+        expected = (count + orders.len()).min(WAITING);
     }
+}
+
+/// Waits a moment for as many orders as there were a moment ago: where several write one after the other, a commit that
+/// begins with the first of them would leave the rest to the next, so that each had its own sync. Who writes alone waits
+/// for nobody.
+async fn gather(orders: &mut mpsc::Receiver<Order>, taken: &mut Vec<Order>, expected: usize) {
+    let more = async {
+        while taken.len() < expected && taken.iter().all(|order| matches!(order, Order::Write(_))) {
+            // Dropping `recv_many` loses no order.
+            if orders.recv_many(taken, WAITING - taken.len()).await == 0 {
+                return;
+            }
+        }
+    };
+    // Whether they came or not, those who are here have waited long enough.
+    drop(timeout(GATHER, more).await);
 }
 
 /// Runs jobs in one transaction and answers them all. An error means that the connection is of no more use.
@@ -145,6 +169,12 @@ async fn run_group(work: &mut Work, mut group: VecDeque<Job>) -> Result<Vec<Arc<
     let mut committing = false;
     let done = timeout(GROUP_LIMIT, async {
         work.begin().await?;
+        if group.len() == 1
+            && let Some(job) = group.pop_front()
+            && !work.run_alone(job, &mut answers).await
+        {
+            return work.rollback().await.map(|()| Vec::new());
+        }
         while let Some(job) = group.pop_front() {
             deed = job.deed;
             work.run(job, &mut answers).await?;
@@ -284,5 +314,56 @@ async fn refuse(order: Order, error: impl Fn(&'static str) -> StoreError) {
         Order::Prepare(prepared) => drop(prepared.answer.send(Err(error(generation::DEED)))),
         // It learns of the end because its channel is gone.
         Order::Close(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn write() -> Order {
+        let (job, _) = Job::new::<(), StoreError, _>("do nothing", |_| Box::pin(async { Ok(()) }));
+        Order::Write(job)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_writes_alone_waits_for_nobody() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        gather(&mut orders, &mut taken, 1).await;
+        assert_eq!((taken.len(), begin.elapsed()), (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_write_one_after_the_other_share_a_commit() {
+        let (sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        let others = async {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+                assert!(sender.send(write()).await.is_ok(), "it is read");
+            }
+        };
+        tokio::join!(gather(&mut orders, &mut taken, 3), others);
+        assert_eq!((taken.len(), begin.elapsed()), (3, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_waits_for_others_a_moment_only() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write()], Instant::now());
+        gather(&mut orders, &mut taken, 5).await;
+        assert_eq!(taken.len(), 1);
+        assert!(begin.elapsed() < GATHER * 3, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_nobody() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut taken, begin) = (vec![write(), Order::Close(oneshot::channel().0)], Instant::now());
+        gather(&mut orders, &mut taken, 5).await;
+        assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 }

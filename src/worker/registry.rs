@@ -87,7 +87,7 @@ type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
 enum Request {
     Attach(Attach),
-    Greeted { worker: WorkerName, connection: ConnectionHandle },
+    Greeted { worker: WorkerName, connection: ConnectionHandle, version: Option<String> },
     Ended { worker: WorkerName, epoch: Epoch, abandoned: Vec<CommandId> },
 }
 
@@ -244,12 +244,12 @@ impl Registry {
     fn serve(&mut self, request: Request) {
         match request {
             Request::Attach(attach) => self.greet(attach),
-            Request::Greeted { worker, connection } => {
+            Request::Greeted { worker, connection, version } => {
                 // A reload that removed it meanwhile has found no link to close.
                 if !self.is_wanted(&worker, connection.peer) {
                     connection.close();
                 }
-                info!(%worker, version = connection.info().text("version"), "worker attached");
+                info!(%worker, version, "worker attached");
                 let place = Place::Attached(connection);
                 let before = self.change(|places| places.insert(worker, place));
                 before.iter().for_each(Place::settle);
@@ -297,15 +297,20 @@ impl Registry {
         let epoch = Epoch(self.next);
         self.next += 1;
         let settled = CancellationToken::new();
-        self.change(|places| places.insert(worker.clone(), Place::Greeting(epoch, settled)));
+        // Nothing that is told: it is no connection yet.
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        places.insert(worker.clone(), Place::Greeting(epoch, settled));
+        drop(places);
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let operator = self.operator.clone();
         let abandoned = self.abandoned.remove(&worker).unwrap_or_default();
         self.connections.spawn(async move {
             let abandoned =
                 match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
-                    Ok((connection, handle)) => {
-                        let greeted = Request::Greeted { worker: worker.clone(), connection: handle.clone() };
+                    Ok((connection, handle, version)) => {
+                        let connected = handle.clone();
+                        let greeted =
+                            Request::Greeted { worker: worker.clone(), connection: connected, version };
                         // The registry is gone when the master stops: then this link ends as well.
                         if requests.send(greeted).await.is_err() {
                             handle.close();

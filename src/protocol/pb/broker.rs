@@ -13,8 +13,6 @@
 //! # Source
 //! Twisted, `twisted/spread/pb.py`, `Broker`.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{
@@ -23,6 +21,7 @@ use super::{
     encoder::{Encoder, Overlong},
     failure::Failure,
     jelly::{self, Value},
+    numbered::Numbered,
 };
 
 /// The version of the protocol that both sides must have.
@@ -36,9 +35,9 @@ pub struct Broker<A, O> {
     encoder: Encoder,
     is_server: bool,
     is_agreed: bool,
-    asked: BTreeMap<i64, A>,
+    asked: Numbered<A>,
     last_request: i64,
-    published: BTreeMap<i64, Published<O>>,
+    published: Numbered<Published<O>>,
     last_object: i64,
 }
 
@@ -119,9 +118,9 @@ impl<A, O> Broker<A, O> {
             encoder: Encoder::default(),
             is_server,
             is_agreed: false,
-            asked: BTreeMap::new(),
+            asked: Numbered::new(),
             last_request: 0,
-            published: BTreeMap::new(),
+            published: Numbered::new(),
             last_object: 0,
         }
     }
@@ -153,25 +152,25 @@ impl<A, O> Broker<A, O> {
     /// Makes an object known; the peer holds it once.
     pub fn publish(&mut self, object: O) -> i64 {
         self.last_object += 1;
-        self.published.insert(self.last_object, Published { object, count: 1 });
+        self.published.push(self.last_object, Published { object, count: 1 });
         self.last_object
     }
 
     /// The peer is told of an object again, and holds it once more.
     pub fn publish_again(&mut self, object: i64) {
-        if let Some(published) = self.published.get_mut(&object) {
+        if let Some(published) = self.published.get_mut(object) {
             published.count += 1;
         }
     }
 
     /// Forgets an object, held by the peer or not: its number lives on, see [`Broker::was_object`].
     pub fn forget(&mut self, object: i64) -> Option<O> {
-        self.published.remove(&object).map(|published| published.object)
+        self.published.remove(object).map(|published| published.object)
     }
 
     /// The object of a number.
     pub fn object(&self, object: i64) -> Option<&O> {
-        self.published.get(&object).map(|published| &published.object)
+        self.published.get(object).map(|published| &published.object)
     }
 
     /// Whether the number was ever given to an object. A peer may call one that has been forgotten.
@@ -206,7 +205,7 @@ impl<A, O> Broker<A, O> {
             jelly::encode_pairs(keywords, to);
         })?;
         self.last_request = request;
-        self.asked.insert(request, asked);
+        self.asked.push(request, asked);
         Ok(())
     }
 
@@ -302,7 +301,7 @@ impl<A, O> Broker<A, O> {
                 let (Some(Sexp::Int(request)), Some(value)) = (items.next(), items.next()) else {
                     return Err(PbError::Malformed("an answer has a number and a value"));
                 };
-                let Some(asked) = self.asked.remove(&request) else {
+                let Some(asked) = self.asked.remove(request) else {
                     return Ok(Some(Said::Stray("an answer to no call")));
                 };
                 let value = jelly::decode(value);
@@ -313,7 +312,7 @@ impl<A, O> Broker<A, O> {
                 let Some(Sexp::Int(object)) = items.next() else {
                     return Err(PbError::Malformed("a decref has the number of an object"));
                 };
-                let Some(published) = self.published.get_mut(&object) else {
+                let Some(published) = self.published.get_mut(object) else {
                     return Ok(Some(Said::Stray("a decref of no object")));
                 };
                 published.count -= 1;

@@ -63,8 +63,8 @@ pub(super) struct Crew {
     is_asking: bool,
     /// Why the worker took no list.
     refusal: Option<String>,
-    /// The worker's objects, each held once.
-    objects: BTreeMap<Arc<str>, i64>,
+    /// The worker's objects, each held once, by the names of their builders and in that order.
+    objects: Box<[(Arc<str>, i64)]>,
     /// By their builders.
     commands: BTreeMap<Arc<str>, Command>,
 }
@@ -124,12 +124,14 @@ impl Crew {
             Err(failure) => return self.refused(failure.to_string()),
         };
         let earlier = std::mem::take(&mut self.objects);
-        let mut given_back: Vec<i64> = earlier.into_values().collect();
+        let mut given_back: Vec<i64> = earlier.iter().map(|(_, object)| *object).collect();
+        let mut objects = BTreeMap::new();
         for (name, object) in pairs {
             if let (Some(name), Value::Remote(object)) = (name.as_text(), object) {
-                given_back.extend(self.objects.insert(name.into(), object));
+                given_back.extend(objects.insert(name.into(), object));
             }
         }
+        self.objects = objects.into_iter().collect();
         // The new ones are counted by now, so the objects themselves stay.
         for object in given_back {
             wire.broker.give_back(object);
@@ -139,6 +141,12 @@ impl Crew {
     fn refused(&mut self, cause: String) {
         tracing::warn!(cause, "a worker did not take its list of builders");
         self.refusal = Some(cause);
+    }
+
+    /// The worker's object for a builder.
+    fn object(&self, builder: &str) -> Option<i64> {
+        let place = self.objects.binary_search_by(|(name, _)| name.as_ref().cmp(builder)).ok()?;
+        Some(self.objects[place].1)
     }
 
     /// Tells the worker what it does not know yet; then begins what was held.
@@ -238,7 +246,7 @@ impl Crew {
         order: WorkerCommand,
         wire: &mut Wire<'_>,
     ) -> Result<Option<Moving>, String> {
-        let Some(&object) = self.objects.get(builder) else {
+        let Some(object) = self.object(builder) else {
             let cause = self.refusal.as_deref().unwrap_or("it is missing in the worker's answer");
             return Err(format!("the worker did not take builder `{builder}`: {cause}"));
         };
@@ -281,7 +289,7 @@ impl Crew {
             State::Begun => {
                 command.is_interrupted = true;
                 let waiting = command.moving.as_mut().and_then(|moving| moving.waiting.take());
-                if let Some(&object) = self.objects.get(&builder) {
+                if let Some(object) = self.object(&builder) {
                     let args = [Value::text(id.as_str().to_owned()), Value::text(why)];
                     let called = wire.broker.call(
                         Called::Object(object),

@@ -27,13 +27,16 @@ use super::{
     versions::Versions,
 };
 use crate::{
-    model::WorkerInfo,
-    protocol::{CommandId, FromWorker, ToWorker},
+    model::{LogStream, WorkerInfo},
+    protocol::{CommandId, FromWorker, ToWorker, Update},
 };
 
 /// Answers that may wait for a peer that does not read, in bytes. An answer has some ten bytes, and a peer that is alive
 /// reads some thousands of them at once.
 const MAX_UNREAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// How much output is joined to one piece: as much as is worth a write.
+const MAX_JOINED_BYTES: usize = 64 * 1024;
 
 /// The master's end of one connection.
 pub struct MasterSession {
@@ -152,13 +155,50 @@ impl MasterSession {
         self.broker.output_len()
     }
 
-    /// What happened, the oldest first.
+    /// What happened, the oldest first. Output of one stream that came in several pieces comes as one.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        let event = self.events.pop_front();
-        if event.is_none() {
+        let Some(event) = self.events.pop_front() else {
             self.events = VecDeque::new();
+            return None;
+        };
+        Some(match event {
+            SessionEvent::Message(FromWorker::Update { id, update: Update::Output { stream, bytes } }) => {
+                let bytes = self.joined(&id, stream, bytes);
+                SessionEvent::Message(FromWorker::Update { id, update: Update::Output { stream, bytes } })
+            }
+            event => event,
+        })
+    }
+
+    /// A piece of output, with those that come right behind it: each on its own would be passed on by several tasks, which
+    /// costs far more than a copy where a worker tells each line by itself.
+    fn joined(&mut self, id: &CommandId, stream: LogStream, first: Bytes) -> Bytes {
+        let mut length = first.len();
+        let more = |event: &&SessionEvent| match event {
+            SessionEvent::Message(FromWorker::Update {
+                id: its,
+                update: Update::Output { stream: same, bytes },
+            }) => {
+                length += bytes.len();
+                its == id && *same == stream && length <= MAX_JOINED_BYTES
+            }
+            _ => false,
+        };
+        let count = self.events.iter().take_while(more).count();
+        if count == 0 {
+            return first;
         }
-        event
+        let mut all = Vec::with_capacity(length.min(MAX_JOINED_BYTES));
+        all.extend_from_slice(&first);
+        for event in self.events.drain(..count) {
+            if let SessionEvent::Message(FromWorker::Update {
+                update: Update::Output { bytes, .. }, ..
+            }) = event
+            {
+                all.extend_from_slice(&bytes);
+            }
+        }
+        all.into()
     }
 
     /// Lets in who asked. `Hello` follows, and `Attached` once builders were set. Without a login to judge, nothing.

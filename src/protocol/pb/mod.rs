@@ -27,6 +27,7 @@ pub mod failure;
 mod info;
 pub mod jelly;
 pub mod master;
+mod numbered;
 mod shell;
 mod versions;
 pub mod worker;

@@ -31,6 +31,18 @@ on_both! {
         assert_eq!(told, keys);
     }
 
+    async fn a_job_that_fails_alone_leaves_nothing_and_disturbs_none_after_it(house: &House) {
+        let mut open = house.furnished().await;
+        for n in 0..3 {
+            let refused = open.store.add_buildset(buildset(&["a", "nobody"], 0), at(n)).await;
+            assert!(refused.is_err(), "there is no such builder");
+            open.store.add_buildset(buildset(&["a"], 0), at(n)).await.unwrap();
+        }
+        assert_eq!(open.store.buildsets(&Query::all()).await.unwrap().rows.len(), 3);
+        let ids: Vec<i64> = told(&mut open, 7).await.iter().map(|event| event.id.0).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7], "no number is left out");
+    }
+
     async fn a_caller_that_is_dropped_does_not_undo_its_change(house: &House) {
         let mut open = house.furnished().await;
         {

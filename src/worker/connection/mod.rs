@@ -86,7 +86,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Waits for the worker's greeting and writes its presence down.
+    /// Waits for the worker's greeting and writes its presence down; the version that it told comes along, for the log.
     pub async fn greet(
         worker: WorkerName,
         epoch: Epoch,
@@ -95,7 +95,7 @@ impl Connection {
         roster: RosterWatch,
         operator: OperatorHandle,
         store: Store,
-    ) -> Result<(Self, ConnectionHandle), GreetingError> {
+    ) -> Result<(Self, ConnectionHandle, Option<String>), GreetingError> {
         let deadline = Instant::now() + HELLO_WITHIN;
         let info = loop {
             match time::timeout_at(deadline, link.from_worker.recv()).await {
@@ -126,7 +126,7 @@ impl Connection {
             next_ping: 1,
             store,
         };
-        Ok((connection, handle))
+        Ok((connection, handle, info.text("version").map(str::to_owned)))
     }
 
     /// Runs until the link is down; then its commands are given up and its absence is written down. `abandoned` are those

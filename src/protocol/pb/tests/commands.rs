@@ -253,3 +253,37 @@ fn a_command_whose_object_is_given_back_unfinished_has_failed() {
     pair.master.handle_input(&said[..decref]).unwrap();
     assert_eq!(pair.news(), []);
 }
+
+#[test]
+fn output_that_comes_line_by_line_is_passed_on_in_one_piece() {
+    let mut pair = Pair::attached(&["b1"]);
+    pair.start("1", "b1");
+    let mut command = pair.started();
+    pair.worker.accept(&mut command);
+    let lines = [("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n"), ("stdout", "d\n"), ("stdout", "e")];
+    for (stream, text) in lines {
+        pair.update(command.object, news(stream, Value::text(text)));
+    }
+    pair.update(command.object, news("rc", Value::Int(0)));
+    pair.exchange();
+    let wanted = [
+        update("1", output(LogStream::Stdout, "a\nb\n")),
+        update("1", output(LogStream::Stderr, "c\n")),
+        update("1", output(LogStream::Stdout, "d\ne")),
+        update("1", Update::Rc(0)),
+    ];
+    assert_eq!(pair.news(), wanted);
+}
+
+#[test]
+fn pieces_of_output_that_are_long_stay_as_they_are() {
+    let mut pair = Pair::attached(&["b1"]);
+    pair.start("1", "b1");
+    let mut command = pair.started();
+    pair.worker.accept(&mut command);
+    for _ in 0..3 {
+        pair.update(command.object, news("stdout", Value::text("x".repeat(40 * 1024))));
+    }
+    pair.exchange();
+    assert_eq!(pair.news().len(), 3);
+}
