@@ -179,6 +179,13 @@ impl RegistryHandle {
         attached.collect()
     }
 
+    /// Whether a link of this worker has the place, and its worker has not said who it is yet.
+    #[cfg(test)]
+    pub(super) fn is_greeting(&self, worker: &str) -> bool {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(places.get(worker), Some(Place::Greeting(..)))
+    }
+
     /// Changes whenever a connection comes or goes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()

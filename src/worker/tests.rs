@@ -240,9 +240,13 @@ async fn a_link_whose_worker_becomes_a_local_one_while_it_is_greeted_is_closed()
     let master = master().await;
     let (link, mut end) = link::pair();
     let mut greeted = Box::pin(master.registry.attach(name(), Some(outside()), link, SHORT));
-    let mut changes = master.registry.changes();
     assert!(futures_util::poll!(&mut greeted).is_pending());
-    soon("the greeting", changes.changed()).await.unwrap();
+    let begun = async {
+        while !master.registry.is_greeting("w1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the greeting", begun).await;
     let local = roster_of(WorkerKind::Local { workdir: "w1".into() }, None, None);
     master.roster.send_replace(Arc::new(local));
     end.to_master.send(FromWorker::Hello(WorkerInfo::default())).await.unwrap();
