@@ -17,6 +17,7 @@ mod restart;
 mod services;
 mod states;
 mod steps;
+mod steps_alike;
 mod support;
 mod workers;
 

@@ -274,7 +274,9 @@ impl Seen {
             return Err(StepEnd::new(Outcome::Failure, format!("{what} {why} {end}")));
         }
         if let Some(failure) = &self.failure {
-            return Err(StepEnd::new(Outcome::Exception, format!("{what}: {failure}")));
+            // Where it happened on the worker is told in the log.
+            let first = failure.lines().next().unwrap_or_default();
+            return Err(StepEnd::new(Outcome::Exception, format!("{what}: {first}")));
         }
         // A command that says nothing of its exit code cannot be called a success.
         self.rc.ok_or_else(|| StepEnd::new(Outcome::Exception, format!("{what} ended without an exit code")))
@@ -321,6 +323,14 @@ mod tests {
     fn a_failure_of_the_worker_wins_over_exit_code_zero() {
         let seen = Seen { failure: Some("broken".into()), ..Seen::sample(0) };
         assert_eq!(end(&seen).outcome, Outcome::Exception);
+    }
+
+    #[test]
+    fn the_line_of_a_step_has_no_traceback_of_the_worker() {
+        let failure = "builtins.OSError: no room\nTraceback (most recent call last):\n  …".to_owned();
+        let seen = Seen { failure: Some(failure), ..Seen::sample(0) };
+        assert_eq!(end(&seen).state, "'make test': builtins.OSError: no room");
+        assert!(seen.last_words().is_some_and(|words| words.contains("Traceback")), "the log has it");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `steps.MakeDirectory`, `steps.RemoveDirectory`, `steps.CopyDirectory`: folders on the worker.
 
-use std::time::Duration;
+use std::{
+    path::{Component, Path},
+    time::Duration,
+};
 
 use super::{
     StepContext, StepEnd, StepError,
@@ -38,6 +41,13 @@ pub(super) async fn remove(
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
     let dirs = dirs.iter().map(|dir| dir.render(known)).collect::<Result<Vec<_>, RenderError>>()?;
+    // A property that is not set renders to nothing, and would remove the builder's own folder.
+    let is_nothing = |dir: &&String| Path::new(dir.trim()).components().all(|part| part == Component::CurDir);
+    if let Some(dir) = dirs.iter().find(is_nothing) {
+        let state = format!("`{dir}` is the builder's own folder; name something in it");
+        logs.note(&state).await?;
+        return Ok(StepEnd::new(Outcome::Failure, state));
+    }
     let shown = match dirs.as_slice() {
         [dir] => dir.clone(),
         dirs => format!("{} folders", dirs.len()),

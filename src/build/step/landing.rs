@@ -4,6 +4,7 @@
 //! - Nobody but the master's user can read what is on its way.
 //! - The place changes in one step, once all bytes are on disk; before that, and after any failure, it is as it was.
 //! - What is on its way is removed when it is no longer wanted.
+//! - A worker that did not say that all has come has not sent all, whatever its exit code.
 
 use std::{
     fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions},
@@ -34,6 +35,8 @@ pub(super) struct Landing {
     file: Option<File>,
     written: u64,
     most: Option<u64>,
+    /// Whether the worker has said that this is all.
+    is_whole: bool,
     /// When it was read and changed last, if the worker said so.
     times: Option<(f64, f64)>,
 }
@@ -65,7 +68,7 @@ impl Landing {
             let open = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
             let file = open.map_err(|error| TransferError::file("write", &path, error))?;
             let temporary = Temporary(path);
-            Ok(Self { target, temporary, file: Some(file), written: 0, most, times: None })
+            Ok(Self { target, temporary, file: Some(file), written: 0, most, is_whole: false, times: None })
         })
         .await
     }
@@ -76,6 +79,7 @@ impl Landing {
             return Err(TransferError::too_large(self.target.clone(), most));
         }
         self.written += length;
+        self.is_whole = false;
         let mut file = self.file.take().expect("blocks are written one after the other");
         let target = self.target.clone();
         let file = blocking(move || match file.write_all(&bytes) {
@@ -90,6 +94,7 @@ impl Landing {
     /// Gives the file its place, with these permissions; for its owner alone if absent.
     pub(super) async fn settle(self, mode: Option<u32>) -> Result<(), TransferError> {
         blocking(move || {
+            self.check_whole()?;
             let done = self.place(mode);
             done.map_err(|error| TransferError::file("write", &self.target, error))
         })
@@ -109,6 +114,19 @@ impl Landing {
         self.target.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
+    fn check_whole(&self) -> Result<(), TransferError> {
+        if self.is_whole { Ok(()) } else { Err(TransferError::Unfinished { path: self.target.clone() }) }
+    }
+
+    /// Removes what has come, where that blocks nobody: a large file takes its time.
+    pub(super) async fn discard(self) -> Result<(), TransferError> {
+        blocking(move || {
+            drop(self);
+            Ok(())
+        })
+        .await
+    }
+
     /// Unpacks the stream beside the target, and moves all of it there. Ends early once `cancelled` is set.
     pub(super) async fn unpack(
         self,
@@ -116,6 +134,7 @@ impl Landing {
         cancelled: Arc<AtomicBool>,
     ) -> Result<(), TransferError> {
         blocking(move || {
+            self.check_whole()?;
             let Self { target, temporary, file, written, .. } = self;
             let stream = file.expect("a stream is unpacked once all its blocks are written");
             let staging = Temporary(temporary.0.with_extension("d"));
@@ -149,7 +168,7 @@ impl Peer for Landing {
             // Nothing of the sort is asked for; what waits must have its answer all the same.
             Transfer::Read { .. } => return Ok(Some(TransferReply::Data(Bytes::new()))),
             // They come after a failure as well: the end of the command tells whether all is there.
-            Transfer::Close | Transfer::Unpack => {}
+            Transfer::Close | Transfer::Unpack => self.is_whole = true,
         }
         Ok(None)
     }

@@ -33,6 +33,9 @@ use crate::{
     worker::ConnectionHandle,
 };
 
+/// The most characters of the line that people read of a step: what is longer stands in its log.
+const LONGEST_LINE: usize = 500;
+
 /// What a step works with.
 pub struct StepContext<'a> {
     /// Which.
@@ -162,7 +165,7 @@ async fn perform(
 /// The line that people read while a step runs.
 pub fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
     let words = joined(&step.description.running, known).unwrap_or_else(|| "running".to_owned());
-    with_suffix(step, words, known)
+    one_line(&with_suffix(step, words, known))
 }
 
 /// The end with the operator's words in place of the step's own, where they were given.
@@ -177,8 +180,18 @@ fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContext<'_>)
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
         };
     }
-    end.state = with_suffix(step, end.state, known);
+    end.state = one_line(&with_suffix(step, end.state, known));
     end
+}
+
+/// A text as one line, whatever names and values are in it.
+fn one_line(text: &str) -> String {
+    let words = text.split(char::is_control).filter(|words| !words.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    if line.chars().nth(LONGEST_LINE).is_none() {
+        return line;
+    }
+    line.chars().take(LONGEST_LINE - 1).chain(['…']).collect()
 }
 
 fn with_suffix(step: &StepDefinition, line: String, known: Known<'_>) -> String {

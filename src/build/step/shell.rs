@@ -163,7 +163,7 @@ fn summary(command: &ShellLine) -> String {
     const LETTERS: usize = 40;
     let words: Vec<&str> = match command {
         ShellLine::Shell(line) => line.split_whitespace().collect(),
-        ShellLine::Argv(argv) => argv.iter().map(String::as_str).collect(),
+        ShellLine::Argv(argv) => argv.iter().flat_map(|word| word.split_whitespace()).collect(),
     };
     let shown: String =
         words.iter().take(WORDS).copied().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect();
@@ -210,5 +210,6 @@ mod tests {
             summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()])),
             "'a b c ...'"
         );
+        assert_eq!(summary(&ShellLine::Argv(vec!["sh".into(), "-c".into(), "a\nb".into()])), "'sh -c a ...'");
     }
 }

@@ -392,6 +392,33 @@ async fn a_worker_that_does_not_end_a_stopped_command_loses_its_link() {
 }
 
 #[tokio::test]
+async fn the_line_that_people_read_is_one_line_and_short() {
+    let mut bench = bench().await;
+    for (dir, line) in [
+        ("a\nb\u{1b}[31m\r\n".to_owned(), "made a b [31m".to_owned()),
+        ("é".repeat(10_000), format!("made {}…", "é".repeat(LONGEST_LINE - 6))),
+    ] {
+        let make = StepKind::MakeDirectory { dir: Text::Plain(dir) };
+        let play = async |worker: &mut Player| {
+            let (id, _) = worker.start().await;
+            worker.end(&id, 0).await;
+        };
+        assert_eq!(bench.run(make, play).await.state, line);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_without_a_name_is_not_removed() {
+    let mut bench = bench().await;
+    for dirs in [vec!["".into()], vec!["build".into(), " ".into()], vec!["./".into()]] {
+        // The worker is not asked: it would remove the builder's folder.
+        let end = bench.run(StepKind::RemoveDirectory { dirs }, async |_: &mut Player| {}).await;
+        assert_eq!(end.outcome, Outcome::Failure, "{}", end.state);
+        assert!(end.state.contains("name"), "{}", end.state);
+    }
+}
+
+#[tokio::test]
 async fn the_operators_words_stand_in_place_of_the_steps_own() {
     let mut bench = bench().await;
     let description = Description {

@@ -27,6 +27,12 @@ pub(super) enum TransferError {
         /// What.
         path: PathBuf,
     },
+    /// The worker ended well, but never said that all has come.
+    #[error("the worker has not sent all of `{}`", path.display())]
+    Unfinished {
+        /// What.
+        path: PathBuf,
+    },
     /// More came than was allowed.
     #[error("`{}` has more than {most} bytes", path.display())]
     TooLarge {
@@ -60,7 +66,9 @@ impl TransferError {
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Self::File { .. } | Self::Unpack { source: UnpackError::Disk { .. }, .. } => Outcome::Exception,
-            Self::NoFile { .. } | Self::TooLarge { .. } | Self::Unpack { .. } => Outcome::Failure,
+            Self::NoFile { .. } | Self::Unfinished { .. } | Self::TooLarge { .. } | Self::Unpack { .. } => {
+                Outcome::Failure
+            }
         }
     }
 

@@ -69,6 +69,15 @@ pub(super) enum UnpackError {
         /// Which entry.
         path: PathBuf,
     },
+    /// What was sent is no folder.
+    #[error("it is no folder on the worker")]
+    NoFolder,
+    /// An entry tells things of itself that cannot be read, its name among them perhaps.
+    #[error("the attributes of `{}` cannot be read; is there a line break in its name?", path.display())]
+    Attributes {
+        /// Which entry, as the older part of its header has it.
+        path: PathBuf,
+    },
     /// Something of another kind is there.
     #[error("`{}` is there already, and is of another kind", path.display())]
     InTheWay {
@@ -178,16 +187,17 @@ impl<'a> Unpacking<'a> {
 
     fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<(), UnpackError> {
         let given = entry.path().map_err(|source| self.broken(source))?.into_owned();
+        // The library passes over what it cannot read, and would give the entry another name.
+        let attributes = entry.pax_extensions().map_err(|source| self.broken(source))?;
+        if attributes.is_some_and(|mut attributes| attributes.any(|attribute| attribute.is_err())) {
+            return Err(UnpackError::Attributes { path: given });
+        }
         let kind = entry.header().entry_type();
         let path = inside(&given).ok_or_else(|| UnpackError::Outside { path: given.clone() })?;
         let at = self.folder.join(&path);
         if path.as_os_str().is_empty() {
             // The folder itself, which Python's archives begin with.
-            return if kind == EntryType::Directory {
-                Ok(())
-            } else {
-                Err(UnpackError::Strange { path: given })
-            };
+            return if kind == EntryType::Directory { Ok(()) } else { Err(UnpackError::NoFolder) };
         }
         match kind {
             EntryType::Directory => make_folders(&at, self.folder),

@@ -210,6 +210,7 @@ impl FileUpload<'_> {
         let command = WorkerCommand::UploadFile(Box::new(command));
         let seen = follow(context, logs, command, Duration::ZERO, &mut landing).await?;
         if let Some(end) = ended(&seen, &what, logs).await? {
+            landing.discard().await?;
             return Ok(end);
         }
         landing.settle(self.mode).await?;
@@ -247,6 +248,7 @@ impl FolderUpload<'_> {
         let command = WorkerCommand::UploadDirectory(Box::new(command));
         let seen = follow(context, logs, command, Duration::ZERO, &mut landing).await?;
         if let Some(end) = ended(&seen, &what, logs).await? {
+            landing.discard().await?;
             return Ok(end);
         }
         let cancelled = Arc::new(AtomicBool::new(false));

@@ -100,6 +100,31 @@ async fn a_failed_upload_leaves_the_file_as_it_was() {
 }
 
 #[tokio::test]
+async fn an_upload_without_its_end_is_not_shown_as_whole() {
+    let mut bench = bench().await;
+    fs::write(bench.file("a.tar"), "old").unwrap();
+    // The second goes on writing after its end.
+    for closes_first in [false, true] {
+        let end = bench
+            .run(StepKind::UploadFile(upload("a.tar")), async |worker: &mut Player| {
+                let (id, _) = worker.start().await;
+                if closes_first {
+                    worker.transfer(&id, Transfer::Close).await;
+                    worker.transfer(&id, Transfer::Close).await;
+                }
+                worker.write(&id, &b"half"[..]).await;
+                assert_eq!(worker.reply().await, TransferReply::Taken);
+                worker.end(&id, 0).await;
+            })
+            .await;
+        assert_eq!(end.outcome, Outcome::Failure, "{}", end.state);
+        assert!(end.state.contains("has not sent all of"), "{}", end.state);
+        assert_eq!(fs::read(bench.file("a.tar")).unwrap(), b"old");
+        assert_eq!(bench.left_over(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_interrupted_and_still_answered() {
     let mut bench = bench().await;
     let mut wanted = upload("a.tar");

@@ -138,6 +138,29 @@ fn devices_and_pipes_are_refused() {
 }
 
 #[test]
+fn a_file_that_was_sent_as_a_folder_is_told_as_what_it_is() {
+    // A worker's archive of a file has one entry, without a name.
+    assert!(matches!(refused(&[(REG, "/", "", b"bytes")]), UnpackError::NoFolder));
+}
+
+#[test]
+fn a_name_that_cannot_be_read_is_an_error_and_no_other_name() {
+    for name in ["ä\nb", "ä\n\nb", "ä\n13 path=../x"] {
+        let mut builder = Builder::new(Vec::new());
+        builder.append_pax_extensions([("path", name.as_bytes())]).unwrap();
+        let mut header = Header::new_ustar();
+        header.set_path("other").unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        builder.append(&header, io::empty()).unwrap();
+        let place = Place::new();
+        let error = place.unpack(&builder.into_inner().unwrap(), None, 1 << 26).expect_err("the name is bad");
+        assert!(error.to_string().contains("line break"), "{error}");
+        assert_eq!(fs::read_dir(place.folder()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_stream_that_was_cut_is_no_folder() {
     let whole = stream(&[(REG, "file", "", &[7; 4000])]);
     for length in [0, 100, 512, 2000] {
