@@ -17,7 +17,7 @@ use super::{
     command::{Peer, follow},
     logs::Logs,
     place::on_master,
-    transfer::{TransferError, block_size, blocking},
+    transfer::{FILES_LIMIT, TransferError, block_size, blocking},
 };
 use crate::{
     definition::step::{Content, Download},
@@ -75,7 +75,7 @@ enum Source {
 
 impl Source {
     async fn open(path: PathBuf) -> Result<Self, TransferError> {
-        blocking(move || {
+        blocking(FILES_LIMIT, move || {
             // Asked first: to open a pipe would wait for its other end.
             let is_file = path.metadata().map(|found| found.is_file());
             match is_file {
@@ -104,7 +104,7 @@ impl Source {
             Self::File { path, file } => {
                 let Some(mut open) = file.take() else { return Ok(Bytes::new()) };
                 let at = path.clone();
-                let (back, bytes) = blocking(move || {
+                let (back, bytes) = blocking(FILES_LIMIT, move || {
                     let bytes = read(&mut open, most, &at)?;
                     Ok((open, bytes))
                 })

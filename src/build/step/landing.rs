@@ -19,13 +19,18 @@ use bytes::Bytes;
 
 use super::{
     command::{Peer, next_command_id},
-    transfer::{TransferError, blocking},
+    transfer::{FILES_LIMIT, TransferError, blocking},
     unpack::{self, Budget},
 };
 use crate::{
     definition::step::Compression,
     protocol::{Transfer, TransferReply},
 };
+
+/// How long a file may take to be on disk, all of it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(600);
+/// How long a folder may take to be unpacked: a million files on a slow disk.
+const UNPACKED_WITHIN: Duration = Duration::from_secs(6 * 3600);
 
 /// A file on its way to `target`, or a stream that becomes a folder there.
 pub(super) struct Landing {
@@ -61,7 +66,7 @@ impl Drop for Temporary {
 impl Landing {
     /// Opens a file beside `target`; the folders above are made. `most` bytes may come.
     pub(super) async fn open(target: PathBuf, most: Option<u64>) -> Result<Self, TransferError> {
-        blocking(move || {
+        blocking(FILES_LIMIT, move || {
             let folder = target.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(folder).map_err(|error| TransferError::file("make", folder, error))?;
             let path = folder.join(format!(".lunabot-upload-{}", next_command_id()));
@@ -82,7 +87,7 @@ impl Landing {
         self.is_whole = false;
         let mut file = self.file.take().expect("blocks are written one after the other");
         let target = self.target.clone();
-        let file = blocking(move || match file.write_all(&bytes) {
+        let file = blocking(FILES_LIMIT, move || match file.write_all(&bytes) {
             Ok(()) => Ok(file),
             Err(error) => Err(TransferError::file("write", &target, error)),
         })
@@ -93,7 +98,7 @@ impl Landing {
 
     /// Gives the file its place, with these permissions; for its owner alone if absent.
     pub(super) async fn settle(self, mode: Option<u32>) -> Result<(), TransferError> {
-        blocking(move || {
+        blocking(SETTLED_WITHIN, move || {
             self.check_whole()?;
             let done = self.place(mode);
             done.map_err(|error| TransferError::file("write", &self.target, error))
@@ -119,12 +124,14 @@ impl Landing {
     }
 
     /// Removes what has come, where that blocks nobody: a large file takes its time.
-    pub(super) async fn discard(self) -> Result<(), TransferError> {
-        blocking(move || {
+    pub(super) async fn discard(self) {
+        let removed = blocking(FILES_LIMIT, move || {
             drop(self);
             Ok(())
-        })
-        .await
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(error = error.chain(), "cannot remove what is left of a transfer");
+        }
     }
 
     /// Unpacks the stream beside the target, and moves all of it there. Ends early once `cancelled` is set.
@@ -133,7 +140,7 @@ impl Landing {
         compression: Option<Compression>,
         cancelled: Arc<AtomicBool>,
     ) -> Result<(), TransferError> {
-        blocking(move || {
+        blocking(UNPACKED_WITHIN, move || {
             self.check_whole()?;
             let Self { target, temporary, file, written, .. } = self;
             let stream = file.expect("a stream is unpacked once all its blocks are written");
@@ -190,6 +197,30 @@ mod tests {
         assert_eq!(error.outcome(), Outcome::Exception);
         assert!(error.chain().contains("a.tar`: No space left"), "{}", error.chain());
         drop(landing);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut landing = Landing::open(dir.path().join("a.tar"), None).await.unwrap();
+        // A pipe that nobody reads takes some KiB, and then waits.
+        let (reader, writer) = io::pipe().unwrap();
+        landing.file = Some(std::os::fd::OwnedFd::from(writer).into());
+        tokio::time::pause();
+        let block = Transfer::Write(vec![0; 1 << 20].into());
+        let clock = async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(FILES_LIMIT * 2).await;
+            tokio::task::yield_now().await;
+            // Lets the thread go that writes, whether it was waited for or not.
+            drop(reader);
+        };
+        let (written, ()) = tokio::join!(landing.transfer(block), clock);
+        tokio::time::resume();
+        let error = written.expect_err("the disk does not answer");
+        assert_eq!(error.outcome(), Outcome::Exception);
+        assert_eq!(error.chain(), "the master's files did not answer within 60 s");
+        landing.discard().await;
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use tokio::time;
 
 use super::unpack::UnpackError;
 use crate::{model::Outcome, protocol::command::MAX_BLOCK_BYTES};
@@ -20,6 +23,12 @@ pub(super) enum TransferError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// The master's disk, or a file server behind it.
+    #[error("the master's files did not answer within {} s", limit.as_secs())]
+    Stuck {
+        /// How long was waited.
+        limit: Duration,
     },
     /// What is to be sent is no file.
     #[error("`{}` is no file on the master", path.display())]
@@ -65,7 +74,9 @@ impl TransferError {
     /// What it makes of the step: a fault of the master is an exception, one of the files a failure.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
-            Self::File { .. } | Self::Unpack { source: UnpackError::Disk { .. }, .. } => Outcome::Exception,
+            Self::File { .. }
+            | Self::Stuck { .. }
+            | Self::Unpack { source: UnpackError::Disk { .. }, .. } => Outcome::Exception,
             Self::NoFile { .. } | Self::Unfinished { .. } | Self::TooLarge { .. } | Self::Unpack { .. } => {
                 Outcome::Failure
             }
@@ -83,15 +94,20 @@ pub(super) fn block_size(wanted: u32) -> u32 {
     wanted.clamp(1, MAX_BLOCK_BYTES)
 }
 
-/// Runs what waits for the disk where it blocks nobody.
+/// How long a piece of work on the master's files may take: a dead file server must not hold a build for ever.
+pub(super) const FILES_LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs what waits for the disk where it blocks nobody, for as long as it may take. What takes longer goes on unheard.
 pub(super) async fn blocking<T: Send + 'static>(
+    limit: Duration,
     work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
 ) -> Result<T, TransferError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
+    match time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(error) => Err(TransferError::file("use", Path::new("."), io::Error::other(error))),
         },
+        Err(_) => Err(TransferError::Stuck { limit }),
     }
 }

@@ -9,13 +9,16 @@ use std::{
     time::Duration,
 };
 
+use tokio::time;
+use tracing::{debug, warn};
+
 use super::{
     StepContext, StepEnd, StepError, WorkerPaths,
     command::{Peer, Seen, follow, interrupted},
     landing::Landing,
     logs::Logs,
     place::{file_name, on_master},
-    transfer::block_size,
+    transfer::{FILES_LIMIT, block_size},
 };
 use crate::{
     definition::{
@@ -210,7 +213,7 @@ impl FileUpload<'_> {
         let command = WorkerCommand::UploadFile(Box::new(command));
         let seen = follow(context, logs, command, Duration::ZERO, &mut landing).await?;
         if let Some(end) = ended(&seen, &what, logs).await? {
-            landing.discard().await?;
+            landing.discard().await;
             return Ok(end);
         }
         landing.settle(self.mode).await?;
@@ -248,7 +251,7 @@ impl FolderUpload<'_> {
         let command = WorkerCommand::UploadDirectory(Box::new(command));
         let seen = follow(context, logs, command, Duration::ZERO, &mut landing).await?;
         if let Some(end) = ended(&seen, &what, logs).await? {
-            landing.discard().await?;
+            landing.discard().await;
             return Ok(end);
         }
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -261,8 +264,10 @@ impl FolderUpload<'_> {
             stopped = context.stop.stopped() => {
                 cancelled.store(true, Ordering::Relaxed);
                 // Looked at for each block and each entry, so this does not last; what it came to does not matter.
-                if let Err(error) = unpacking.await {
-                    tracing::debug!(error = error.chain(), "the unpacking of a folder was stopped");
+                match time::timeout(FILES_LIMIT, unpacking).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(error = error.chain(), "the unpacking of a folder was stopped"),
+                    Err(_) => warn!("the unpacking of a folder does not stop; the disk does not answer"),
                 }
                 return Ok(interrupted(&what, &stopped));
             }
