@@ -1,9 +1,9 @@
 //! What stands between a port and the registry: who may log in, how many at once, and what is told of the others.
 //!
 //! # Laws
-//! - Whoever connects has [`LOGIN_WITHIN`] to prove who they are, less when many want to ([`places`]).
+//! - Whoever connects has [`LOGIN_WITHIN`] to prove who they are, less when many want to (`places`).
 //! - An unknown name and a wrong password look the same to the peer, and to its clock.
-//! - Who keeps failing is judged more and more slowly ([`throttle`]); others behind the same address get in all the while.
+//! - Who keeps failing is judged more and more slowly (`throttle`); others behind the same address get in all the while.
 //! - A refused login is told once a minute for each name, reason and address, however often it comes; so is a connection
 //!   that ends before its login, for each reason, port and address.
 //!
