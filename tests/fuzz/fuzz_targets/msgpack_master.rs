@@ -16,7 +16,7 @@ const MOST_OUTPUT_BYTES: usize = 4 * 1024 * 1024;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&cut, input)) = input.split_first() else { return };
-    let mut session = MasterSession::new("fuzz".into());
+    let mut session = MasterSession::new("fuzz");
     let orders = [
         ToWorker::SetBuilders(vec![BuilderFolder { builder: "b".into(), folder: "b".into() }]),
         ToWorker::Start {
