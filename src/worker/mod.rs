@@ -19,6 +19,7 @@ mod metered;
 mod msgpack_link;
 pub mod operator;
 mod pb_link;
+mod pump;
 pub mod random;
 pub mod registry;
 pub mod roster;

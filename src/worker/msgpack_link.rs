@@ -3,13 +3,11 @@
 //! # Laws
 //! - Before its login a connection holds the head of one request, and is gone after [`LOGIN_WITHIN`].
 //! - WebSocket begins once the gate has let the worker in.
-//! - A peer that does not read holds back what is said to it; a master that does not read holds back the peer. Neither
-//!   piles up here.
 //! - What a long message needed is given back before the next.
 //! - A master that ends a link ends its commands first: a worker on this wire would let them run on.
 //!
 //! # Not here
-//! The protocol (`protocol::msgpack`), ports (`listener`), who may log in (`gate`).
+//! The protocol (`protocol::msgpack`), ports (`listener`), who may log in (`gate`), what is carried after that (`pump`).
 
 use std::{
     future::poll_fn,
@@ -21,7 +19,7 @@ use std::{
 use futures_util::{Sink as _, Stream as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::OwnedSemaphorePermit,
     time::{self, Duration},
 };
 use tokio_tungstenite::{
@@ -38,8 +36,7 @@ use crate::{
     model::WorkerName,
     net::Stream,
     protocol::{
-        FromWorker, ToWorker,
-        link::{self, WorkerEnd},
+        ToWorker, link,
         msgpack::{
             MasterSession, MsgpackError, SessionEvent,
             frame::MAX_MESSAGE_BYTES,
@@ -47,13 +44,11 @@ use crate::{
         },
     },
     worker::{
-        gate::{Arrival, Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
+        gate::{Arrival, Gate, LOGIN_WITHIN, Proof, Verdict},
+        pump::{self, Cut, Heard, Pump, Wire as _},
         random::random,
     },
 };
-
-/// How much may wait for a peer to read it before it is no longer listened to: some thousand answers.
-const MOST_UNREAD_BYTES: usize = 256 * 1024;
 
 /// The room for input that each connection keeps. Longer messages get room of their own.
 const READ_BYTES: usize = 4 * 1024;
@@ -117,6 +112,12 @@ impl From<io::Error> for LinkError {
     }
 }
 
+impl From<Cut> for LinkError {
+    fn from(Cut: Cut) -> Self {
+        Self::Cut
+    }
+}
+
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
 pub(super) async fn serve(mut stream: Stream, arrival: Arrival, gate: Gate, turn: OwnedSemaphorePermit) {
     let peer = arrival.peer;
@@ -132,17 +133,16 @@ pub(super) async fn serve(mut stream: Stream, arrival: Arrival, gate: Gate, turn
     let prefix = format!("link-{:016x}", u64::from_be_bytes(random()));
     let mut wire = Wire::new(Metered::new(stream), MasterSession::new(prefix)).await;
     let attaching = gate.attach(worker.clone(), peer, link);
-    let WorkerEnd { from_master, to_master } = end;
-    let mut ends = Ends { from_master, to_master, attaching, turn: Some(turn), pending: None };
+    let mut pump = Pump::new(end, attaching, turn);
     let error = loop {
-        match wire.pump(&mut ends, &gate).await {
+        match pump.run(&mut wire, &gate).await {
             Ok(()) => wire = wire.slimmed().await,
             Err(error) => break error,
         }
     };
     gate.saw(&worker, peer);
     // Whoever waits for news learns at once that none will come.
-    drop(ends);
+    drop(pump);
     match error {
         LinkError::Closed => debug!(%worker, %peer, "the connection ended"),
         LinkError::Cut => {
@@ -241,17 +241,6 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
-/// The two queues of a link, and what stands between them and the socket.
-struct Ends {
-    from_master: link::Receiver<ToWorker>,
-    to_master: link::Sender<FromWorker>,
-    attaching: Attaching,
-    /// Given back once the worker is attached.
-    turn: Option<OwnedSemaphorePermit>,
-    /// What the master has no room for yet.
-    pending: Option<FromWorker>,
-}
-
 /// A socket, and what is spoken on it.
 struct Wire {
     socket: WebSocketStream<Metered>,
@@ -277,59 +266,6 @@ impl Wire {
         Self::new(self.socket.into_inner(), self.session).await
     }
 
-    /// Carries messages both ways until one side ends the link, which is an error, or the buffers are to be
-    /// [given back](Wire::slimmed).
-    async fn pump(&mut self, ends: &mut Ends, gate: &Gate) -> Result<(), LinkError> {
-        let Ends { from_master, to_master, attaching: Attaching(attaching), turn, pending } = ends;
-        loop {
-            while pending.is_none() {
-                match self.session.poll_event() {
-                    Some(SessionEvent::Message(message)) => match to_master.try_send(message) {
-                        Ok(()) => {}
-                        Err(mpsc::error::TrySendError::Full(message)) => *pending = Some(message),
-                        Err(mpsc::error::TrySendError::Closed(_)) => return Err(LinkError::Cut),
-                    },
-                    // From here the bounds of a link count, no longer those of a stranger.
-                    Some(SessionEvent::Attached) => *turn = None,
-                    None => break,
-                }
-            }
-            if self.is_swollen && self.is_empty() {
-                return Ok(());
-            }
-            let has_output = self.has_output();
-            // What is read makes answers: a peer that does not take those is not heard either.
-            let wants_input = pending.is_none() && self.session.output_len() < MOST_UNREAD_BYTES;
-            tokio::select! {
-                // Each arm is cancel-safe: readiness is asked again, a permit that is not returned is not taken, a
-                // message is taken only when it is returned, a token and a closed queue stay so.
-                done = self.exchange(wants_input) => done?,
-                permit = to_master.reserve(), if pending.is_some() => match permit {
-                    Ok(permit) => if let Some(message) = pending.take() {
-                        permit.send(message);
-                    },
-                    Err(_) => return Err(LinkError::Cut),
-                },
-                // A peer that does not read gets no more to read.
-                order = from_master.recv(), if !has_output => match order {
-                    Some(order) => self.session.handle_order(order)?,
-                    None => return Err(LinkError::Cut),
-                },
-                attached = &mut *attaching, if turn.is_some() && !attaching.is_terminated() => match attached {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        // Told by the registry. The peer tries again.
-                        debug!(error = &error as &dyn std::error::Error, "the worker did not attach");
-                        return Err(LinkError::Cut);
-                    }
-                    Err(_) => return Err(LinkError::Cut),
-                },
-                () = to_master.closed() => return Err(LinkError::Cut),
-                () = gate.stopping().cancelled() => return Err(LinkError::Cut),
-            }
-        }
-    }
-
     /// Ends the commands and the connection, and lets the peer hang up.
     async fn bid_farewell(&mut self) {
         self.session.interrupt_all("the master ends the connection");
@@ -348,11 +284,6 @@ impl Wire {
         }
     }
 
-    /// Whether there is something that the socket has not taken.
-    fn has_output(&self) -> bool {
-        self.session.output_len() > 0 || !self.is_flushed
-    }
-
     /// Whether the socket's buffers are empty for certain.
     fn is_empty(&self) -> bool {
         self.is_flushed && self.told == self.socket.get_ref().read()
@@ -364,14 +295,6 @@ impl Wire {
     /// Dropped before it returns, nothing is lost: what was read is in the session, what was not written in the socket.
     async fn exchange(&mut self, read: bool) -> Result<(), LinkError> {
         poll_fn(|cx| self.poll_exchange(cx, read)).await
-    }
-
-    fn poll_exchange(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Result<(), LinkError>> {
-        let written = self.poll_write(cx)?;
-        if read && self.poll_read(cx)?.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        written.map(Ok)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
@@ -420,6 +343,41 @@ impl Wire {
             }
         }
         Ok(Poll::Ready(()))
+    }
+}
+
+impl pump::Wire for Wire {
+    type Error = LinkError;
+
+    fn next_heard(&mut self) -> Option<Heard> {
+        Some(match self.session.poll_event()? {
+            SessionEvent::Message(message) => Heard::Message(message),
+            SessionEvent::Attached => Heard::Attached,
+        })
+    }
+
+    fn obey(&mut self, order: ToWorker) -> Result<(), LinkError> {
+        Ok(self.session.handle_order(order)?)
+    }
+
+    fn has_output(&mut self) -> bool {
+        self.session.output_len() > 0 || !self.is_flushed
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.session.output_len()
+    }
+
+    fn wants_care(&self) -> bool {
+        self.is_swollen && self.is_empty()
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Result<(), LinkError>> {
+        let written = self.poll_write(cx)?;
+        if read && self.poll_read(cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        written.map(Ok)
     }
 }
 

@@ -3,11 +3,9 @@
 //! # Laws
 //! - Before its login a connection holds little memory, and is gone once the patience of the gate is at its end.
 //! - A peer that is told no is left connected for a while, so that it comes back as late as it means to.
-//! - A peer that does not read holds back what is said to it; a master that does not read holds back the peer. Neither
-//!   piles up here.
 //!
 //! # Not here
-//! The protocol (`protocol::pb`), ports (`listener`), who may log in (`gate`).
+//! The protocol (`protocol::pb`), ports (`listener`), who may log in (`gate`), what is carried after that (`pump`).
 
 use std::{
     future::poll_fn,
@@ -20,7 +18,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::OwnedSemaphorePermit,
     time::{self, Duration},
 };
 use tracing::{debug, warn};
@@ -29,12 +27,12 @@ use crate::{
     model::WorkerName,
     net::{Stranger, Stream},
     protocol::{
-        FromWorker,
-        link::{self, WorkerEnd},
+        ToWorker, link,
         pb::{MasterSession, PbError, SessionEvent},
     },
     worker::{
-        gate::{Arrival, Attaching, Gate, LOGIN_WITHIN, Proof, Verdict},
+        gate::{Arrival, Gate, LOGIN_WITHIN, Proof, Verdict},
+        pump::{self, Cut, Heard, Pump, Wire as _},
         random::random,
     },
 };
@@ -42,14 +40,8 @@ use crate::{
 /// How much is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// How much may wait for a peer to read it before it is no longer listened to: some thousand answers.
-const MOST_UNREAD_BYTES: usize = 256 * 1024;
-
 /// How long a refused peer may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How long a worker that has proven itself may keep its place among those who log in: as long as a stranger.
-const ATTACH_WITHIN: Duration = LOGIN_WITHIN;
 
 /// How much a refused peer may still say.
 const MOST_LATE_BYTES: usize = 64 * 1024;
@@ -83,6 +75,12 @@ enum LinkError {
     Unheard,
 }
 
+impl From<Cut> for LinkError {
+    fn from(Cut: Cut) -> Self {
+        Self::Cut
+    }
+}
+
 /// Serves a connection to its end. `turn` is given back once its worker is attached.
 pub(super) async fn serve(stream: Stream, arrival: Arrival, gate: Gate, turn: OwnedSemaphorePermit) {
     let peer = arrival.peer;
@@ -104,7 +102,7 @@ pub(super) async fn serve(stream: Stream, arrival: Arrival, gate: Gate, turn: Ow
     let (link, end) = link::pair();
     wire.session.accept_login();
     let attaching = gate.attach(worker.clone(), peer, link);
-    let outcome = wire.pump(end, attaching, turn, &gate).await;
+    let outcome = Pump::new(end, attaching, turn).run(&mut wire, &gate).await;
     gate.saw(&worker, peer);
     match outcome {
         Ok(()) | Err(LinkError::Closed | LinkError::Cut) => debug!(%worker, %peer, "the connection ended"),
@@ -186,94 +184,12 @@ impl Wire {
         }
     }
 
-    /// Carries messages both ways until one side ends the link.
-    async fn pump(
-        &mut self,
-        end: WorkerEnd,
-        attaching: Attaching,
-        turn: OwnedSemaphorePermit,
-        gate: &Gate,
-    ) -> Result<(), LinkError> {
-        let WorkerEnd { mut from_master, to_master } = end;
-        let Attaching(mut attaching) = attaching;
-        // The timer is gone with the turn: an idle link has none.
-        let mut turn = Some((turn, Box::pin(time::sleep(ATTACH_WITHIN))));
-        let mut pending: Option<FromWorker> = None;
-        loop {
-            while pending.is_none() {
-                match self.session.poll_event() {
-                    Some(SessionEvent::Message(message)) => match to_master.try_send(message) {
-                        Ok(()) => {}
-                        Err(mpsc::error::TrySendError::Full(message)) => pending = Some(message),
-                        Err(mpsc::error::TrySendError::Closed(_)) => return Err(LinkError::Cut),
-                    },
-                    // The login is answered: from here the bounds of a link count, no longer those of a stranger.
-                    Some(SessionEvent::Attached) => turn = None,
-                    Some(SessionEvent::Login(_)) | None => break,
-                }
-            }
-            let has_output = self.has_output();
-            // What is read makes answers: a peer that does not take those is not heard either.
-            let wants_input = pending.is_none() && self.session.output_len() < MOST_UNREAD_BYTES;
-            tokio::select! {
-                // Each arm is cancel-safe: readiness is asked again, a permit that is not returned is not taken, a
-                // message is taken only when it is returned, a token and a closed queue stay so.
-                done = self.exchange(wants_input) => done?,
-                permit = to_master.reserve(), if pending.is_some() => match permit {
-                    Ok(permit) => if let Some(message) = pending.take() {
-                        permit.send(message);
-                    },
-                    Err(_) => return Err(LinkError::Cut),
-                },
-                // A peer that does not read gets no more to read.
-                order = from_master.recv(), if !has_output => match order {
-                    Some(order) => self.session.handle_order(order),
-                    None => return Err(LinkError::Cut),
-                },
-                attached = &mut attaching, if !attaching.is_terminated() => match attached {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        // Told by the registry. The peer tries again.
-                        debug!(error = &error as &dyn std::error::Error, "the worker did not attach");
-                        return Err(LinkError::Cut);
-                    }
-                    Err(_) => return Err(LinkError::Cut),
-                },
-                () = async { turn.as_mut().expect("the branch is disabled without a turn").1.as_mut().await },
-                    if turn.is_some() =>
-                {
-                    turn = None;
-                }
-                () = to_master.closed() => return Err(LinkError::Cut),
-                () = gate.stopping().cancelled() => return Err(LinkError::Cut),
-            }
-        }
-    }
-
-    /// Whether there is something that the socket has not taken.
-    fn has_output(&mut self) -> bool {
-        if self.out.is_empty()
-            && let Some(bytes) = self.session.poll_output()
-        {
-            self.out = bytes;
-        }
-        !self.out.is_empty()
-    }
-
     /// Waits until something was read, if that is wanted, or written, if there is something.
     ///
     /// # Cancel safety
     /// Dropped before it returns, nothing is lost: what was read is in the session, what was not written in `out`.
     async fn exchange(&mut self, read: bool) -> Result<(), LinkError> {
         poll_fn(|cx| self.poll_exchange(cx, read)).await
-    }
-
-    fn poll_exchange(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Result<(), LinkError>> {
-        let written = self.poll_write(cx)?;
-        if read && self.poll_read(cx)?.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        written.map(Ok)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
@@ -321,5 +237,44 @@ impl Wire {
                 Ok(Poll::Ready(()))
             }
         }
+    }
+}
+
+impl pump::Wire for Wire {
+    type Error = LinkError;
+
+    fn next_heard(&mut self) -> Option<Heard> {
+        match self.session.poll_event()? {
+            SessionEvent::Message(message) => Some(Heard::Message(message)),
+            // The login is answered.
+            SessionEvent::Attached => Some(Heard::Attached),
+            SessionEvent::Login(_) => unreachable!("a session asks to be let in once, before it is"),
+        }
+    }
+
+    fn obey(&mut self, order: ToWorker) -> Result<(), LinkError> {
+        self.session.handle_order(order);
+        Ok(())
+    }
+
+    fn has_output(&mut self) -> bool {
+        if self.out.is_empty()
+            && let Some(bytes) = self.session.poll_output()
+        {
+            self.out = bytes;
+        }
+        !self.out.is_empty()
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.session.output_len()
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Result<(), LinkError>> {
+        let written = self.poll_write(cx)?;
+        if read && self.poll_read(cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        written.map(Ok)
     }
 }
