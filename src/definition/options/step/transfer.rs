@@ -3,6 +3,49 @@
 use super::{MOST, NOT_YET, base};
 use crate::definition::options::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
 
+const MAX_SIZE: OptionSpec = option(
+    "maxsize",
+    Kind::Integer { least: 0, most: MOST },
+    Default::None,
+    "The most bytes that are sent; more is a failure.",
+);
+
+const fn block_size(bytes: i64) -> OptionSpec {
+    option(
+        "blocksize",
+        Kind::Integer { least: 1, most: MOST },
+        Default::Integer(bytes),
+        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
+    )
+}
+
+const COMPRESS: OptionSpec = option(
+    "compress",
+    Kind::Text,
+    Default::None,
+    "How it is compressed on its way: `gz`, `bz2`, or not at all.",
+);
+
+const KEEP_STAMP: OptionSpec = option(
+    "keepstamp",
+    Kind::Bool,
+    Default::Bool(false),
+    "Whether the file keeps its times of access and change.",
+);
+
+/// What is shown beside an upload.
+static URL: &[OptionSpec] = &[
+    rendered(option("url", Kind::Text, Default::None, "An address that is shown beside the step.")),
+    rendered(option(
+        "urlText",
+        Kind::Text,
+        Default::None,
+        "How it is called; the name of the target if absent.",
+    )),
+];
+
+static UPLOAD_BASE: &[OptionSpec] = &base("upload", true);
+
 static FILE_UPLOAD_OPTIONS: &[OptionSpec] = &[
     rendered(option("workersrc", Kind::Text, Default::Required, "The file on the worker, below `workdir`.")),
     rendered(option(
@@ -18,40 +61,16 @@ static FILE_UPLOAD_OPTIONS: &[OptionSpec] = &[
         Default::Text("build"),
         "Where `workersrc` begins, below the builder's folder.",
     )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(256 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
+    MAX_SIZE,
+    block_size(256 * 1024),
     option(
         "mode",
         Kind::Mode,
         Default::None,
         "Permissions of the file on the master; for its owner alone if absent, in octal as text: `\"0644\"`.",
     ),
-    option(
-        "keepstamp",
-        Kind::Bool,
-        Default::Bool(false),
-        "Whether the file keeps its times of access and change.",
-    ),
-    rendered(option("url", Kind::Text, Default::None, "An address that is shown beside the step.")),
-    rendered(option(
-        "urlText",
-        Kind::Text,
-        Default::None,
-        "How it is called; the name of the target if absent.",
-    )),
+    KEEP_STAMP,
 ];
-
-static FILE_UPLOAD_BASE: &[OptionSpec] = &base("upload", true);
 
 /// `steps.FileUpload`.
 pub static FILE_UPLOAD: Constructor = Constructor {
@@ -69,7 +88,7 @@ pub static FILE_UPLOAD: Constructor = Constructor {
         "url",
         "urlText",
     ],
-    groups: &[FILE_UPLOAD_OPTIONS, FILE_UPLOAD_BASE],
+    groups: &[FILE_UPLOAD_OPTIONS, URL, UPLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Brings a file from the worker to the master. The file is replaced when all of it has come, and not before.",
 };
@@ -94,34 +113,10 @@ static DIRECTORY_UPLOAD_OPTIONS: &[OptionSpec] = &[
         Default::Text("build"),
         "Where `workersrc` begins, below the builder's folder.",
     )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(16 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
-    option(
-        "compress",
-        Kind::Text,
-        Default::None,
-        "How it is compressed on its way: `gz`, `bz2`, or not at all.",
-    ),
-    rendered(option("url", Kind::Text, Default::None, "An address that is shown beside the step.")),
-    rendered(option(
-        "urlText",
-        Kind::Text,
-        Default::None,
-        "How it is called; the name of the target if absent.",
-    )),
+    MAX_SIZE,
+    block_size(16 * 1024),
+    COMPRESS,
 ];
-
-static DIRECTORY_UPLOAD_BASE: &[OptionSpec] = &base("upload", true);
 
 /// `steps.DirectoryUpload`.
 pub static DIRECTORY_UPLOAD: Constructor = Constructor {
@@ -129,7 +124,7 @@ pub static DIRECTORY_UPLOAD: Constructor = Constructor {
     name: "DirectoryUpload",
     class: Class::Step,
     positional: &["workersrc", "masterdest", "workdir", "maxsize", "blocksize", "compress", "url", "urlText"],
-    groups: &[DIRECTORY_UPLOAD_OPTIONS, DIRECTORY_UPLOAD_BASE],
+    groups: &[DIRECTORY_UPLOAD_OPTIONS, URL, UPLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Brings a folder from the worker to the master, into one that may be there already. Nothing changes there before all of it \
                has come. A folder with devices, or with links that lead out of it, is refused.",
@@ -155,18 +150,8 @@ static MULTIPLE_FILE_UPLOAD_OPTIONS: &[OptionSpec] = &[
         Default::Text("build"),
         "Where each of `workersrcs` begins, below the builder's folder.",
     )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(16 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
+    MAX_SIZE,
+    block_size(16 * 1024),
     option("glob", Kind::Bool, Default::Bool(false), "Whether `workersrcs` are patterns: `*.deb`, `out/**`."),
     option(
         "mode",
@@ -174,28 +159,9 @@ static MULTIPLE_FILE_UPLOAD_OPTIONS: &[OptionSpec] = &[
         Default::None,
         "Permissions of the files on the master; for their owner alone if absent, in octal as text: `\"0644\"`.",
     ),
-    option(
-        "compress",
-        Kind::Text,
-        Default::None,
-        "How it is compressed on its way: `gz`, `bz2`, or not at all.",
-    ),
-    option(
-        "keepstamp",
-        Kind::Bool,
-        Default::Bool(false),
-        "Whether the file keeps its times of access and change.",
-    ),
-    rendered(option("url", Kind::Text, Default::None, "An address that is shown beside the step.")),
-    rendered(option(
-        "urlText",
-        Kind::Text,
-        Default::None,
-        "How it is called; the name of the target if absent.",
-    )),
+    COMPRESS,
+    KEEP_STAMP,
 ];
-
-static MULTIPLE_FILE_UPLOAD_BASE: &[OptionSpec] = &base("upload", true);
 
 /// `steps.MultipleFileUpload`.
 pub static MULTIPLE_FILE_UPLOAD: Constructor = Constructor {
@@ -215,19 +181,14 @@ pub static MULTIPLE_FILE_UPLOAD: Constructor = Constructor {
         "url",
         "urlText",
     ],
-    groups: &[MULTIPLE_FILE_UPLOAD_OPTIONS, MULTIPLE_FILE_UPLOAD_BASE],
+    groups: &[MULTIPLE_FILE_UPLOAD_OPTIONS, URL, UPLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Brings files and folders from the worker into a folder on the master, one after the other. The first that fails is the \
                last.",
 };
 
-static FILE_DOWNLOAD_OPTIONS: &[OptionSpec] = &[
-    rendered(option(
-        "mastersrc",
-        Kind::Text,
-        Default::Required,
-        "The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.",
-    )),
+/// Where on the worker a file is put, and how.
+static TO_WORKER: &[OptionSpec] = &[
     rendered(option(
         "workerdest",
         Kind::Text,
@@ -240,18 +201,8 @@ static FILE_DOWNLOAD_OPTIONS: &[OptionSpec] = &[
         Default::Text("build"),
         "Where `workerdest` begins, below the builder's folder.",
     )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(16 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
+    MAX_SIZE,
+    block_size(16 * 1024),
     option(
         "mode",
         Kind::Mode,
@@ -259,6 +210,13 @@ static FILE_DOWNLOAD_OPTIONS: &[OptionSpec] = &[
         "Permissions of the file on the worker, in octal as text: `\"0644\"`.",
     ),
 ];
+
+static FILE_DOWNLOAD_OPTIONS: &[OptionSpec] = &[rendered(option(
+    "mastersrc",
+    Kind::Text,
+    Default::Required,
+    "The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.",
+))];
 
 static FILE_DOWNLOAD_BASE: &[OptionSpec] = &base("download", true);
 
@@ -268,44 +226,13 @@ pub static FILE_DOWNLOAD: Constructor = Constructor {
     name: "FileDownload",
     class: Class::Step,
     positional: &["mastersrc", "workerdest", "workdir", "maxsize", "blocksize", "mode"],
-    groups: &[FILE_DOWNLOAD_OPTIONS, FILE_DOWNLOAD_BASE],
+    groups: &[FILE_DOWNLOAD_OPTIONS, TO_WORKER, FILE_DOWNLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Brings a file from the master to the worker.",
 };
 
-static STRING_DOWNLOAD_OPTIONS: &[OptionSpec] = &[
-    rendered(option("s", Kind::Text, Default::Required, "What the file holds.")),
-    rendered(option(
-        "workerdest",
-        Kind::Text,
-        Default::Required,
-        "The file on the worker, below `workdir`; it is replaced if it is there.",
-    )),
-    rendered(option(
-        "workdir",
-        Kind::Text,
-        Default::Text("build"),
-        "Where `workerdest` begins, below the builder's folder.",
-    )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(16 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
-    option(
-        "mode",
-        Kind::Mode,
-        Default::None,
-        "Permissions of the file on the worker, in octal as text: `\"0644\"`.",
-    ),
-];
+static STRING_DOWNLOAD_OPTIONS: &[OptionSpec] =
+    &[rendered(option("s", Kind::Text, Default::Required, "What the file holds."))];
 
 static STRING_DOWNLOAD_BASE: &[OptionSpec] = &base("string_download", true);
 
@@ -315,44 +242,13 @@ pub static STRING_DOWNLOAD: Constructor = Constructor {
     name: "StringDownload",
     class: Class::Step,
     positional: &["s", "workerdest", "workdir", "maxsize", "blocksize", "mode"],
-    groups: &[STRING_DOWNLOAD_OPTIONS, STRING_DOWNLOAD_BASE],
+    groups: &[STRING_DOWNLOAD_OPTIONS, TO_WORKER, STRING_DOWNLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Writes a text into a file on the worker.",
 };
 
-static JSON_STRING_DOWNLOAD_OPTIONS: &[OptionSpec] = &[
-    rendered(option("o", Kind::Json, Default::Required, "What the file holds, as JSON.")),
-    rendered(option(
-        "workerdest",
-        Kind::Text,
-        Default::Required,
-        "The file on the worker, below `workdir`; it is replaced if it is there.",
-    )),
-    rendered(option(
-        "workdir",
-        Kind::Text,
-        Default::Text("build"),
-        "Where `workerdest` begins, below the builder's folder.",
-    )),
-    option(
-        "maxsize",
-        Kind::Integer { least: 0, most: MOST },
-        Default::None,
-        "The most bytes that are sent; more is a failure.",
-    ),
-    option(
-        "blocksize",
-        Kind::Integer { least: 1, most: MOST },
-        Default::Integer(16 * 1024),
-        "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
-    ),
-    option(
-        "mode",
-        Kind::Mode,
-        Default::None,
-        "Permissions of the file on the worker, in octal as text: `\"0644\"`.",
-    ),
-];
+static JSON_STRING_DOWNLOAD_OPTIONS: &[OptionSpec] =
+    &[rendered(option("o", Kind::Json, Default::Required, "What the file holds, as JSON."))];
 
 static JSON_STRING_DOWNLOAD_BASE: &[OptionSpec] = &base("json_download", true);
 
@@ -362,7 +258,7 @@ pub static JSON_STRING_DOWNLOAD: Constructor = Constructor {
     name: "JSONStringDownload",
     class: Class::Step,
     positional: &["o", "workerdest", "workdir", "maxsize", "blocksize", "mode"],
-    groups: &[JSON_STRING_DOWNLOAD_OPTIONS, JSON_STRING_DOWNLOAD_BASE],
+    groups: &[JSON_STRING_DOWNLOAD_OPTIONS, TO_WORKER, JSON_STRING_DOWNLOAD_BASE],
     not_yet: NOT_YET,
     sentence: "Writes a value as JSON into a file on the worker.",
 };
