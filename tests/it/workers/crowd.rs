@@ -16,6 +16,7 @@ use rustix::net::sockopt;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::watch,
     task::JoinSet,
     time,
 };
@@ -85,19 +86,16 @@ impl Peer {
         Ok(self.session.is_attached())
     }
 
-    /// Connects until it is attached, again and again.
+    /// Connects to a master that is up, again and again until it is attached.
     async fn attach(port: u16, number: usize) -> Self {
-        let attempt = async {
-            let mut peer = Self::connect(port, number).await?;
-            while !peer.hear(4096).await? {}
-            Ok::<_, io::Error>(peer)
-        };
-        match attempt.await {
-            Ok(peer) => peer,
-            Err(_) => {
-                // The master is on its way.
-                time::sleep(Duration::from_millis(100)).await;
-                Box::pin(Self::attach(port, number)).await
+        loop {
+            let attempt = async {
+                let mut peer = Self::connect(port, number).await?;
+                while !peer.hear(4096).await? {}
+                Ok::<_, io::Error>(peer)
+            };
+            if let Ok(peer) = attempt.await {
+                return peer;
             }
         }
     }
@@ -127,20 +125,28 @@ fn two_thousand_workers_return_at_once_after_a_restart_and_nothing_is_left_of_th
     let idle = sockets(&first);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut fleet = JoinSet::new();
+    // All of them come in the moment in which it is said that the master is up.
+    let is_up = watch::Sender::new(true);
     for number in 1..=WORKERS {
+        let mut is_up = is_up.subscribe();
         fleet.spawn_on(
             async move {
-                loop {
-                    Peer::attach(port, number).await.live().await;
+                while is_up.wait_for(|is_up| *is_up).await.is_ok() {
+                    tokio::select! {
+                        peer = Peer::attach(port, number) => peer.live().await,
+                        () = async { drop(is_up.wait_for(|is_up| !is_up).await) } => {}
+                    }
                 }
             },
             runtime.handle(),
         );
     }
     eventually("all of them", || (attached(&dir) == WORKERS).then_some(()));
+    is_up.send_replace(false);
     first.signal("KILL");
     assert_eq!(first.wait(), None);
     let second = dir.start();
+    is_up.send_replace(true);
     eventually("all of them again", || (attached(&dir) == WORKERS).then_some(()));
     drop(fleet);
     drop(runtime);
