@@ -6,7 +6,10 @@ use super::{
     Farm, MasterDir, Process, RealWorker, WAIT_FOR_GO, free_port, is_alive, is_attached, needs_real_workers,
     raw::Peer, shown, touch, wait_for_pid, wait_for_results, waiting_step,
 };
-use crate::support::{master::eventually, real_worker::Protocol};
+use crate::support::{
+    master::{eventually, lunabot},
+    real_worker::Protocol,
+};
 
 /// The same farm, whose workers speak this protocol.
 fn farm_on(protocol: Protocol, farm: &Farm<'_>) -> MasterDir {
@@ -158,6 +161,40 @@ fn a_msgpack_worker_with_a_wrong_password_tries_again_and_is_let_in_once_it_is_r
     eventually("the worker to be let in", || is_attached(&dir, "w1").then_some(()));
     let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
     assert!(!log.contains("sesame"), "{log}");
+}
+
+#[test]
+fn a_msgpack_worker_whose_password_the_file_has_only_as_a_hash_gets_in_again_and_again() {
+    needs_real_workers!(
+        "a_msgpack_worker_whose_password_the_file_has_only_as_a_hash_gets_in_again_and_again"
+    );
+    let port = free_port();
+    let dir = MasterDir::new("");
+    std::fs::write(dir.file("password"), "sesame-1\n").unwrap();
+    let hashed = lunabot()
+        .arg("hash-password")
+        .stdin(std::fs::File::open(dir.file("password")).unwrap())
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(hashed.stdout).unwrap();
+    let password = format!("'{}'", hash.trim());
+    let steps = "steps.ShellCommand { command = 'true' }";
+    let farm = Farm { port, workers: &[("w1", &password)], builders: &[("b1", &["w1"])], steps };
+    let dir = farm_on(Protocol::Msgpack, &farm);
+    let mut master = dir.start();
+    let wrong = worker_on(Protocol::Msgpack, port, "w1", "sesame-2", &[]);
+    master.wait_for_stderr("wrong password");
+    drop(wrong);
+    let mut worker = worker_on(Protocol::Msgpack, port, "w1", "sesame-1", &[]);
+    worker.wait_attached(1);
+    assert!(dir.run("force", &["b1", "--wait"]).status.success());
+    // Once more, when it is remembered.
+    worker.kill();
+    eventually("its place to be free", || (!is_attached(&dir, "w1")).then_some(()));
+    worker.run();
+    eventually("it to be in again", || is_attached(&dir, "w1").then_some(()));
+    let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    assert!(!log.contains("sesame") && !log.contains("$argon2"), "{log}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::{
 use crate::support::{
     certificates::{Authority, Pair, client_config},
     master::{Process, eventually},
+    real_worker::Protocol,
 };
 
 /// A port with TLS and what it takes: an authority, and the files of the master's certificate.
@@ -113,12 +114,15 @@ fn a_real_worker_builds_through_tls_on_a_port_as_buildbot_writes_it() {
     assert!(!secured.log().contains("handshake failed"), "{}", secured.log());
 }
 
-#[test]
-fn a_real_worker_needs_the_certificate_that_client_ca_demands() {
-    needs_real_workers!("a_real_worker_needs_the_certificate_that_client_ca_demands");
+fn demands_a_certificate(protocol: Protocol) {
     let secured = Secured::new(MUTUAL, STEPS);
+    let config = std::fs::read_to_string(secured.dir.file("master.cfg.lua")).unwrap();
+    let config = config.replace("pb = {", &format!("{} = {{", protocol.key()));
+    std::fs::write(secured.dir.file("master.cfg.lua"), config).unwrap();
     let _master = secured.start();
-    let without = secured.worker(&secured.authority_file());
+    let create = |options: &[&str]| RealWorker::create_on(protocol, secured.port, "w1", "sesame-1", options);
+    let mut without = create(&["--use-tls"]).trusting(&secured.authority_file());
+    without.run();
     secured.wait_for_log("the peer has no certificate, which `client_ca` demands");
     drop(without);
 
@@ -134,10 +138,22 @@ fn a_real_worker_needs_the_certificate_that_client_ca_demands() {
         secured.port,
         dir = dir.display()
     );
-    let mut worker = RealWorker::create_as(secured.port, "w1", "sesame-1", &["--connection-string", &string]);
+    let mut worker = create(&["--connection-string", &string]);
     worker.run();
     worker.wait_attached(1);
     assert!(secured.dir.run("force", &["b1", "--wait"]).status.success());
+}
+
+#[test]
+fn a_real_worker_needs_the_certificate_that_client_ca_demands() {
+    needs_real_workers!("a_real_worker_needs_the_certificate_that_client_ca_demands");
+    demands_a_certificate(Protocol::Pb);
+}
+
+#[test]
+fn a_real_msgpack_worker_needs_the_certificate_that_client_ca_demands() {
+    needs_real_workers!("a_real_msgpack_worker_needs_the_certificate_that_client_ca_demands");
+    demands_a_certificate(Protocol::Msgpack);
 }
 
 #[test]
