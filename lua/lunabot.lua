@@ -8,6 +8,9 @@ None = {}
 ---A text that is made from the properties of a build.
 ---@class lunabot.Renderable
 
+---A secret, known by its name.
+---@class lunabot.Secret: lunabot.Renderable
+
 ---@class lunabot.Worker
 ---@field name string
 ---@class lunabot.Builder
@@ -73,16 +76,16 @@ function Factory:addSteps(steps) end
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
 ---@class lunabot.options.Worker
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
----@field password? string|string[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
----@field missing_timeout? number|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
 ---@field properties? table<string, any> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, any> Set on each of its builds where nothing else has set them. Default: `{}`.
----@field keepalive_interval? number|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
----@field keepalive_timeout? number|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
 ---@field [1]? string The same as `name`.
----@field [2]? string|string[] The same as `password`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[] The same as `password`.
 
 ---A worker inside the master's process, for small set-ups and for trying things out. It needs no password.
 ---@class lunabot.options.LocalWorker
@@ -90,11 +93,11 @@ function Factory:addSteps(steps) end
 ---@field workdir? string|lunabot.None|false Its folder, below `DIR/workers` unless absolute. Default: its name.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
----@field missing_timeout? number|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
 ---@field properties? table<string, any> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, any> Set on each of its builds where nothing else has set them. Default: `{}`.
----@field keepalive_interval? number|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
----@field keepalive_timeout? number|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|lunabot.None|false The same as `workdir`.
 
@@ -123,9 +126,9 @@ function Factory:addSteps(steps) end
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
----@field timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `1200`.
----@field maxTime? number|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
----@field sigtermTime? number|lunabot.None|false If given, a kill begins with SIGTERM and waits this long before `interruptSignal`. Default: `None`.
+---@field timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `1200`.
+---@field maxTime? number|string|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
+---@field sigtermTime? number|string|lunabot.None|false If given, a kill begins with SIGTERM and waits this long before `interruptSignal`. Default: `None`.
 ---@field interruptSignal? string The signal that ends it: KILL, TERM, INT, HUP, QUIT or ABRT. Default: `"KILL"`.
 ---@field want_stdout? boolean Whether its standard output is kept. Default: `true`.
 ---@field want_stderr? boolean Whether its standard error is kept. Default: `true`.
@@ -156,9 +159,9 @@ function Factory:addSteps(steps) end
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
----@field timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `1200`.
----@field maxTime? number|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
----@field sigtermTime? number|lunabot.None|false If given, a kill begins with SIGTERM and waits this long before `interruptSignal`. Default: `None`.
+---@field timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `1200`.
+---@field maxTime? number|string|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
+---@field sigtermTime? number|string|lunabot.None|false If given, a kill begins with SIGTERM and waits this long before `interruptSignal`. Default: `None`.
 ---@field interruptSignal? string The signal that ends it: KILL, TERM, INT, HUP, QUIT or ABRT. Default: `"KILL"`.
 ---@field want_stdout? boolean Whether its standard output is kept. Default: `true`.
 ---@field want_stderr? boolean Whether its standard error is kept. Default: `true`.
@@ -203,8 +206,8 @@ function Factory:addSteps(steps) end
 ---@field workersrc? string|lunabot.Renderable The file on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `262144`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `262144`.
 ---@field mode? string|lunabot.None|false Permissions of the file on the master; for its owner alone if absent, in octal as text: `"0644"`. Default: `None`.
 ---@field keepstamp? boolean Whether the file keeps its times of access and change. Default: `false`.
 ---@field url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step. Default: `None`.
@@ -222,8 +225,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 ---@field [7]? boolean The same as `keepstamp`.
 ---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `url`.
@@ -234,8 +237,8 @@ function Factory:addSteps(steps) end
 ---@field workersrc? string|lunabot.Renderable The folder on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
 ---@field compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all. Default: `None`.
 ---@field url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step. Default: `None`.
 ---@field urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent. Default: `None`.
@@ -252,8 +255,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? string|lunabot.None|false The same as `compress`.
 ---@field [7]? string|lunabot.Renderable|lunabot.None|false The same as `url`.
 ---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
@@ -263,8 +266,8 @@ function Factory:addSteps(steps) end
 ---@field workersrcs? string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
 ---@field glob? boolean Whether `workersrcs` are patterns: `*.deb`, `out/**`. Default: `false`.
 ---@field mode? string|lunabot.None|false Permissions of the files on the master; for their owner alone if absent, in octal as text: `"0644"`. Default: `None`.
 ---@field compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all. Default: `None`.
@@ -284,8 +287,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? boolean The same as `glob`.
 ---@field [7]? string|lunabot.None|false The same as `mode`.
 ---@field [8]? string|lunabot.None|false The same as `compress`.
@@ -298,8 +301,8 @@ function Factory:addSteps(steps) end
 ---@field mastersrc? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
 ---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"download"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -314,8 +317,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a text into a file on the worker.
@@ -323,8 +326,8 @@ function Factory:addSteps(steps) end
 ---@field s? string|lunabot.Renderable What the file holds.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
 ---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"string_download"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -339,8 +342,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? string|lunabot.Renderable The same as `s`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a value as JSON into a file on the worker.
@@ -348,8 +351,8 @@ function Factory:addSteps(steps) end
 ---@field o? any What the file holds, as JSON.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
----@field maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
----@field blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
+---@field maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure. Default: `None`.
+---@field blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that. Default: `16384`.
 ---@field mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`. Default: `None`.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"json_download"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -364,8 +367,8 @@ function Factory:addSteps(steps) end
 ---@field [1]? any The same as `o`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
----@field [4]? integer|lunabot.None|false The same as `maxsize`.
----@field [5]? integer The same as `blocksize`.
+---@field [4]? integer|string|lunabot.None|false The same as `maxsize`.
+---@field [5]? integer|string The same as `blocksize`.
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Makes a folder on the worker, and those above it. One that is there already is a success.
@@ -402,8 +405,8 @@ function Factory:addSteps(steps) end
 ---@class lunabot.options.CopyDirectory
 ---@field src? string|lunabot.Renderable What is copied, below the builder's folder.
 ---@field dest? string|lunabot.Renderable Where to, below the builder's folder.
----@field timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `120`.
----@field maxTime? number|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
+---@field timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `120`.
+---@field maxTime? number|string|lunabot.None|false How long it may run in all before it is killed. Default: `None`.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"CopyDirectory"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
 ---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
@@ -416,8 +419,8 @@ function Factory:addSteps(steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `src`.
 ---@field [2]? string|lunabot.Renderable The same as `dest`.
----@field [3]? number|lunabot.None|false The same as `timeout`.
----@field [4]? number|lunabot.None|false The same as `maxTime`.
+---@field [3]? number|string|lunabot.None|false The same as `timeout`.
+---@field [4]? number|string|lunabot.None|false The same as `maxTime`.
 
 ---Asks for builds when a person says so: `lunabot force`, or the button of the web interface.
 ---@class lunabot.options.ForceScheduler
@@ -435,12 +438,12 @@ function Factory:addSteps(steps) end
 ---@class lunabot.options.Periodic
 ---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
 ---@field builderNames? string|string[] The builders that it asks for builds.
----@field periodicBuildTimer? number From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
+---@field periodicBuildTimer? number|string From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
 ---@field reason? string|lunabot.None|false The reason of its builds. Default: The Periodic scheduler named 'NAME' triggered this build.
 ---@field properties? table<string, any> Set on each of its requests with the source `Scheduler`. Default: `{}`.
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|string[] The same as `builderNames`.
----@field [3]? number The same as `periodicBuildTimer`.
+---@field [3]? number|string The same as `periodicBuildTimer`.
 
 ---@class lunabot.module.schedulers
 local schedulers = {}
@@ -457,7 +460,7 @@ function schedulers.ForceScheduler(name, builderNames, options) end
 ---@overload fun(options: lunabot.options.Periodic): lunabot.Scheduler
 ---@param name string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
 ---@param builderNames string|string[] The builders that it asks for builds.
----@param periodicBuildTimer number From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
+---@param periodicBuildTimer number|string From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
 ---@param options? lunabot.options.Periodic
 ---@return lunabot.Scheduler
 function schedulers.Periodic(name, builderNames, periodicBuildTimer, options) end
@@ -492,8 +495,8 @@ function steps.SetProperty(property, value, options) end
 ---@param workersrc string|lunabot.Renderable The file on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param mode? string|lunabot.None|false Permissions of the file on the master; for its owner alone if absent, in octal as text: `"0644"`.
 ---@param keepstamp? boolean Whether the file keeps its times of access and change.
 ---@param url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step.
@@ -508,8 +511,8 @@ function steps.FileUpload(workersrc, masterdest, workdir, maxsize, blocksize, mo
 ---@param workersrc string|lunabot.Renderable The folder on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all.
 ---@param url? string|lunabot.Renderable|lunabot.None|false An address that is shown beside the step.
 ---@param urlText? string|lunabot.Renderable|lunabot.None|false How it is called; the name of the target if absent.
@@ -523,8 +526,8 @@ function steps.DirectoryUpload(workersrc, masterdest, workdir, maxsize, blocksiz
 ---@param workersrcs string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param glob? boolean Whether `workersrcs` are patterns: `*.deb`, `out/**`.
 ---@param mode? string|lunabot.None|false Permissions of the files on the master; for their owner alone if absent, in octal as text: `"0644"`.
 ---@param compress? string|lunabot.None|false How it is compressed on its way: `gz`, `bz2`, or not at all.
@@ -541,8 +544,8 @@ function steps.MultipleFileUpload(workersrcs, masterdest, workdir, maxsize, bloc
 ---@param mastersrc string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
 ---@param options? lunabot.options.FileDownload
 ---@return lunabot.Step
@@ -554,8 +557,8 @@ function steps.FileDownload(mastersrc, workerdest, workdir, maxsize, blocksize, 
 ---@param s string|lunabot.Renderable What the file holds.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
 ---@param options? lunabot.options.StringDownload
 ---@return lunabot.Step
@@ -567,8 +570,8 @@ function steps.StringDownload(s, workerdest, workdir, maxsize, blocksize, mode, 
 ---@param o any What the file holds, as JSON.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
----@param maxsize? integer|lunabot.None|false The most bytes that are sent; more is a failure.
----@param blocksize? integer Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
+---@param maxsize? integer|string|lunabot.None|false The most bytes that are sent; more is a failure.
+---@param blocksize? integer|string Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.
 ---@param mode? string|lunabot.None|false Permissions of the file on the worker, in octal as text: `"0644"`.
 ---@param options? lunabot.options.JSONStringDownload
 ---@return lunabot.Step
@@ -595,8 +598,8 @@ function steps.RemoveDirectory(dir, options) end
 ---@overload fun(src: string|lunabot.Renderable, dest: string|lunabot.Renderable, options?: lunabot.options.CopyDirectory): lunabot.Step
 ---@param src string|lunabot.Renderable What is copied, below the builder's folder.
 ---@param dest string|lunabot.Renderable Where to, below the builder's folder.
----@param timeout? number|lunabot.None|false How long it may be silent before it is killed; `None`: for ever.
----@param maxTime? number|lunabot.None|false How long it may run in all before it is killed.
+---@param timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever.
+---@param maxTime? number|string|lunabot.None|false How long it may run in all before it is killed.
 ---@param options? lunabot.options.CopyDirectory
 ---@return lunabot.Step
 function steps.CopyDirectory(src, dest, timeout, maxTime, options) end
@@ -632,13 +635,18 @@ function util.Interpolate(format, keywords) end
 ---@return lunabot.Renderable
 function util.Property(name, default) end
 
+---A secret: only its name stands in the configuration.
+---@param name string
+---@return lunabot.Secret
+function util.Secret(name) end
+
 ---@class lunabot.module.worker
 local worker = {}
 
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
 ---@overload fun(options: lunabot.options.Worker): lunabot.Worker
 ---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
----@param password string|string[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
+---@param password string|lunabot.Secret|(string|lunabot.Secret)[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@param options? lunabot.options.Worker
 ---@return lunabot.Worker
 function worker.Worker(name, password, options) end

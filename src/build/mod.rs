@@ -22,7 +22,7 @@ pub mod step;
 
 pub use busy::Load;
 pub use control::{BuildControl, Running, StopKind, Stopped};
-pub use queue::{Builds, BuildsHandle};
+pub use queue::{Builds, BuildsHandle, Surroundings};
 
 /// How often a request may lose its build through no fault of its own before it is given up.
 pub const MOST_ATTEMPTS: u32 = 3;

@@ -1,38 +1,93 @@
 //! The properties of a build, put together in Buildbot's order: the worker's win over all that people wrote.
 
+//!
+//! # Laws
+//! - Properties are shown to everybody, so no secret can be rendered into one.
+
 use std::collections::BTreeMap;
 
 use crate::{
-    definition::{BuilderDefinition, WorkerDefinition},
-    model::{Properties, PropertyValue},
+    definition::{BuilderDefinition, Hooks, Known, NoSecrets, WorkerDefinition, Worth},
+    model::{Properties, SourceStamps, WorkerInfo},
 };
 
-/// Puts a build's properties together. Later wins: request, builder, worker, then what the build itself knows.
+/// What a build begins with.
+pub struct Composed {
+    /// Its properties.
+    pub properties: Properties,
+    /// Why one of them could not be rendered.
+    pub fault: Option<String>,
+}
+
+/// Puts a build's properties together. Later wins: request, builder, worker, then what the build itself knows. What is
+/// rendered knows what was set before it.
 ///
 /// Source: Buildbot, `process/build.py` (`setupPropertiesKnownBeforeBuildStarts`).
-pub fn compose(request: &Properties, builder: &BuilderDefinition, worker: &WorkerDefinition) -> Properties {
-    let mut properties = request.clone();
-    set_all(&mut properties, &builder.properties, "Builder");
-    default_all(&mut properties, &builder.default_properties, "Builder");
-    set_all(&mut properties, &worker.properties, "Worker");
-    properties.set("workername", worker.name.as_str(), "Worker");
-    default_all(&mut properties, &worker.default_properties, "Worker");
-    properties.set("buildername", builder.name.as_str(), "Builder");
+pub async fn compose(
+    request: &Properties,
+    builder: &BuilderDefinition,
+    worker: &WorkerDefinition,
+    info: &WorkerInfo,
+    hooks: &dyn Hooks,
+) -> Composed {
+    let mut composing =
+        Composing { composed: Composed { properties: request.clone(), fault: None }, info, hooks };
+    composing.set_all(&builder.properties, "Builder").await;
+    composing.default_all(&builder.default_properties, "Builder").await;
+    composing.set_all(&worker.properties, "Worker").await;
+    composing.composed.properties.set("workername", worker.name.as_str(), "Worker");
+    composing.default_all(&worker.default_properties, "Worker").await;
+    let mut composed = composing.composed;
+    composed.properties.set("buildername", builder.name.as_str(), "Builder");
     for name in ["branch", "revision", "repository", "project", "codebase"] {
-        properties.set_default(name, "", "Build");
+        composed.properties.set_default(name, "", "Build");
     }
-    properties
+    composed
 }
 
-fn set_all(properties: &mut Properties, values: &BTreeMap<String, PropertyValue>, source: &str) {
-    for (name, value) in values {
-        properties.set(name.clone(), value.clone(), source);
-    }
+struct Composing<'a> {
+    composed: Composed,
+    info: &'a WorkerInfo,
+    hooks: &'a dyn Hooks,
 }
 
-fn default_all(properties: &mut Properties, values: &BTreeMap<String, PropertyValue>, source: &str) {
-    for (name, value) in values {
-        properties.set_default(name, value.clone(), source);
+impl Composing<'_> {
+    async fn set_all(&mut self, values: &BTreeMap<String, Worth>, source: &str) {
+        for (name, worth) in values {
+            self.set(name, worth, source).await;
+        }
+    }
+
+    async fn default_all(&mut self, values: &BTreeMap<String, Worth>, source: &str) {
+        for (name, worth) in values {
+            if self.composed.properties.get(name).is_none() {
+                self.set(name, worth, source).await;
+            }
+        }
+    }
+
+    async fn set(&mut self, name: &str, worth: &Worth, source: &str) {
+        let value = match worth {
+            Worth::Plain(value) => Ok(value.clone()),
+            worth => {
+                let sources = SourceStamps::of_properties(&self.composed.properties);
+                let known = Known {
+                    properties: &self.composed.properties,
+                    worker: self.info,
+                    sources: &sources,
+                    hooks: self.hooks,
+                    secrets: &NoSecrets,
+                };
+                worth.value(known).await
+            }
+        };
+        match value {
+            Ok(value) => self.composed.properties.set(name, value, source),
+            Err(error) => {
+                let fault = || format!("property `{name}` of the {}: {error}", source.to_lowercase());
+                self.composed.fault.get_or_insert_with(fault);
+            }
+        }
     }
 }
 
@@ -42,16 +97,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        definition::WorkerKind,
-        model::{BuilderName, Place, WorkerName},
+        definition::{NoHooks, WorkerKind},
+        model::{BuilderName, Place, PropertyValue, WorkerName},
     };
 
-    fn table(pairs: &[(&str, &str)]) -> BTreeMap<String, PropertyValue> {
+    fn table(pairs: &[(&str, &str)]) -> BTreeMap<String, Worth> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
     }
 
-    #[test]
-    fn the_workers_properties_win_and_its_defaults_only_fill_gaps() {
+    #[tokio::test]
+    async fn the_workers_properties_win_and_its_defaults_only_fill_gaps() {
         let place = Place::new("master.cfg.lua", 1);
         let builder = BuilderDefinition {
             name: BuilderName::new("linux").expect("a good name"),
@@ -81,7 +136,7 @@ mod tests {
         request.set("os", "request", "Force Build Form");
         request.set("reason", "request", "Force Build Form");
         request.set("workername", "forged", "Force Build Form");
-        let all = compose(&request, &builder, &worker);
+        let all = compose(&request, &builder, &worker, &WorkerInfo::default(), &NoHooks).await.properties;
         let value = |name: &str| all.get(name).and_then(PropertyValue::as_str).unwrap_or_default();
         assert_eq!(value("os"), "worker");
         assert_eq!(value("who"), "builder");

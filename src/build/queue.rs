@@ -32,7 +32,7 @@ use crate::{
         control::{BuildControl, Running, StopKind},
         run::{self, Assignment, Ran},
     },
-    definition::MasterDefinition,
+    definition::{MasterDefinition, Secrets},
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store},
@@ -105,11 +105,18 @@ impl BuildsHandle {
     }
 }
 
+/// What all builds have around them.
+pub struct Surroundings {
+    /// The master's folder, for steps that carry files.
+    pub master_dir: Arc<Path>,
+    /// Who knows secrets.
+    pub secrets: Arc<dyn Secrets>,
+}
+
 /// Gives requests to workers: runs in its own task.
 pub struct Builds {
     store: Store,
-    /// The master's folder, for steps that carry files.
-    master_dir: Arc<Path>,
+    around: Surroundings,
     registry: RegistryHandle,
     operator: OperatorHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
@@ -141,7 +148,7 @@ impl Builds {
     /// A queue that looks at the store when it runs, and until `cancelled` is.
     pub fn new(
         store: Store,
-        master_dir: Arc<Path>,
+        around: Surroundings,
         registry: RegistryHandle,
         operator: OperatorHandle,
         definition: watch::Receiver<Arc<MasterDefinition>>,
@@ -166,7 +173,7 @@ impl Builds {
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let builds = Self {
             store,
-            master_dir,
+            around,
             registry,
             operator,
             definition,
@@ -417,7 +424,9 @@ impl Builds {
             worker: Arc::clone(worker),
             connection,
             control,
-            master_dir: Arc::clone(&self.master_dir),
+            master_dir: Arc::clone(&self.around.master_dir),
+            interpreter: definition.interpreter.clone(),
+            secrets: Arc::clone(&self.around.secrets),
         };
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {

@@ -10,11 +10,11 @@ use crate::{
         MOST_ATTEMPTS,
         control::{BuildControl, Running, StopKind},
         progress::Progress,
-        properties,
+        properties::{self, Composed},
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
     },
-    definition::{BuilderDefinition, Known, StepDefinition, WorkerDefinition},
-    model::{BuildId, Outcome, Properties, Timestamp, WorkerInfo},
+    definition::{BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition},
+    model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
     store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -36,6 +36,10 @@ pub(super) struct Assignment {
     pub control: BuildControl,
     /// The master's folder.
     pub master_dir: Arc<Path>,
+    /// Who calls the functions of its configuration, which lives as long as the build.
+    pub interpreter: Interpreter,
+    /// Who knows secrets.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -77,7 +81,9 @@ struct Build {
 impl Build {
     async fn run(&self, running: &Running) -> Result<(), LogError> {
         let Assignment { request, builder, worker, control, .. } = &self.assignment;
-        let mut properties = properties::compose(&request.properties, builder, worker);
+        let hooks = self.assignment.interpreter.hooks();
+        let composed = properties::compose(&request.properties, builder, worker, &self.info, hooks).await;
+        let Composed { mut properties, fault } = composed;
         if let Some(basedir) = self.info.text("basedir") {
             let builddir = WorkerPaths::of(&self.info).join(basedir, &builder.worker_build_dir);
             properties.set("basedir", basedir, "Worker");
@@ -97,13 +103,16 @@ impl Build {
         let guard = running.enter(begun.id, control.clone());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
-        let (outcome, state, end) = match self.steps(begun.id, &mut properties).await {
-            Ok(progress) => self.verdict(&progress),
-            Err(failure) => {
-                let failure = &failure as &dyn std::error::Error;
-                error!(builder = %builder.name, number = begun.number, error = failure, "a build cannot go on");
-                self.lost("the master could not write it down")
-            }
+        let (outcome, state, end) = match fault {
+            Some(fault) => (Outcome::Exception, fault, RequestEnd::Complete),
+            None => match self.steps(begun.id, &mut properties).await {
+                Ok(progress) => self.verdict(&progress),
+                Err(failure) => {
+                    let failure = &failure as &dyn std::error::Error;
+                    error!(builder = %builder.name, number = begun.number, error = failure, "a build cannot go on");
+                    self.lost("the master could not write it down")
+                }
+            },
         };
         self.write_end(begun.id, outcome, &state, end).await;
         drop(guard);
@@ -149,9 +158,18 @@ impl Build {
         step: &StepDefinition,
         properties: &mut Properties,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, master_dir, .. } = &self.assignment;
+        let Assignment { builder, connection, control, master_dir, interpreter, secrets, .. } =
+            &self.assignment;
         let stop = control.listen();
-        let state = step::running_line(step, Known { properties, worker: &self.info });
+        let sources = SourceStamps::of_properties(properties);
+        let known = Known {
+            properties,
+            worker: &self.info,
+            sources: &sources,
+            hooks: interpreter.hooks(),
+            secrets: &**secrets,
+        };
+        let state = step::running_line(step, known).await;
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
@@ -165,6 +183,9 @@ impl Build {
                 info: &self.info,
                 builder: builder.name.as_str().into(),
                 env: &builder.env,
+                sources: &sources,
+                hooks: interpreter.hooks(),
+                secrets: &**secrets,
                 properties,
                 master_dir,
                 stop,

@@ -13,7 +13,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use crate::{
     cli::failure::{Failure, Kind},
-    definition::{HashedPassword, Passwords},
+    definition::{HashedPassword, Passwords, SecretText},
     model::Secret,
     worker::random::random,
 };
@@ -38,7 +38,8 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
 
 /// Whether a configuration would take it for a password, and not for the hash of one.
 fn is_plain(password: &Secret) -> bool {
-    Passwords::new(vec![password.clone()]).is_ok_and(|passwords| passwords.plain().next().is_some())
+    Passwords::new(vec![SecretText::Given(password.clone())])
+        .is_ok_and(|passwords| passwords.plain().next().is_some())
 }
 
 /// Reads and hashes on a thread of its own, which does not keep the process.

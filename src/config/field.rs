@@ -18,15 +18,16 @@ use super::{
         made::{Field, Made, handle, is_none},
         render::rendered,
     },
-    json::json,
-    scalar::{mode, seconds, whole},
+    hooks,
+    scalar::{bytes as whole_bytes, digits_or_text, idle, mode, number, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
-    tables::{log_files, outcomes},
+    tables::{log_files, outcomes, secret_table, text_table},
+    worth::{Renderables, worth},
 };
 use crate::{
     definition::{
-        EnvironmentValue, Problem, Text,
+        EnvironmentValue, Problem, Renderable, SecretText, Text, Worth,
         options::{Class, Constructor, Default, Kind, OptionSpec},
         record, suggest,
     },
@@ -150,7 +151,7 @@ impl Reader<'_> {
             }
             Err(Wrong::Kind) => {
                 let found = match spec.kind {
-                    Kind::Secret | Kind::Secrets => describe_hidden(value),
+                    Kind::Hidden | Kind::Secret | Kind::Secrets | Kind::SecretTable => describe_hidden(value),
                     _ => describe(value),
                 };
                 self.complain(&format!("`{name}` takes {}, not {found}", spec.kind.words()), None);
@@ -163,24 +164,37 @@ impl Reader<'_> {
         use record::Value as V;
         let plain = |value: V| Ok(Ok(Field::Plain(value)));
         match (spec.kind, value) {
-            (Kind::Text | Kind::Command | Kind::Json, value)
+            (Kind::Text | Kind::Command | Kind::Name, value)
                 if spec.renderable && rendered(value).is_some() =>
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
             (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
-            (Kind::Secret, Value::String(text)) => plain(V::Secret(Secret::new(taken!(utf8(text, bytes))))),
-            (Kind::Secrets, Value::String(one)) => {
-                plain(V::Secrets(vec![Secret::new(taken!(utf8(one, bytes)))]))
+            (Kind::Name, value) if !spec.renderable || rendered(value).is_none() => {
+                plain(V::Text(Text::Plain(taken!(digits_or_text(value, bytes)))))
             }
+            (Kind::Names, Value::Table(table)) => {
+                let mut names = Vec::new();
+                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+                    match digits_or_text(&element, bytes) {
+                        Ok(name) => names.push(Text::Plain(name)),
+                        Err(_) => return Ok(because(wrong_element(spec.kind, index, &element))),
+                    }
+                    self.within(*bytes)?;
+                }
+                plain(V::Texts(names))
+            }
+            (Kind::Names, value) => plain(V::Texts(vec![Text::Plain(taken!(digits_or_text(value, bytes)))])),
+            (Kind::Hidden, Value::String(text)) => plain(V::Hidden(Secret::new(taken!(utf8(text, bytes))))),
+            (Kind::Secret, value) => plain(V::Secret(taken!(secret(value, bytes)))),
             (Kind::Secrets, Value::Table(table)) => {
                 let mut secrets = Vec::new();
                 for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-                    match &element {
-                        Value::String(one) => secrets.push(Secret::new(taken!(utf8(one, bytes)))),
-                        dud if is_dud(dud) => return Ok(Err(Wrong::Told)),
-                        other => {
-                            let (words, found) = (spec.kind.words(), describe_hidden(other));
+                    match secret(&element, bytes) {
+                        Ok(secret) => secrets.push(secret),
+                        Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                        Err(_) => {
+                            let (words, found) = (spec.kind.words(), describe_hidden(&element));
                             return Ok(because(format!("takes {words}; element {index} is {found}")));
                         }
                     }
@@ -188,6 +202,28 @@ impl Reader<'_> {
                 }
                 plain(V::Secrets(secrets))
             }
+            (Kind::Secrets, one) => plain(V::Secrets(vec![taken!(secret(one, bytes))])),
+            (Kind::SecretTable, Value::Table(table)) => {
+                Ok(secret_table(table, bytes)?.map(|secrets| Field::Plain(V::SecretTable(secrets))))
+            }
+            (Kind::TextTable, Value::Table(table)) => {
+                Ok(text_table(table, spec.renderable, bytes)?.map(|texts| Field::Plain(V::TextTable(texts))))
+            }
+            (Kind::Function, Value::Function(function)) => {
+                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
+            }
+            (Kind::Number { least }, value) => match number(value, least) {
+                Ok(number) => plain(V::Number(number)),
+                Err(wrong) => Ok(Err(wrong)),
+            },
+            (Kind::Bytes { least, most }, value) => match whole_bytes(value, least, most) {
+                Ok(number) => plain(V::Integer(number)),
+                Err(wrong) => Ok(Err(wrong)),
+            },
+            (Kind::Idle, value) => match idle(value) {
+                Ok(policy) => plain(V::Idle(policy)),
+                Err(wrong) => Ok(Err(wrong)),
+            },
             (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
             (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
             (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),
@@ -222,18 +258,21 @@ impl Reader<'_> {
                 plain(V::Texts(texts))
             }
             (Kind::Command, value @ Value::String(_)) => plain(V::Text(taken!(text(value, true, bytes)))),
-            (Kind::Properties, Value::Table(_)) => match json(self.lua, self.session, value)? {
-                Ok((PropertyValue::Object(map), size)) => {
-                    *bytes = bytes.saturating_add(size);
-                    plain(V::Properties(map.into_iter().collect()))
+            (Kind::Properties, Value::Table(_)) => {
+                let (worth, size) = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(size);
+                match worth {
+                    Worth::Plain(PropertyValue::Object(map)) => plain(V::Properties(
+                        map.into_iter().map(|(name, value)| (name, value.into())).collect(),
+                    )),
+                    Worth::Table(table) => plain(V::Properties(table)),
+                    // An empty table is a list as well.
+                    Worth::Plain(PropertyValue::Array(list)) if list.is_empty() => {
+                        plain(V::Properties(BTreeMap::new()))
+                    }
+                    _ => Ok(because("takes a table of names and values, not a list".into())),
                 }
-                // An empty table is a list as well.
-                Ok((PropertyValue::Array(list), _)) if list.is_empty() => {
-                    plain(V::Properties(BTreeMap::new()))
-                }
-                Ok(_) => Ok(because("takes a table of names and values, not a list".into())),
-                Err(why) => Ok(because(why)),
-            },
+            }
             (Kind::Environment, Value::Table(table)) => self.environment(spec, table, bytes),
             (Kind::Outcomes, Value::Table(table)) => {
                 Ok(outcomes(table)?.map(|outcomes| Field::Plain(V::Outcomes(outcomes))))
@@ -242,13 +281,11 @@ impl Reader<'_> {
                 Ok(log_files(table, spec.renderable, bytes)?.map(|files| Field::Plain(V::LogFiles(files))))
             }
             (Kind::Mode, value) => Ok(mode(value).map(|mode| Field::Plain(V::Integer(mode)))),
-            (Kind::Json, value) => match json(self.lua, self.session, value)? {
-                Ok((value, size)) => {
-                    *bytes = bytes.saturating_add(size);
-                    plain(V::Json(value))
-                }
-                Err(why) => Ok(because(why)),
-            },
+            (Kind::Json, value) => {
+                let (worth, size) = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(size);
+                plain(V::Worth(worth))
+            }
             (Kind::Record(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
                 if let Some(index) = shape.numbered.keys().next() {
@@ -286,6 +323,13 @@ impl Reader<'_> {
             ))),
             _ => Ok(Err(Wrong::Kind)),
         }
+    }
+
+    /// A value that JSON can hold, or what becomes one.
+    fn worth(&self, spec: &OptionSpec, value: &Value) -> Taken<(Worth, usize)> {
+        let renderables = if spec.renderable { Renderables::Taken } else { Renderables::Refused };
+        Ok(worth(self.lua, self.session, value, renderables)?
+            .map_err(|why| if why.is_empty() { Wrong::Told } else { Wrong::Because(why) }))
     }
 
     /// A table with options of its own, called `name`.
@@ -395,6 +439,18 @@ pub(super) fn text(value: &Value, renderable: bool, bytes: &mut usize) -> Result
             Ok(Text::Rendered(rendered.renderable.clone()))
         }
         _ => Err(Wrong::Kind),
+    }
+}
+
+/// A text that is not shown, or `util.Secret`.
+pub(super) fn secret(value: &Value, bytes: &mut usize) -> Result<SecretText, Wrong> {
+    match value {
+        Value::String(text) => Ok(SecretText::Given(Secret::new(utf8(text, bytes)?))),
+        value if is_dud(value) => Err(Wrong::Told),
+        value => match rendered(value).map(|rendered| rendered.renderable.clone()) {
+            Some(Renderable::Secret(name)) => Ok(SecretText::Named(name)),
+            _ => Err(Wrong::Kind),
+        },
     }
 }
 

@@ -14,7 +14,7 @@
 
 mod api;
 mod field;
-mod json;
+mod hooks;
 mod meter;
 mod ports;
 mod sandbox;
@@ -27,6 +27,7 @@ mod tables;
 mod tests;
 mod thread;
 pub mod watch;
+mod worth;
 
 use std::{
     path::{Path, PathBuf},

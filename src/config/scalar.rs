@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use mlua::Value;
 
-use super::field::Wrong;
-use crate::definition::options::LONGEST_SECONDS;
+use super::{
+    api::dud::is_dud,
+    field::{Wrong, utf8},
+};
+use crate::definition::{IdlePolicy, options::LONGEST_SECONDS, quantity};
 
 /// A whole number, be it written `2` or `2.0`.
 pub(super) fn whole(value: &Value) -> Option<i64> {
@@ -22,23 +25,78 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
 
 /// A span of time of at least `least` seconds.
 pub(super) fn seconds(value: &Value, least: f64) -> Result<Duration, Wrong> {
-    let number = match value {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "far beyond the longest span where it begins to matter"
-        )]
-        Value::Integer(number) => *number as f64,
-        Value::Number(number) => *number,
-        _ => return Err(Wrong::Kind),
-    };
-    if number.is_nan() {
-        Err(Wrong::Because("takes a number of seconds, not NaN".into()))
-    } else if number < least {
+    let number = span(value)?;
+    if number < least {
         Err(Wrong::Because(format!("takes at least {least} s, not {number}")))
     } else if number > LONGEST_SECONDS {
         Err(Wrong::Because(format!("takes at most {LONGEST_SECONDS} s (a century), not {number}")))
     } else {
         Duration::try_from_secs_f64(number).map_err(|_| Wrong::Kind)
+    }
+}
+
+/// How long an idle instance is kept; as in Buildbot a negative number is for ever.
+pub(super) fn idle(value: &Value) -> Result<IdlePolicy, Wrong> {
+    if span(value)? < 0.0 {
+        Ok(IdlePolicy::KeepUntilShutdown)
+    } else {
+        seconds(value, 0.0).map(IdlePolicy::after)
+    }
+}
+
+/// Seconds, written as a number or as text with units.
+fn span(value: &Value) -> Result<f64, Wrong> {
+    let number = match value {
+        Value::String(text) => {
+            quantity::span(&text.to_string_lossy()).map_err(|e| Wrong::Because(e.to_string()))?
+        }
+        value => float(value).ok_or(Wrong::Kind)?,
+    };
+    if number.is_nan() {
+        Err(Wrong::Because("takes a number of seconds, not NaN".into()))
+    } else {
+        Ok(number)
+    }
+}
+
+/// A number of at least `least`.
+pub(super) fn number(value: &Value, least: f64) -> Result<serde_json::Number, Wrong> {
+    let number = float(value).ok_or(Wrong::Kind)?;
+    let wrong = || Wrong::Because(format!("takes a number of at least {least}, not {number}"));
+    serde_json::Number::from_f64(number).filter(|_| number >= least).ok_or_else(wrong)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far beyond the longest span where it begins to matter")]
+const fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// A number of bytes, written as a number or as text with a unit.
+pub(super) fn bytes(value: &Value, least: i64, most: i64) -> Result<i64, Wrong> {
+    let bytes = match value {
+        Value::String(text) => {
+            quantity::size(&text.to_string_lossy()).map_err(|e| Wrong::Because(e.to_string()))?
+        }
+        value => whole(value).ok_or(Wrong::Kind)?,
+    };
+    if (least..=most).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(Wrong::Because(format!("takes from {least} to {most} bytes, not {bytes}")))
+    }
+}
+
+/// A name that may consist of digits.
+pub(super) fn digits_or_text(value: &Value, taken: &mut usize) -> Result<String, Wrong> {
+    match value {
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::String(text) => utf8(text, taken),
+        value if is_dud(value) => Err(Wrong::Told),
+        _ => Err(Wrong::Kind),
     }
 }
 

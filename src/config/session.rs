@@ -8,7 +8,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
@@ -54,6 +54,8 @@ pub(super) struct Session {
     read: FilesRead,
     /// File names as shown, so that places share them.
     names: RefCell<Vec<Arc<str>>>,
+    /// The texts of the files that run, by their names as shown.
+    texts: RefCell<BTreeMap<Arc<str>, Arc<str>>>,
     /// Globals that were read and are not there.
     undefined: RefCell<Vec<(String, Place)>>,
     /// Where `error` was last called: an error may be any value, and most hold no line.
@@ -83,6 +85,7 @@ impl Session {
             made: RefCell::default(),
             read,
             names: RefCell::new(vec![Arc::clone(&main)]),
+            texts: RefCell::default(),
             undefined: RefCell::default(),
             raised: RefCell::default(),
             lost: RefCell::default(),
@@ -109,6 +112,21 @@ impl Session {
         let name: Arc<str> = shown.into();
         names.push(Arc::clone(&name));
         name
+    }
+
+    /// Keeps the text of a file.
+    pub(super) fn note_text(&self, shown: &str, text: &[u8]) {
+        let file = self.file(shown);
+        self.texts.borrow_mut().insert(file, String::from_utf8_lossy(text).into());
+    }
+
+    /// Some lines of a file, counted from 1, the last one included.
+    pub(super) fn lines(&self, shown: &str, first: u32, last: u32) -> Arc<str> {
+        let texts = self.texts.borrow();
+        let Some(text) = texts.get(shown) else { return "".into() };
+        let (first, last) = (first.max(1) as usize, last as usize);
+        let lines = text.lines().skip(first - 1).take((last + 1).saturating_sub(first));
+        lines.collect::<Vec<_>>().join("\n").into()
     }
 
     /// All files' names as they are shown.

@@ -6,10 +6,13 @@ use mlua::{Table, Value};
 
 use super::{
     api::dud::is_dud,
-    field::{Taken, VALUE_BYTES, Wrong, because, text},
-    shape::{Shape, describe},
+    field::{Taken, VALUE_BYTES, Wrong, because, secret, taken, text},
+    shape::{Shape, describe, describe_hidden},
 };
-use crate::{definition::WatchedFile, model::Outcome};
+use crate::{
+    definition::{SecretText, Text, WatchedFile},
+    model::Outcome,
+};
 
 /// Reads `{ name = path, other = { filename = path, follow = true } }`.
 pub(super) fn log_files(
@@ -60,6 +63,56 @@ pub(super) fn log_files(
         };
     }
     Ok(Ok(files))
+}
+
+/// Reads `{ name = text }`.
+pub(super) fn text_table(
+    table: &Table,
+    renderable: bool,
+    bytes: &mut usize,
+) -> Taken<BTreeMap<String, Text>> {
+    let named = taken!(names_only(table)?);
+    let mut texts = BTreeMap::new();
+    for (name, value) in named {
+        *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+        match text(&value, renderable, bytes) {
+            Ok(text) => texts.insert(name, text),
+            Err(_) if is_dud(&value) => return Ok(Err(Wrong::Told)),
+            Err(Wrong::Because(reason)) => return Ok(because(format!("`{name}` {reason}"))),
+            Err(_) => return Ok(because(format!("`{name}` takes text, not {}", describe(&value)))),
+        };
+    }
+    Ok(Ok(texts))
+}
+
+/// Reads `{ name = text, other = util.Secret "…" }`.
+pub(super) fn secret_table(table: &Table, bytes: &mut usize) -> Taken<BTreeMap<String, SecretText>> {
+    let named = taken!(names_only(table)?);
+    let mut secrets = BTreeMap::new();
+    for (name, value) in named {
+        *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+        match secret(&value, bytes) {
+            Ok(secret) => secrets.insert(name, secret),
+            Err(_) if is_dud(&value) => return Ok(Err(Wrong::Told)),
+            Err(_) => {
+                let found = describe_hidden(&value);
+                return Ok(because(format!("`{name}` takes text or `util.Secret`, not {found}")));
+            }
+        };
+    }
+    Ok(Ok(secrets))
+}
+
+/// The members of a table that has names only.
+fn names_only(table: &Table) -> Taken<BTreeMap<String, Value>> {
+    let shape = Shape::of(table)?;
+    if let Some(index) = shape.numbered.keys().next() {
+        return Ok(because(format!("takes a table of names and texts; it has the key {index}")));
+    }
+    if let Some(odd) = shape.odd.first() {
+        return Ok(because(format!("takes a table of names and texts; it has {odd} as key")));
+    }
+    Ok(Ok(shape.named))
 }
 
 /// Reads `{ [0] = "success", [77] = "skipped" }`.

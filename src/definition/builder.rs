@@ -10,9 +10,10 @@ use crate::{
         plan::{FieldChange, Planned, changes},
         problem::Problem,
         record::{Record, Value},
+        render::Worth,
         step::{EnvironmentValue, StepDefinition},
     },
-    model::{BuilderName, Place, PropertyValue, WorkerName},
+    model::{BuilderName, Place, WorkerName},
 };
 
 /// A builder and its options.
@@ -29,9 +30,9 @@ pub struct BuilderDefinition {
     /// Environment of all its commands; a step's own wins.
     pub env: BTreeMap<String, EnvironmentValue>,
     /// Set on each of its builds, over those of the request.
-    pub properties: BTreeMap<String, PropertyValue>,
+    pub properties: BTreeMap<String, Worth>,
     /// Set on each of its builds where nothing else did.
-    pub default_properties: BTreeMap<String, PropertyValue>,
+    pub default_properties: BTreeMap<String, Worth>,
     /// Words to find it by.
     pub tags: Vec<String>,
     /// A sentence for people.

@@ -35,6 +35,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         builders,
         schedulers,
         listeners,
+        interpreter,
         unreadable,
         is_incomplete,
         mut problems,
@@ -95,8 +96,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     if failed {
         return Err(problems);
     }
-    let definition =
-        MasterDefinition { settings: Some(Arc::new(settings)), workers, builders, schedulers, listeners };
+    let settings = Some(Arc::new(settings));
+    let definition = MasterDefinition { settings, workers, builders, schedulers, listeners, interpreter };
     Ok(Checked { definition, warnings: problems })
 }
 

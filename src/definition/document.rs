@@ -24,6 +24,7 @@ fn default(option: &OptionSpec) -> String {
         Default::Empty => "`{}`".into(),
         Default::Bool(flag) => format!("`{flag}`"),
         Default::Integer(number) => format!("`{number}`"),
+        Default::Number(number) => format!("`{number}`"),
         Default::Seconds(seconds) => format!("`{seconds}`"),
         Default::Text(text) => format!("`{text:?}`"),
         Default::Derived(text) => text.to_owned(),

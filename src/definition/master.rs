@@ -8,6 +8,7 @@ use std::{
 use crate::{
     definition::{
         BuilderDefinition, DatabaseDefinition, ListenerDefinition, SchedulerDefinition, WorkerDefinition,
+        hook::Interpreter,
         listener::ListenerId,
         options,
         plan::{Cost, FieldChange, Planned, changes},
@@ -30,6 +31,8 @@ pub struct Draft {
     pub schedulers: Vec<SchedulerDefinition>,
     /// `c.protocols`.
     pub listeners: Vec<ListenerDefinition>,
+    /// Who calls its functions.
+    pub interpreter: Interpreter,
     /// Names of parts that could not be read. They were meant to be there, so that naming one is no second mistake.
     pub unreadable: BTreeSet<String>,
     /// Whether parts without a known name could not be read. Then a name that is not there may be theirs.
@@ -66,6 +69,8 @@ pub struct MasterDefinition {
     pub schedulers: BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
     /// Ports by what is spoken and where; no two need one socket.
     pub listeners: BTreeMap<ListenerId, Arc<ListenerDefinition>>,
+    /// Who calls its functions.
+    pub interpreter: Interpreter,
 }
 
 impl MasterDefinition {
@@ -77,6 +82,7 @@ impl MasterDefinition {
             builders: BTreeMap::new(),
             schedulers: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            interpreter: Interpreter::none(),
         }
     }
 
@@ -113,6 +119,7 @@ impl Draft {
                 }
                 _ => Vec::new(),
             },
+            interpreter: Interpreter::none(),
             unreadable: BTreeSet::new(),
             is_incomplete: false,
             problems: Vec::new(),
@@ -159,11 +166,11 @@ fn parts<T>(
 impl Settings {
     fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Self {
         let nested = match record.get("db") {
-            Some(Value::Record(db)) => db.secret("db_url").map(|url| (url, db.place.clone())),
+            Some(Value::Record(db)) => db.hidden("db_url").map(|url| (url, db.place.clone())),
             _ => None,
         };
         // Buildbot takes both `c['db_url']` and `c['db'] = {'db_url': …}`.
-        let flat = record.secret("db_url").map(|url| (url, record.place_of("db_url")));
+        let flat = record.hidden("db_url").map(|url| (url, record.place_of("db_url")));
         if nested.is_some() && flat.is_some() {
             problems.push(Problem::error(
                 record.place_of("db_url"),

@@ -27,10 +27,18 @@ pub use worker::{LOCAL_WORKER, WORKER};
 pub enum Kind {
     /// Text.
     Text,
-    /// Text that is not shown.
+    /// A text or a whole number: a name that may consist of digits. Kept as text.
+    Name,
+    /// One such, or a list of them.
+    Names,
+    /// Text that is not shown, and needed before any provider of secrets is there.
+    Hidden,
+    /// Text that is not shown, or `util.Secret`.
     Secret,
-    /// A text, or a list of texts, that are not shown.
+    /// One such, or a list of them.
     Secrets,
+    /// A table of names and such texts.
+    SecretTable,
     /// A port: a number, or Twisted's `tcp:…` as text. Kept as text.
     Port,
     /// A port as [`Kind::Port`], a table with options of its own, or a list of these. Kept as a list of such tables.
@@ -44,17 +52,35 @@ pub enum Kind {
         /// The most that is allowed.
         most: i64,
     },
-    /// A span of time in seconds, fractions allowed.
+    /// A number, fractions allowed.
+    Number {
+        /// The least that is allowed.
+        least: f64,
+    },
+    /// A number of bytes, or text like `"10 MiB"`.
+    Bytes {
+        /// The least that is allowed.
+        least: i64,
+        /// The most that is allowed.
+        most: i64,
+    },
+    /// A span of time in seconds, fractions allowed, or text like `"10m"`.
     Seconds {
         /// The least that is allowed.
         least: f64,
     },
+    /// How long an idle instance is kept: a span of time; 0 ends it at once, a negative number never.
+    Idle,
+    /// A Lua function.
+    Function,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
     Command,
     /// A table of names and values, as JSON can hold them.
     Properties,
+    /// A table of names and texts.
+    TextTable,
     /// A table of names and texts; a list is joined, `None` removes the variable.
     Environment,
     /// A table of exit codes and outcomes: `{ [0] = "success", [77] = "skipped" }`.
@@ -86,6 +112,8 @@ pub enum Default {
     Bool(bool),
     /// A number.
     Integer(i64),
+    /// A number with a fraction, as Lua writes it.
+    Number(f64),
     /// A number of seconds.
     Seconds(u64),
     /// A text.
@@ -168,18 +196,29 @@ impl Kind {
     /// What people call a value of this kind: "takes …".
     pub fn words(self) -> String {
         match self {
-            Self::Text | Self::Secret => "text".into(),
+            Self::Text | Self::Hidden => "text".into(),
+            Self::Name => "text, or a whole number".into(),
+            Self::Names => "text or a whole number, or a list of these".into(),
+            Self::Secret => "text, or `util.Secret`".into(),
+            Self::Secrets => "text or `util.Secret`, or a list of these".into(),
+            Self::SecretTable => "a table of names and texts or `util.Secret`".into(),
             Self::Port => "a port: a number, or text like \"tcp:9989\"".into(),
             Self::Ports(_) => {
                 "a port (a number, text like \"tcp:9989\", or a table), or a list of ports".into()
             }
             Self::Bool => "true or false".into(),
             Self::Integer { .. } => "a whole number".into(),
-            Self::Seconds { .. } => "a number of seconds".into(),
-            Self::Texts | Self::Secrets => "text, or a list of texts".into(),
+            Self::Number { .. } => "a number".into(),
+            Self::Bytes { .. } => "a number of bytes, or text like \"10 MiB\"".into(),
+            Self::Seconds { .. } => "a number of seconds, or text like \"10m\"".into(),
+            Self::Idle => {
+                "a number of seconds, or text like \"10m\"; 0 ends an idle instance at once, -1 never".into()
+            }
+            Self::Function => "a function".into(),
+            Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties => "a table of names and values".into(),
-            Self::Environment => "a table of names and texts".into(),
+            Self::Environment | Self::TextTable => "a table of names and texts".into(),
             Self::Outcomes => "a table of exit codes and outcomes".into(),
             Self::LogFiles => {
                 "a table of names and paths, or of names and `{ filename = …, follow = … }`".into()

@@ -17,7 +17,10 @@ use argon2::{
     Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::Output,
 };
 
-use crate::model::Secret;
+use crate::{
+    definition::secret::{SecretName, SecretText},
+    model::Secret,
+};
 
 /// The most passwords a worker may have at once: an old one, a new one, and some air.
 pub const MOST_PASSWORDS: usize = 4;
@@ -48,6 +51,8 @@ pub enum Password {
     Plain(Secret),
     /// A hash of it.
     Hashed(HashedPassword),
+    /// A provider of secrets knows it, or a hash of it.
+    Named(SecretName),
 }
 
 /// A hash of a password.
@@ -106,37 +111,50 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError`]; its text shows none of them.
-    pub fn new(texts: Vec<Secret>) -> Result<Self, PasswordError> {
-        if texts.is_empty() || texts.iter().any(|text| text.expose().is_empty()) {
-            return Err(PasswordError::Empty);
-        }
+    pub fn new(texts: Vec<SecretText>) -> Result<Self, PasswordError> {
         if texts.len() > MOST_PASSWORDS {
             return Err(PasswordError::TooMany { count: texts.len() });
         }
-        let read = |text: Secret| {
-            if text.expose().starts_with(PREFIX) {
-                Ok(Password::Hashed(HashedPassword::new(text)?))
-            } else {
-                Ok(Password::Plain(text))
-            }
-        };
-        texts.into_iter().map(read).collect::<Result<_, _>>().map(Self)
+        let passwords: Vec<_> = texts.into_iter().map(Password::new).collect::<Result<_, _>>()?;
+        if passwords.is_empty() { Err(PasswordError::Empty) } else { Ok(Self(passwords)) }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Password] {
+        &self.0
     }
 
     /// Those that are known as they are.
     pub fn plain(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter().filter_map(|password| match password {
             Password::Plain(secret) => Some(secret),
-            Password::Hashed(_) => None,
+            Password::Hashed(_) | Password::Named(_) => None,
         })
     }
 
     /// Those of which only a hash is known.
     pub fn hashed(&self) -> impl Iterator<Item = &HashedPassword> {
         self.0.iter().filter_map(|password| match password {
-            Password::Plain(_) => None,
+            Password::Plain(_) | Password::Named(_) => None,
             Password::Hashed(hash) => Some(hash),
         })
+    }
+}
+
+impl Password {
+    /// The password that a text is.
+    ///
+    /// # Errors
+    /// [`PasswordError`]; its text shows nothing of it.
+    pub fn new(text: SecretText) -> Result<Self, PasswordError> {
+        match text {
+            SecretText::Named(name) => Ok(Self::Named(name)),
+            SecretText::Given(text) if text.expose().is_empty() => Err(PasswordError::Empty),
+            SecretText::Given(text) if text.expose().starts_with(PREFIX) => {
+                Ok(Self::Hashed(HashedPassword::new(text)?))
+            }
+            SecretText::Given(text) => Ok(Self::Plain(text)),
+        }
     }
 }
 
@@ -219,7 +237,7 @@ mod tests {
         "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA";
 
     fn read(text: &str) -> Result<HashedPassword, PasswordError> {
-        let passwords = Passwords::new(vec![Secret::new(text)])?;
+        let passwords = Passwords::new(vec![SecretText::Given(Secret::new(text))])?;
         Ok(passwords.hashed().next().expect("it is a hash").clone())
     }
 
@@ -256,7 +274,9 @@ mod tests {
 
     #[test]
     fn a_worker_has_one_to_four_passwords_and_none_is_empty() {
-        let new = |texts: &[&str]| Passwords::new(texts.iter().copied().map(Secret::new).collect());
+        let new = |texts: &[&str]| {
+            Passwords::new(texts.iter().copied().map(|text| SecretText::Given(Secret::new(text))).collect())
+        };
         assert_eq!(new(&[]), Err(PasswordError::Empty));
         assert_eq!(new(&["a", ""]), Err(PasswordError::Empty));
         assert_eq!(new(&["a"; 5]), Err(PasswordError::TooMany { count: 5 }));

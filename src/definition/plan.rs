@@ -169,6 +169,7 @@ impl ReconfigPlan {
     /// What `old` becomes by this plan.
     #[must_use]
     pub fn apply(&self, old: &MasterDefinition) -> MasterDefinition {
+        // The interpreter is another one in each load, and outside equality.
         let mut next = old.clone();
         for transition in &self.settings {
             next.settings = match transition {

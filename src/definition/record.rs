@@ -7,8 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     definition::{
+        hook::Hook,
+        latent::IdlePolicy,
         options::{Constructor, Default, OptionSpec},
-        render::{Renderable, Text},
+        render::{Text, Worth},
+        secret::SecretText,
         step::{EnvironmentValue, WatchedFile},
     },
     model::{Place, PropertyValue, Secret},
@@ -28,21 +31,33 @@ pub enum Value {
     /// A text, or what becomes one with a build's properties.
     Text(Text),
     /// A text that is not shown.
-    Secret(Secret),
-    /// Texts that are not shown.
-    Secrets(Vec<Secret>),
+    Hidden(Secret),
+    /// A text that is not shown, or the name of one.
+    Secret(SecretText),
+    /// Several of them.
+    Secrets(Vec<SecretText>),
+    /// Several of them, by name.
+    SecretTable(BTreeMap<String, SecretText>),
+    /// A number.
+    Number(serde_json::Number),
+    /// How long an idle instance is kept.
+    Idle(IdlePolicy),
+    /// A function.
+    Hook(Hook),
     /// A list of texts.
     Texts(Vec<Text>),
-    /// Names and values, as JSON can hold them.
-    Properties(BTreeMap<String, PropertyValue>),
+    /// Names and values, as JSON can hold them, or what becomes such.
+    Properties(BTreeMap<String, Worth>),
+    /// Names and texts.
+    TextTable(BTreeMap<String, Text>),
     /// Environment variables.
     Environment(BTreeMap<String, EnvironmentValue>),
     /// Exit codes and the words for their outcomes.
     Outcomes(BTreeMap<i32, String>),
     /// Names of logs, and the files that they watch.
     LogFiles(BTreeMap<String, WatchedFile>),
-    /// What JSON can hold. Where it may be rendered, a [`Value::Text`] may stand in its place.
-    Json(PropertyValue),
+    /// What JSON can hold, or what becomes such.
+    Worth(Worth),
     /// A table with options of its own.
     Record(Box<Record>),
     /// What a constructor made: its record.
@@ -109,15 +124,74 @@ impl Record {
     }
 
     /// A text that is not shown.
-    pub fn secret(&self, name: &str) -> Option<Secret> {
+    pub fn hidden(&self, name: &str) -> Option<Secret> {
+        match self.get(name)? {
+            Value::Hidden(secret) => Some(secret),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A text that is not shown, or the name of one.
+    pub fn secret(&self, name: &str) -> Option<SecretText> {
         match self.get(name)? {
             Value::Secret(secret) => Some(secret),
             other => unreachable!("{LAW}: {name} is {other:?}"),
         }
     }
 
+    /// Texts that are not shown, by name.
+    pub fn secret_table(&self, name: &str) -> BTreeMap<String, SecretText> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::SecretTable(secrets)) => secrets,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A number.
+    pub fn number(&self, name: &str) -> Option<serde_json::Number> {
+        match self.get(name)? {
+            Value::Number(number) => Some(number),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// How long an idle instance is kept.
+    pub fn idle(&self, name: &str) -> Option<IdlePolicy> {
+        match self.get(name)? {
+            Value::Idle(policy) => Some(policy),
+            Value::Seconds(duration) => Some(IdlePolicy::after(duration)),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A function.
+    pub fn hook(&self, name: &str) -> Option<Hook> {
+        match self.get(name)? {
+            Value::Hook(hook) => Some(hook),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// What JSON can hold, or what becomes such.
+    pub fn worth(&self, name: &str) -> Option<Worth> {
+        match self.get(name)? {
+            Value::Worth(worth) => Some(worth),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Names and texts that may be rendered.
+    pub fn text_table(&self, name: &str) -> BTreeMap<String, Text> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::TextTable(texts)) => texts,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
     /// Texts that are not shown.
-    pub fn secrets(&self, name: &str) -> Option<Vec<Secret>> {
+    pub fn secrets(&self, name: &str) -> Option<Vec<SecretText>> {
         match self.get(name)? {
             Value::Secrets(secrets) => Some(secrets),
             other => unreachable!("{LAW}: {name} is {other:?}"),
@@ -168,8 +242,17 @@ impl Record {
         }
     }
 
-    /// Names and values.
-    pub fn properties(&self, name: &str) -> BTreeMap<String, PropertyValue> {
+    /// Names and values, none of them rendered.
+    pub fn plain_properties(&self, name: &str) -> BTreeMap<String, PropertyValue> {
+        let plain = |(key, worth): (String, Worth)| {
+            let value = worth.plain().unwrap_or_else(|| unreachable!("{LAW}: {name} holds {worth:?}"));
+            (key, value)
+        };
+        self.properties(name).into_iter().map(plain).collect()
+    }
+
+    /// Names and values that may be rendered.
+    pub fn properties(&self, name: &str) -> BTreeMap<String, Worth> {
         match self.get(name) {
             None => BTreeMap::new(),
             Some(Value::Properties(properties)) => properties,
@@ -212,12 +295,7 @@ fn default(spec: &OptionSpec) -> Option<Value> {
         Default::Bool(flag) => Some(Value::Bool(flag)),
         Default::Integer(number) => Some(Value::Integer(number)),
         Default::Seconds(seconds) => Some(Value::Seconds(Duration::from_secs(seconds))),
+        Default::Number(number) => serde_json::Number::from_f64(number).map(Value::Number),
         Default::Text(text) => Some(Value::Text(Text::Plain(text.to_owned()))),
-    }
-}
-
-impl From<Renderable> for Value {
-    fn from(renderable: Renderable) -> Self {
-        Self::Text(Text::Rendered(renderable))
     }
 }

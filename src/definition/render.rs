@@ -1,16 +1,44 @@
-//! Texts that become whole with a build's properties: `util.Interpolate`, `util.Property`.
+//! Values that become whole at the moment of a build: `util.Interpolate`, `util.Property`, `util.Secret`,
+//! `util.renderer`, `util.Transform`, `util.FlattenList`.
+//!
+//! # Laws
+//! - What is nested is bounded where it is read, and what functions return is bounded here: rendering ends.
+//! - Who renders decides what is known, and who may be asked: nothing here reads a file or calls Lua.
+//!
+//! # Not here
+//! The formats of `util.Interpolate` ([`format`](mod@format)); who answers for [`Hooks`] and [`Secrets`].
 
 use std::collections::BTreeMap;
 
-use crate::model::{Properties, PropertyValue, WorkerInfo};
+use futures_util::future::BoxFuture;
 
-/// What is known when a text is rendered.
+use crate::{
+    definition::{
+        hook::{Hook, HookArgument, HookCall, HookError, Hooks, NoHooks},
+        secret::{NoSecrets, SecretError, SecretName, Secrets},
+    },
+    model::{Properties, PropertyValue, SourceStamps, WorkerInfo},
+};
+
+pub mod format;
+#[cfg(test)]
+mod tests;
+
+pub use format::{Filling, Form, FormatError, Piece};
+
+/// What is known when a value is rendered, and who is asked for the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The properties of the build.
     pub properties: &'a Properties,
     /// What the worker said of itself.
     pub worker: &'a WorkerInfo,
+    /// What is built.
+    pub sources: &'a SourceStamps,
+    /// Who calls the functions of the configuration.
+    pub hooks: &'a dyn Hooks,
+    /// Who knows secrets.
+    pub secrets: &'a dyn Secrets,
 }
 
 /// A value, or what becomes one at the moment of the build.
@@ -18,8 +46,12 @@ pub struct Known<'a> {
 pub enum Worth {
     /// As it stands.
     Plain(PropertyValue),
-    /// Rendered: a property keeps its type, all else becomes text.
+    /// Rendered: a property keeps its type.
     Rendered(Renderable),
+    /// A list in which something is rendered.
+    List(Vec<Self>),
+    /// A table in which something is rendered.
+    Table(BTreeMap<String, Self>),
 }
 
 /// A text, or what becomes one at the moment of the build.
@@ -27,7 +59,7 @@ pub enum Worth {
 pub enum Text {
     /// As it stands.
     Plain(String),
-    /// Rendered against the properties of the build.
+    /// Rendered.
     Rendered(Renderable),
 }
 
@@ -39,70 +71,34 @@ pub enum Renderable {
         /// Its name.
         name: String,
         /// What stands for it if it is not set.
-        default: Option<PropertyValue>,
+        default: Option<Box<Worth>>,
+        /// Whether the default also stands for one that is false, zero or empty; as in Buildbot, unless said otherwise.
+        default_when_false: bool,
     },
     /// `util.Interpolate(format, keywords)`: text with holes.
     Interpolate(Vec<Piece>),
+    /// `util.Secret(name)`.
+    Secret(SecretName),
+    /// `util.renderer(function)`, `util.Transform(function, …)`.
+    Call(Box<Call>),
+    /// `util.FlattenList(list)`: one list of all that is in lists within lists.
+    Flatten(Box<Worth>),
 }
 
-/// A piece of an interpolated text.
+/// A function that makes a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// As it stands.
-    Literal(String),
-    /// `%(prop:name)s`, `%(kw:name)s` or `%(worker:name)s`.
-    Hole {
-        /// What fills it.
-        filling: Filling,
-        /// What is done with it.
-        form: Form,
-    },
+pub struct Call {
+    /// Which.
+    pub hook: Hook,
+    /// Whether it is given the properties before all else, as a renderer is.
+    pub takes_properties: bool,
+    /// What it is given, rendered.
+    pub arguments: Vec<Worth>,
+    /// What it is given by name, rendered: a table, after all others, if there are any.
+    pub keywords: BTreeMap<String, Worth>,
 }
 
-/// What fills a hole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filling {
-    /// A property of the build.
-    Property(String),
-    /// What the worker said of itself.
-    Worker(String),
-    /// A keyword given beside the format.
-    Keyword(Box<Text>),
-}
-
-/// What is done with the filling, as in Buildbot: after the name may stand `:-`, `:~` or `:+` and a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// The filling; empty if there is none.
-    Plain,
-    /// `:-text`: the text if there is no filling.
-    IfAbsent(String),
-    /// `:~text`: the text if the filling is absent, empty, false or zero.
-    IfEmpty(String),
-    /// `:+text`: the text if there is a filling, else nothing.
-    IfPresent(String),
-}
-
-/// Why a format is no interpolation.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    /// A `%` that begins nothing known.
-    #[error(
-        "`{0}` begins no interpolation; write `%(prop:name)s`, `%(kw:name)s`, or `%%` for a percent sign"
-    )]
-    Stray(String),
-    /// A hole that is not closed by `)s`.
-    #[error("`%({0}` is not closed by `)s`")]
-    Open(String),
-    /// A selector that is not known.
-    #[error("unknown selector `{0}`; `prop`, `worker` and `kw` can be used")]
-    Selector(String),
-    /// A keyword that was not given.
-    #[error("no keyword `{0}` is given beside the format")]
-    Keyword(String),
-}
-
-/// Why a text cannot be rendered.
+/// Why a value cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// A table or list where text is wanted.
@@ -113,14 +109,49 @@ pub enum RenderError {
         /// What it holds.
         kind: &'static str,
     },
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A function of the configuration failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// What functions return holds functions that return …
+    #[error("what is rendered has to be rendered again, more than {MOST_ROUNDS} times")]
+    Endless,
+}
+
+/// How often what a function returns may have to be rendered in its turn.
+const MOST_ROUNDS: usize = 16;
+
+impl<'a> Known<'a> {
+    /// What a build knows where no function and no secret can be asked for.
+    pub fn plain(properties: &'a Properties, worker: &'a WorkerInfo) -> Self {
+        Self { properties, worker, sources: SourceStamps::none(), hooks: &NoHooks, secrets: &NoSecrets }
+    }
 }
 
 impl Text {
-    /// The text with the holes filled.
-    pub fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
+    /// The text, rendered. Of a list or table there is none.
+    pub async fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
         match self {
             Self::Plain(text) => Ok(text.clone()),
-            Self::Rendered(renderable) => renderable.render(known),
+            Self::Rendered(renderable) => {
+                let value = renderable.value(known, MOST_ROUNDS).await?;
+                text_of(&renderable.shown(), &value)
+            }
+        }
+    }
+
+    /// The texts that it becomes: those of a list, one by one, else itself.
+    pub async fn flat(&self, known: Known<'_>) -> Result<Vec<String>, RenderError> {
+        match self {
+            Self::Plain(text) => Ok(vec![text.clone()]),
+            Self::Rendered(renderable) => {
+                let mut texts = Vec::new();
+                let value = renderable.value(known, MOST_ROUNDS).await?;
+                flatten(&renderable.shown(), value, &mut texts)?;
+                Ok(texts)
+            }
         }
     }
 
@@ -128,8 +159,7 @@ impl Text {
     pub fn shown(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
-            Self::Rendered(Renderable::Property { name, .. }) => format!("%(prop:{name})s"),
-            Self::Rendered(Renderable::Interpolate(pieces)) => pieces.iter().map(Piece::shown).collect(),
+            Self::Rendered(renderable) => renderable.shown(),
         }
     }
 }
@@ -142,130 +172,177 @@ impl From<&str> for Text {
 
 impl Worth {
     /// The value.
-    pub fn value(&self, known: Known<'_>) -> Result<PropertyValue, RenderError> {
+    pub async fn value(&self, known: Known<'_>) -> Result<PropertyValue, RenderError> {
+        self.within(known, MOST_ROUNDS).await
+    }
+
+    fn within<'a>(
+        &'a self,
+        known: Known<'a>,
+        rounds: usize,
+    ) -> BoxFuture<'a, Result<PropertyValue, RenderError>> {
+        Box::pin(async move {
+            Ok(match self {
+                Self::Plain(value) => value.clone(),
+                Self::Rendered(renderable) => renderable.value(known, rounds).await?,
+                Self::List(list) => {
+                    let mut out = Vec::with_capacity(list.len());
+                    for worth in list {
+                        out.push(worth.within(known, rounds).await?);
+                    }
+                    PropertyValue::Array(out)
+                }
+                Self::Table(table) => {
+                    let mut out = serde_json::Map::new();
+                    for (name, worth) in table {
+                        out.insert(name.clone(), worth.within(known, rounds).await?);
+                    }
+                    PropertyValue::Object(out)
+                }
+            })
+        })
+    }
+
+    /// For people.
+    pub fn shown(&self) -> String {
         match self {
-            Self::Plain(value) => Ok(value.clone()),
-            Self::Rendered(Renderable::Property { name, default }) => {
-                let value = known.properties.get(name).filter(|value| !value.is_null()).or(default.as_ref());
-                Ok(value.cloned().unwrap_or_default())
+            Self::Plain(value) => value.to_string(),
+            Self::Rendered(renderable) => format!("{:?}", renderable.shown()),
+            Self::List(list) => {
+                format!("[{}]", list.iter().map(Self::shown).collect::<Vec<_>>().join(","))
             }
-            Self::Rendered(renderable) => renderable.render(known).map(PropertyValue::String),
+            Self::Table(table) => {
+                let members = table.iter().map(|(name, worth)| format!("{name:?}:{}", worth.shown()));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }
         }
+    }
+
+    /// The value, if nothing in it has to be rendered.
+    pub fn plain(&self) -> Option<PropertyValue> {
+        match self {
+            Self::Plain(value) => Some(value.clone()),
+            Self::Rendered(_) => None,
+            Self::List(list) => list.iter().map(Self::plain).collect::<Option<_>>().map(PropertyValue::Array),
+            Self::Table(table) => {
+                let members = table.iter().map(|(name, worth)| Some((name.clone(), worth.plain()?)));
+                members.collect::<Option<_>>().map(PropertyValue::Object)
+            }
+        }
+    }
+
+    /// All secrets that are named in it.
+    pub fn secrets(&self, found: &mut Vec<SecretName>) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Rendered(renderable) => renderable.secrets(found),
+            Self::List(list) => list.iter().for_each(|worth| worth.secrets(found)),
+            Self::Table(table) => table.values().for_each(|worth| worth.secrets(found)),
+        }
+    }
+}
+
+impl From<PropertyValue> for Worth {
+    fn from(value: PropertyValue) -> Self {
+        Self::Plain(value)
+    }
+}
+
+impl From<&str> for Worth {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.into())
     }
 }
 
 impl Renderable {
-    /// Reads a format of `util.Interpolate`.
-    pub fn interpolate(format: &str, keywords: &BTreeMap<String, Text>) -> Result<Self, FormatError> {
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
-        let mut rest = format;
-        while let Some(at) = rest.find('%') {
-            literal.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('%') {
-                literal.push('%');
-                rest = after;
-                continue;
+    /// The value that it becomes, after at most so many rounds.
+    fn value<'a>(
+        &'a self,
+        known: Known<'a>,
+        rounds: usize,
+    ) -> BoxFuture<'a, Result<PropertyValue, RenderError>> {
+        Box::pin(async move {
+            match self {
+                Self::Property { name, default, default_when_false } => {
+                    let value = known.properties.get(name).filter(|value| !value.is_null());
+                    let value = value.filter(|value| {
+                        default.is_none() || !*default_when_false || !format::is_empty(value)
+                    });
+                    match (value, default) {
+                        (Some(value), _) => Ok(value.clone()),
+                        (None, Some(default)) => default.within(known, rounds).await,
+                        (None, None) => Ok(PropertyValue::Null),
+                    }
+                }
+                Self::Interpolate(pieces) => {
+                    format::text(pieces, known, rounds).await.map(PropertyValue::String)
+                }
+                Self::Secret(name) => {
+                    let secret = known.secrets.secret(name).await?;
+                    Ok(PropertyValue::String(secret.expose().to_owned()))
+                }
+                Self::Call(call) => call.value(known, rounds).await,
+                Self::Flatten(list) => {
+                    let mut out = Vec::new();
+                    flatten_values(list.within(known, rounds).await?, &mut out);
+                    Ok(PropertyValue::Array(out))
+                }
             }
-            let Some(inner) = rest.strip_prefix('(') else {
-                return Err(FormatError::Stray(
-                    rest.chars().next().map_or_else(|| "%".into(), |c| format!("%{c}")),
-                ));
-            };
-            let (hole, after) = inner.split_once(")s").ok_or_else(|| FormatError::Open(inner.to_owned()))?;
-            if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-            }
-            pieces.push(Piece::parse(hole, keywords)?);
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
-        }
-        Ok(Self::Interpolate(pieces))
+        })
     }
 
-    fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
+    /// For people: as `util.Interpolate` would write it where it can.
+    pub fn shown(&self) -> String {
         match self {
-            Self::Property { name, default } => {
-                let value = known.properties.get(name).filter(|value| !value.is_null()).or(default.as_ref());
-                value.map_or_else(|| Ok(String::new()), |value| text_of(name, value))
-            }
-            Self::Interpolate(pieces) => pieces.iter().map(|piece| piece.render(known)).collect(),
-        }
-    }
-}
-
-impl Piece {
-    fn parse(hole: &str, keywords: &BTreeMap<String, Text>) -> Result<Self, FormatError> {
-        let (selector, rest) = hole.split_once(':').ok_or_else(|| FormatError::Selector(hole.to_owned()))?;
-        let (name, form) = rest.split_once(':').map_or((rest, None), |(name, form)| (name, Some(form)));
-        let filling = match selector {
-            "prop" => Filling::Property(name.to_owned()),
-            "worker" => Filling::Worker(name.to_owned()),
-            "kw" => {
-                let text = keywords.get(name).ok_or_else(|| FormatError::Keyword(name.to_owned()))?;
-                Filling::Keyword(Box::new(text.clone()))
-            }
-            other => return Err(FormatError::Selector(other.to_owned())),
-        };
-        let form = match form.map(|form| (form.get(..1), form.get(1..).unwrap_or_default().to_owned())) {
-            None => Form::Plain,
-            Some((Some("-"), text)) => Form::IfAbsent(text),
-            Some((Some("~"), text)) => Form::IfEmpty(text),
-            Some((Some("+"), text)) => Form::IfPresent(text),
-            Some(_) => return Err(FormatError::Selector(hole.to_owned())),
-        };
-        Ok(Self::Hole { filling, form })
-    }
-
-    fn render(&self, known: Known<'_>) -> Result<String, RenderError> {
-        let (filling, form) = match self {
-            Self::Literal(text) => return Ok(text.clone()),
-            Self::Hole { filling, form } => (filling, form),
-        };
-        let filled = match filling {
-            Filling::Keyword(text) => Some(PropertyValue::String(text.render(known)?)),
-            Filling::Property(name) => known.properties.get(name).filter(|value| !value.is_null()).cloned(),
-            Filling::Worker(name) => known.worker.0.get(name).filter(|value| !value.is_null()).cloned(),
-        };
-        let name = match filling {
-            Filling::Property(name) | Filling::Worker(name) => name,
-            Filling::Keyword(_) => "",
-        };
-        match (form, filled) {
-            (Form::IfEmpty(text), Some(value)) if is_empty(&value) => Ok(text.clone()),
-            (Form::IfAbsent(text) | Form::IfEmpty(text), None) | (Form::IfPresent(text), Some(_)) => {
-                Ok(text.clone())
-            }
-            (Form::Plain | Form::IfPresent(_), None) => Ok(String::new()),
-            (Form::Plain | Form::IfAbsent(_) | Form::IfEmpty(_), Some(value)) => text_of(name, &value),
+            Self::Property { name, .. } => format!("%(prop:{name})s"),
+            Self::Interpolate(pieces) => format::shown(pieces),
+            Self::Secret(name) => format!("%(secret:{name})s"),
+            Self::Call(call) => format!("the function at {}", call.hook.place),
+            Self::Flatten(list) => list.shown(),
         }
     }
 
-    fn shown(&self) -> String {
+    /// All secrets that are named in it.
+    pub fn secrets(&self, found: &mut Vec<SecretName>) {
         match self {
-            Self::Literal(text) => text.clone(),
-            Self::Hole { filling: Filling::Property(name), .. } => format!("%(prop:{name})s"),
-            Self::Hole { filling: Filling::Worker(name), .. } => format!("%(worker:{name})s"),
-            Self::Hole { filling: Filling::Keyword(text), .. } => text.shown(),
+            Self::Property { default, .. } => {
+                if let Some(default) = default {
+                    default.secrets(found);
+                }
+            }
+            Self::Interpolate(pieces) => format::secrets(pieces, found),
+            Self::Secret(name) => found.push(name.clone()),
+            Self::Call(call) => {
+                call.arguments.iter().chain(call.keywords.values()).for_each(|worth| worth.secrets(found));
+            }
+            Self::Flatten(list) => list.secrets(found),
         }
     }
 }
 
-fn is_empty(value: &PropertyValue) -> bool {
-    match value {
-        PropertyValue::Null => true,
-        PropertyValue::Bool(flag) => !flag,
-        PropertyValue::Number(number) => number.as_f64() == Some(0.0),
-        PropertyValue::String(text) => text.is_empty(),
-        PropertyValue::Array(list) => list.is_empty(),
-        PropertyValue::Object(table) => table.is_empty(),
+impl Call {
+    async fn value(&self, known: Known<'_>, rounds: usize) -> Result<PropertyValue, RenderError> {
+        let rounds = rounds.checked_sub(1).ok_or(RenderError::Endless)?;
+        let mut arguments = Vec::with_capacity(self.arguments.len() + 2);
+        if self.takes_properties {
+            arguments.push(HookArgument::Properties(known.properties.clone()));
+        }
+        for argument in &self.arguments {
+            arguments.push(HookArgument::Value(argument.within(known, rounds).await?));
+        }
+        if !self.keywords.is_empty() {
+            let mut keywords = serde_json::Map::new();
+            for (name, worth) in &self.keywords {
+                keywords.insert(name.clone(), worth.within(known, rounds).await?);
+            }
+            arguments.push(HookArgument::Value(PropertyValue::Object(keywords)));
+        }
+        let answer = known.hooks.call(HookCall { hook: self.hook.id, arguments }).await?;
+        answer.within(known, rounds).await
     }
 }
 
+/// The text of a value that `name` has.
 fn text_of(name: &str, value: &PropertyValue) -> Result<String, RenderError> {
     let not_text = |kind| Err(RenderError::NotText { name: name.to_owned(), kind });
     match value {
@@ -278,62 +355,18 @@ fn text_of(name: &str, value: &PropertyValue) -> Result<String, RenderError> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn render(format: &str) -> String {
-        let mut properties = Properties::new();
-        properties.set("os", "solaris", "Worker");
-        properties.set("n", 3, "Worker");
-        properties.set("empty", "", "Worker");
-        let keywords = BTreeMap::from([("flag".to_owned(), Text::Plain("-O2".into()))]);
-        let renderable = Renderable::interpolate(format, &keywords).expect("the format is good");
-        let facts = [("os_id", "debian".into()), ("numcpus", 4.into())];
-        let worker =
-            WorkerInfo(facts.map(|(name, value): (&str, PropertyValue)| (name.to_owned(), value)).into());
-        let known = Known { properties: &properties, worker: &worker };
-        Text::Rendered(renderable).render(known).expect("all properties are texts")
+fn flatten(name: &str, value: PropertyValue, texts: &mut Vec<String>) -> Result<(), RenderError> {
+    let mut values = Vec::new();
+    flatten_values(value, &mut values);
+    for value in values {
+        texts.push(text_of(name, &value)?);
     }
+    Ok(())
+}
 
-    #[test]
-    fn what_the_worker_said_of_itself_fills_holes_and_what_it_did_not_say_is_empty() {
-        assert_eq!(render("%(worker:os_id)s-%(worker:numcpus)s [%(worker:admin)s]"), "debian-4 []");
-        assert_eq!(render("%(worker:admin:-nobody)s %(worker:os_id:+known)s"), "nobody known");
-    }
-
-    #[test]
-    fn a_property_that_stands_for_a_value_keeps_its_type() {
-        let mut properties = Properties::new();
-        properties.set("n", 3, "Worker");
-        let worker = WorkerInfo::default();
-        let known = Known { properties: &properties, worker: &worker };
-        let of = |name: &str| {
-            let renderable = Renderable::Property { name: name.into(), default: None };
-            Worth::Rendered(renderable).value(known).expect("any value will do")
-        };
-        assert_eq!(of("n"), PropertyValue::from(3));
-        assert_eq!(of("none"), PropertyValue::Null);
-        let text = Renderable::interpolate("%(prop:n)s", &BTreeMap::new()).expect("the format is good");
-        assert_eq!(Worth::Rendered(text).value(known), Ok(PropertyValue::from("3")));
-    }
-
-    #[test]
-    fn holes_are_filled_as_in_buildbot() {
-        assert_eq!(render("build-%(prop:os)s-%(prop:n)s %(kw:flag)s 100%%"), "build-solaris-3 -O2 100%");
-        assert_eq!(render("[%(prop:none)s]"), "[]");
-        assert_eq!(render("%(prop:none:-x)s %(prop:empty:-x)s|%(prop:empty:~y)s"), "x |y");
-        assert_eq!(render("%(prop:os:+set)s%(prop:none:+set)s"), "set");
-    }
-
-    #[test]
-    fn a_bad_format_says_what_is_wrong_with_it() {
-        let error =
-            |format| Renderable::interpolate(format, &BTreeMap::new()).expect_err("the format is bad");
-        assert_eq!(error("5%d"), FormatError::Stray("%d".into()));
-        assert_eq!(error("%"), FormatError::Stray("%".into()));
-        assert_eq!(error("%(prop:os"), FormatError::Open("prop:os".into()));
-        assert_eq!(error("%(src::branch)s"), FormatError::Selector("src".into()));
-        assert_eq!(error("%(kw:x)s"), FormatError::Keyword("x".into()));
+fn flatten_values(value: PropertyValue, values: &mut Vec<PropertyValue>) {
+    match value {
+        PropertyValue::Array(list) => list.into_iter().for_each(|value| flatten_values(value, values)),
+        value => values.push(value),
     }
 }

@@ -92,7 +92,7 @@ impl SchedulerDefinition {
         Some(Self {
             name: name?,
             builder_names,
-            properties: record.properties("properties"),
+            properties: record.plain_properties("properties"),
             kind,
             place: record.place.clone(),
         })

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use crate::{
-    definition::{listener::TlsFiles, step::EnvironmentValue},
+    definition::{IdlePolicy, Text, Worth, listener::TlsFiles, step::EnvironmentValue},
     model::{BuilderName, PropertyValue, WorkerName},
 };
 
@@ -92,6 +92,28 @@ impl Shown for TlsFiles {
             .filter_map(|(name, file)| Some(format!("{name} = {:?}", file?.display().to_string())))
             .collect();
         braces(given.into_iter())
+    }
+}
+
+impl Shown for Worth {
+    fn shown(&self) -> String {
+        Self::shown(self)
+    }
+}
+
+impl Shown for Text {
+    fn shown(&self) -> String {
+        format!("{:?}", Self::shown(self))
+    }
+}
+
+impl Shown for IdlePolicy {
+    fn shown(&self) -> String {
+        match self {
+            Self::StopAtOnce => "0 s".into(),
+            Self::StopAfter(span) => span.shown(),
+            Self::KeepUntilShutdown => "-1 s".into(),
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use crate::{
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
         record::Record,
+        render::Worth,
     },
-    model::{Place, PropertyValue, WorkerName},
+    model::{Place, WorkerName},
 };
 
 /// A worker and its options.
@@ -22,9 +23,9 @@ pub struct WorkerDefinition {
     /// How many builds it may run at once; no limit if absent.
     pub max_builds: Option<NonZeroU32>,
     /// Set on each of its builds, over all others.
-    pub properties: BTreeMap<String, PropertyValue>,
+    pub properties: BTreeMap<String, Worth>,
     /// Set on each of its builds where nothing else did.
-    pub default_properties: BTreeMap<String, PropertyValue>,
+    pub default_properties: BTreeMap<String, Worth>,
     /// How often an idle link is asked for a sign of life; never if absent.
     pub keepalive_interval: Option<Duration>,
     /// How long the answer may take; if absent, the smaller of 30 s and three intervals.

@@ -17,9 +17,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    build::{self, Builds, BuildsHandle},
+    build::{self, Builds, BuildsHandle, Surroundings},
     config::{self, FileWatch, Pace},
-    definition::{self, MasterDefinition, Problem, ReconfigPlan},
+    definition::{self, MasterDefinition, NoSecrets, Problem, ReconfigPlan},
     master::{
         folder::{FolderError, FolderLock, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
@@ -138,7 +138,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
-        folder.root().into(),
+        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(NoSecrets) },
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),

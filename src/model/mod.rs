@@ -16,6 +16,7 @@ mod outcome;
 mod place;
 mod properties;
 mod secret;
+mod source_stamp;
 mod worker_info;
 mod worker_word;
 
@@ -30,6 +31,7 @@ pub use outcome::Outcome;
 pub use place::Place;
 pub use properties::{Properties, Property, PropertyValue};
 pub use secret::Secret;
+pub use source_stamp::{SourceStamp, SourceStamps};
 pub use worker_info::WorkerInfo;
 pub use worker_word::{Remark, WorkerWord};
 

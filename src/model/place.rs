@@ -12,12 +12,21 @@ pub struct Place {
     pub file: Arc<str>,
     /// The line, from 1; 0 if only the file is known.
     pub line: u32,
+    /// The column in characters, from 1; 0 if only the line is known.
+    pub column: u32,
 }
 
 impl Place {
     /// A line of a file.
     pub fn new(file: impl Into<Arc<str>>, line: u32) -> Self {
-        Self { file: file.into(), line }
+        Self { file: file.into(), line, column: 0 }
+    }
+
+    /// The same with a column, from 1.
+    #[must_use]
+    pub fn column(mut self, column: u32) -> Self {
+        self.column = column;
+        self
     }
 }
 
@@ -31,9 +40,10 @@ impl Eq for Place {}
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.file),
-            line => write!(f, "{}:{line}", self.file),
+        match (self.line, self.column) {
+            (0, _) => f.write_str(&self.file),
+            (line, 0) => write!(f, "{}:{line}", self.file),
+            (line, column) => write!(f, "{}:{line}:{column}", self.file),
         }
     }
 }

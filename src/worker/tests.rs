@@ -64,7 +64,7 @@ fn roster() -> Roster {
 
 /// The same, asked for a sign of life that often; its answer may take that long.
 fn roster_asking(interval: Option<Duration>, limit: Option<Duration>) -> Roster {
-    let passwords = Passwords::new(vec![Secret::new("sesame")]).unwrap();
+    let passwords = Passwords::new(vec![Secret::new("sesame").into()]).unwrap();
     roster_of(WorkerKind::Remote { passwords }, interval, limit)
 }
 

@@ -35,12 +35,14 @@ pub(super) async fn run(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
-    let destination = download.worker_dest.render(known)?;
-    let workdir = download.workdir.render(known)?;
+    let destination = download.worker_dest.render(known).await?;
+    let workdir = download.workdir.render(known).await?;
     let mut source = match &download.content {
-        Content::Text(text) => Source::Memory(text.render(known)?.into()),
-        Content::Json(value) => Source::Memory(value.value(known)?.to_string().into()),
-        Content::File(text) => Source::open(on_master(context.master_dir, &text.render(known)?)?).await?,
+        Content::Text(text) => Source::Memory(text.render(known).await?.into()),
+        Content::Json(value) => Source::Memory(value.value(known).await?.to_string().into()),
+        Content::File(text) => {
+            Source::open(on_master(context.master_dir, &text.render(known).await?)?).await?
+        }
     };
     let name = WorkerPaths::of(context.info).file_name(&destination).to_owned();
     let command = DownloadFile {

@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    StepContext, StepEnd, StepError,
+    StepContext, StepEnd, StepError, all_of,
     command::{NoPeer, follow},
     logs::Logs,
 };
 use crate::{
-    definition::{RenderError, Text, step},
+    definition::{Text, step},
     model::Outcome,
     protocol::{
         WorkerCommand,
@@ -28,7 +28,7 @@ pub(super) async fn make(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let dir = dir.render(context.known())?;
+    let dir = dir.render(context.known()).await?;
     let words = Words::new(&["making", "made", "make"], &dir);
     command(WorkerCommand::MakeDirectory { dir }, words, context, logs).await
 }
@@ -40,7 +40,7 @@ pub(super) async fn remove(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
-    let dirs = dirs.iter().map(|dir| dir.render(known)).collect::<Result<Vec<_>, RenderError>>()?;
+    let dirs = all_of(dirs, known).await?;
     // A property that is not set renders to nothing, and would remove the builder's own folder.
     let is_nothing = |dir: &&String| Path::new(dir.trim()).components().all(|part| part == Component::CurDir);
     if let Some(dir) = dirs.iter().find(is_nothing) {
@@ -63,7 +63,7 @@ pub(super) async fn copy(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let (from, to) = (copy.from.render(context.known())?, copy.to.render(context.known())?);
+    let (from, to) = (copy.from.render(context.known()).await?, copy.to.render(context.known()).await?);
     let words = Words::new(&["copying", "copied", "copy"], &format!("{from} to {to}"));
     let copy = CopyDirectory { from, to, timeout: copy.timeout, max_time: copy.max_time, log_environ: false };
     command(WorkerCommand::CopyDirectory(Box::new(copy)), words, context, logs).await

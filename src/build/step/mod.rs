@@ -27,8 +27,8 @@ pub(super) use worker_path::WorkerPaths;
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
-    definition::{EnvironmentValue, Known, RenderError, StepDefinition, StepKind, Text},
-    model::{BuildId, Outcome, Properties, PropertyValue, StepId, WorkerInfo},
+    definition::{EnvironmentValue, Hooks, Known, RenderError, Secrets, StepDefinition, StepKind, Text},
+    model::{BuildId, Outcome, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
     store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -52,6 +52,12 @@ pub struct StepContext<'a> {
     pub builder: Arc<str>,
     /// The builder's environment, under the step's own.
     pub env: &'a BTreeMap<String, EnvironmentValue>,
+    /// What is built.
+    pub sources: &'a SourceStamps,
+    /// Who calls the functions of its configuration.
+    pub hooks: &'a dyn Hooks,
+    /// Who knows secrets.
+    pub secrets: &'a dyn Secrets,
     /// What it is rendered with, and what it may change.
     pub properties: &'a mut Properties,
     /// The master's folder, where relative paths of the master begin.
@@ -134,7 +140,7 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
         }
     };
     logs.close().await?;
-    Ok(described(step, end, &context))
+    Ok(described(step, end, &context).await)
 }
 
 async fn perform(
@@ -146,7 +152,8 @@ async fn perform(
         StepKind::Shell(command) => shell::run(command, context, logs).await,
         StepKind::SetPropertyFromCommand(set) => shell::set_property(set, context, logs).await,
         StepKind::SetProperty { property, value } => {
-            let (property, value) = (property.render(context.known())?, value.value(context.known())?);
+            let (property, value) =
+                (property.render(context.known()).await?, value.value(context.known()).await?);
             let line = format!("{property}: {value}");
             context.set_property(&property, value, "SetProperty Step").await?;
             logs.note(&line).await?;
@@ -163,15 +170,18 @@ async fn perform(
 }
 
 /// The line that people read while a step runs.
-pub fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
-    let words = joined(&step.description.running, known).unwrap_or_else(|| "running".to_owned());
-    one_line(&with_suffix(step, words, known))
+pub async fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
+    let words = joined(&step.description.running, known).await.unwrap_or_else(|| "running".to_owned());
+    one_line(&with_suffix(step, words, known).await)
 }
 
 /// The end with the operator's words in place of the step's own, where they were given.
-fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContext<'_>) -> StepEnd {
+async fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContext<'_>) -> StepEnd {
     let known = context.known();
-    let words = joined(&step.description.done, known).or_else(|| joined(&step.description.running, known));
+    let words = match joined(&step.description.done, known).await {
+        Some(words) => Some(words),
+        None => joined(&step.description.running, known).await,
+    };
     if let Some(words) = words {
         end.state = match end.outcome {
             Outcome::Success => words,
@@ -180,7 +190,7 @@ fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContext<'_>)
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
         };
     }
-    end.state = one_line(&with_suffix(step, end.state, known));
+    end.state = one_line(&with_suffix(step, end.state, known).await);
     end
 }
 
@@ -194,17 +204,25 @@ fn one_line(text: &str) -> String {
     line.chars().take(LONGEST_LINE - 1).chain(['…']).collect()
 }
 
-fn with_suffix(step: &StepDefinition, line: String, known: Known<'_>) -> String {
-    match joined(&step.description.suffix, known) {
+async fn with_suffix(step: &StepDefinition, line: String, known: Known<'_>) -> String {
+    match joined(&step.description.suffix, known).await {
         Some(suffix) => format!("{line} {suffix}"),
         None => line,
     }
 }
 
 /// Words for people; none if there are none, or if they cannot be rendered: a line is no reason to fail.
-fn joined(words: &[Text], known: Known<'_>) -> Option<String> {
-    let words: Result<Vec<_>, _> = words.iter().map(|word| word.render(known)).collect();
-    words.ok().filter(|words| !words.is_empty()).map(|words| words.join(" "))
+async fn joined(words: &[Text], known: Known<'_>) -> Option<String> {
+    all_of(words, known).await.ok().filter(|words| !words.is_empty()).map(|words| words.join(" "))
+}
+
+/// All texts of a list, rendered; one that becomes a list gives its members.
+async fn all_of(texts: &[Text], known: Known<'_>) -> Result<Vec<String>, RenderError> {
+    let mut out = Vec::with_capacity(texts.len());
+    for text in texts {
+        out.append(&mut text.flat(known).await?);
+    }
+    Ok(out)
 }
 
 /// An error and its causes, in one line.
@@ -216,7 +234,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl StepContext<'_> {
     /// What texts are rendered with.
     fn known(&self) -> Known<'_> {
-        Known { properties: self.properties, worker: self.info }
+        Known {
+            properties: self.properties,
+            worker: self.info,
+            sources: self.sources,
+            hooks: self.hooks,
+            secrets: self.secrets,
+        }
     }
 
     /// Sets a property of the build, durably.

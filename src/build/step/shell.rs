@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{
-    StepContext, StepEnd, StepError,
+    StepContext, StepEnd, StepError, all_of,
     command::{NoPeer, Peer, Seen, follow},
     logs::Logs,
 };
 use crate::{
-    definition::{Command, EnvironmentValue, Known, RenderError, SetPropertyFromCommand, ShellCommand, Text},
+    definition::{Command, EnvironmentValue, Known, RenderError, SetPropertyFromCommand, ShellCommand},
     model::{LogStream, Outcome},
     protocol::{
         ShellArguments, WorkerCommand,
@@ -37,7 +37,7 @@ pub(super) async fn set_property(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let property = set.property.render(context.known())?;
+    let property = set.property.render(context.known()).await?;
     let mut output = Output { wanted: set.include_stdout, bytes: Vec::new(), overflows: false };
     let (end, rc) = perform(&set.command, context, logs, &mut output).await?;
     // As in Buildbot, `decodeRC` says what the step is, and a failed command sets nothing.
@@ -84,7 +84,7 @@ async fn perform<P: Peer>(
     logs: &mut Logs,
     peer: &mut P,
 ) -> Result<(StepEnd, Option<i32>), StepError> {
-    let arguments = render(command, context.env, context.known())?;
+    let arguments = render(command, context.env, context.known()).await?;
     for file in &arguments.log_files {
         logs.watch(file.name.clone(), command.lazy_log_files).await?;
     }
@@ -114,29 +114,37 @@ fn judged(seen: &Seen, command: &ShellCommand, summary: &str) -> (StepEnd, Optio
     (StepEnd::new(outcome, state), Some(rc))
 }
 
-fn render(
+async fn render(
     command: &ShellCommand,
     builder_env: &BTreeMap<String, EnvironmentValue>,
     known: Known<'_>,
 ) -> Result<ShellArguments, RenderError> {
-    let all = |texts: &[Text]| texts.iter().map(|text| text.render(known)).collect::<Result<Vec<_>, _>>();
     let mut env = BTreeMap::new();
     for (name, value) in builder_env.iter().chain(&command.env) {
         let change = match value {
-            EnvironmentValue::Set(text) => EnvironmentChange::Set(text.render(known)?),
-            EnvironmentValue::Joined(texts) => EnvironmentChange::Joined(all(texts)?),
+            EnvironmentValue::Set(text) => EnvironmentChange::Set(text.render(known).await?),
+            EnvironmentValue::Joined(texts) => EnvironmentChange::Joined(all_of(texts, known).await?),
             EnvironmentValue::Unset => EnvironmentChange::Unset,
         };
         env.insert(name.clone(), change);
     }
+    let stdin = match &command.initial_stdin {
+        Some(text) => Some(text.render(known).await?.into()),
+        None => None,
+    };
+    let mut log_files = Vec::with_capacity(command.log_files.len());
+    for (name, file) in &command.log_files {
+        let path = file.path.render(known).await?;
+        log_files.push(LogFile { name: name.as_str().into(), path, follow: file.follow });
+    }
     Ok(ShellArguments {
         command: match &command.command {
-            Command::Shell(line) => ShellLine::Shell(line.render(known)?),
-            Command::Argv(argv) => ShellLine::Argv(all(argv)?),
+            Command::Shell(line) => ShellLine::Shell(line.render(known).await?),
+            Command::Argv(argv) => ShellLine::Argv(all_of(argv, known).await?),
         },
-        workdir: command.workdir.render(known)?,
+        workdir: command.workdir.render(known).await?,
         env,
-        stdin: command.initial_stdin.as_ref().map(|text| text.render(known)).transpose()?.map(Into::into),
+        stdin,
         timeout: command.timeout,
         max_time: command.max_time,
         sigterm_time: command.sigterm_time,
@@ -144,14 +152,7 @@ fn render(
         want_stdout: command.want_stdout,
         want_stderr: command.want_stderr,
         log_environ: command.log_environ,
-        log_files: command
-            .log_files
-            .iter()
-            .map(|(name, file)| {
-                let path = file.path.render(known)?;
-                Ok(LogFile { name: name.as_str().into(), path, follow: file.follow })
-            })
-            .collect::<Result<_, RenderError>>()?,
+        log_files,
         max_lines: command.max_lines,
         use_pty: command.use_pty,
     })
@@ -186,8 +187,8 @@ mod tests {
         assert_eq!(outcome(-1), Outcome::Failure);
     }
 
-    #[test]
-    fn the_steps_environment_wins_over_the_builders() {
+    #[tokio::test]
+    async fn the_steps_environment_wins_over_the_builders() {
         let builder = BTreeMap::from([
             ("A".to_owned(), EnvironmentValue::Set("builder".into())),
             ("B".to_owned(), EnvironmentValue::Set("builder".into())),
@@ -197,8 +198,8 @@ mod tests {
             ..ShellCommand::sample("make test")
         };
         let (properties, worker) = (Properties::new(), WorkerInfo::default());
-        let known = Known { properties: &properties, worker: &worker };
-        let arguments = render(&command, &builder, known).expect("all texts are plain");
+        let known = Known::plain(&properties, &worker);
+        let arguments = render(&command, &builder, known).await.expect("all texts are plain");
         assert_eq!(arguments.env["A"], EnvironmentChange::Unset);
         assert_eq!(arguments.env["B"], EnvironmentChange::Set("builder".into()));
     }

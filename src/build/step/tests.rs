@@ -12,7 +12,8 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth, step::Description,
+        DatabaseDefinition, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
+        step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
@@ -118,6 +119,9 @@ impl Bench {
             info: &self.connection.info(),
             builder: "b".into(),
             env: &BTreeMap::new(),
+            sources: SourceStamps::none(),
+            hooks: &NoHooks,
+            secrets: &NoSecrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
             stop: self.control.listen(),
@@ -279,8 +283,11 @@ async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
         worker.out(&id, "v3\n").await;
         worker.end(&id, 1).await;
     };
-    let workdir =
-        Text::Rendered(crate::definition::Renderable::Property { name: "version".into(), default: None });
+    let workdir = Text::Rendered(crate::definition::Renderable::Property {
+        name: "version".into(),
+        default: None,
+        default_when_false: true,
+    });
     let command = ShellCommand { workdir, ..ShellCommand::sample("git describe") };
     let set = SetPropertyFromCommand { command, ..set };
     assert_eq!(bench.run(StepKind::SetPropertyFromCommand(set), failed).await.outcome, Outcome::Failure);
@@ -431,8 +438,9 @@ async fn the_operators_words_stand_in_place_of_the_steps_own() {
         description,
         ..StepDefinition::sample("step")
     };
-    let known = Known { properties: &bench.properties, worker: &bench.connection.info() };
-    assert_eq!(running_line(&step, known), "making it here");
+    let info = bench.connection.info();
+    let known = Known::plain(&bench.properties, &info);
+    assert_eq!(running_line(&step, known).await, "making it here");
     for (rc, line) in [(0, "made it here"), (1, "made it (failure) here")] {
         let play = async |worker: &mut Player| {
             let (id, _) = worker.start().await;

@@ -13,7 +13,7 @@ use tokio::time;
 use tracing::{debug, warn};
 
 use super::{
-    StepContext, StepEnd, StepError, WorkerPaths,
+    StepContext, StepEnd, StepError, WorkerPaths, all_of,
     command::{Peer, Seen, follow, interrupted},
     landing::Landing,
     logs::Logs,
@@ -21,10 +21,7 @@ use super::{
     transfer::{FILES_LIMIT, block_size},
 };
 use crate::{
-    definition::{
-        Text,
-        step::{Compression, Limits, UploadDirectory, UploadFile, UploadMany, UploadTarget},
-    },
+    definition::step::{Compression, Limits, UploadDirectory, UploadFile, UploadMany, UploadTarget},
     model::Outcome,
     protocol::{
         Update, WorkerCommand,
@@ -39,8 +36,8 @@ pub(super) async fn file(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
-    let (source, workdir) = (upload.source.render(known)?, upload.workdir.render(known)?);
-    let target = on_master(context.master_dir, &upload.target.master_dest.render(known)?)?;
+    let (source, workdir) = (upload.source.render(known).await?, upload.workdir.render(known).await?);
+    let target = on_master(context.master_dir, &upload.target.master_dest.render(known).await?)?;
     show_address(&upload.target, &target, context).await?;
     let how = FileUpload { limits: &upload.limits, mode: upload.mode, keep_stamp: upload.keep_stamp };
     how.bring(workdir, source, target, context, logs).await
@@ -53,8 +50,8 @@ pub(super) async fn directory(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
-    let (source, workdir) = (upload.source.render(known)?, upload.workdir.render(known)?);
-    let target = on_master(context.master_dir, &upload.target.master_dest.render(known)?)?;
+    let (source, workdir) = (upload.source.render(known).await?, upload.workdir.render(known).await?);
+    let target = on_master(context.master_dir, &upload.target.master_dest.render(known).await?)?;
     show_address(&upload.target, &target, context).await?;
     let how = FolderUpload { limits: &upload.limits, compress: upload.compress };
     how.bring(workdir, source, target, context, logs).await
@@ -67,9 +64,9 @@ pub(super) async fn many(
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
     let known = context.known();
-    let workdir = upload.workdir.render(known)?;
-    let folder = on_master(context.master_dir, &upload.target.master_dest.render(known)?)?;
-    let sources = upload.sources.iter().map(|text| text.render(known)).collect::<Result<Vec<_>, _>>()?;
+    let workdir = upload.workdir.render(known).await?;
+    let folder = on_master(context.master_dir, &upload.target.master_dest.render(known).await?)?;
+    let sources = all_of(&upload.sources, known).await?;
     let sources = if upload.glob {
         match find(&workdir, sources, context, logs).await? {
             Ok(found) => found,
@@ -298,9 +295,12 @@ async fn show_address(
     path: &Path,
     context: &StepContext<'_>,
 ) -> Result<(), StepError> {
-    let rendered = |text: &Option<Text>| text.as_ref().map(|text| text.render(context.known())).transpose();
-    let Some(url) = rendered(&target.url)? else { return Ok(()) };
-    let text = rendered(&target.url_text)?.unwrap_or_else(|| file_name(path));
+    let Some(url) = &target.url else { return Ok(()) };
+    let url = url.render(context.known()).await?;
+    let text = match &target.url_text {
+        Some(text) => text.render(context.known()).await?,
+        None => file_name(path),
+    };
     context.store.add_step_url(context.step, &text, &url).await?;
     Ok(())
 }

@@ -11,11 +11,12 @@ use mlua::{Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, UserDa
 use super::dud::{Dud, is_dud};
 use crate::{
     config::{
-        json::json,
         session::Session,
         shape::{self, Shape},
+        worth::{Renderables, worth},
     },
-    definition::{Problem, Renderable, Text},
+    definition::{Problem, Renderable, SecretName, Text, Worth},
+    model::PropertyValue,
 };
 
 /// The one value `None`.
@@ -57,7 +58,9 @@ impl UserData for Rendered {
 
 /// Puts the renderables into `util`.
 pub(super) fn install(lua: &Lua, session: &Rc<Session>, util: &Table) -> mlua::Result<()> {
-    for (name, make) in [("Interpolate", interpolate as Make), ("Property", property as Make)] {
+    for (name, make) in
+        [("Interpolate", interpolate as Make), ("Property", property as Make), ("Secret", secret as Make)]
+    {
         let session = Rc::clone(session);
         let function = lua.create_function(move |lua, arguments: MultiValue| {
             match make(&session, lua, &Given::of(arguments)?)? {
@@ -129,11 +132,11 @@ fn interpolate(
     for (name, value) in &given.keywords {
         let text = match value {
             Value::String(text) => match text.to_str() {
-                Ok(text) => Text::Plain(text.to_owned()),
+                Ok(text) => Worth::from(&*text),
                 Err(_) => return Ok(Err(Some(format!("keyword `{name}` is not UTF-8")))),
             },
-            Value::Integer(number) => Text::Plain(number.to_string()),
-            Value::Number(number) => Text::Plain(number.to_string()),
+            Value::Integer(number) => Worth::Plain(number.to_string().into()),
+            Value::Number(number) => Worth::Plain(number.to_string().into()),
             other if is_dud(other) => return Ok(Err(None)),
             other => {
                 let Some(rendered) = rendered(other) else {
@@ -142,10 +145,10 @@ fn interpolate(
                 };
                 depth = depth.max(rendered.depth);
                 largest = largest.max(rendered.bytes);
-                Text::Rendered(rendered.renderable.clone())
+                Worth::Rendered(rendered.renderable.clone())
             }
         };
-        if let Text::Plain(text) = &text {
+        if let Worth::Plain(PropertyValue::String(text)) = &text {
             largest = largest.max(text.len());
         }
         keywords.insert(name.clone(), text);
@@ -157,7 +160,7 @@ fn interpolate(
         return Ok(Err(Some("it holds too many formats within formats".into())));
     }
     session.copy(lua, bytes)?;
-    Ok(match Renderable::interpolate(&format, &keywords) {
+    Ok(match Renderable::interpolate(&format, &keywords, &[]) {
         Ok(renderable) => Ok(Rendered { renderable, depth: depth + 1, bytes }),
         Err(error) => Err(Some(error.to_string())),
     })
@@ -186,16 +189,32 @@ fn property(
     let mut bytes = name.len() + PIECE_BYTES;
     let default = match given.at(1, "default").filter(|value| !super::made::is_none(value)) {
         None => None,
-        Some(value) => match json(lua, session, value)? {
+        Some(value) => match worth(lua, session, value, Renderables::Taken)? {
             Ok((value, size)) => {
                 bytes = bytes.saturating_add(size);
-                Some(value)
+                Some(Box::new(value))
             }
+            Err(why) if why.is_empty() => return Ok(Err(None)),
             Err(why) => return Ok(Err(Some(format!("the default {why}")))),
         },
     };
     session.copy(lua, bytes)?;
-    Ok(Ok(Rendered { renderable: Renderable::Property { name, default }, depth: 1, bytes }))
+    let renderable = Renderable::Property { name, default, default_when_false: true };
+    Ok(Ok(Rendered { renderable, depth: 1, bytes }))
+}
+
+fn secret(session: &Rc<Session>, lua: &Lua, given: &Given) -> mlua::Result<Result<Rendered, Option<String>>> {
+    let name = match (&*given.positional, given.keywords.is_empty()) {
+        ([Value::String(name)], true) => name.to_string_lossy(),
+        ([other], true) if is_dud(other) => return Ok(Err(None)),
+        _ => return Ok(Err(Some("takes the name of a secret, and nothing else".to_owned()))),
+    };
+    let bytes = name.len() + PIECE_BYTES;
+    session.copy(lua, bytes)?;
+    Ok(match SecretName::new(&name) {
+        Ok(name) => Ok(Rendered { renderable: Renderable::Secret(name), depth: 1, bytes }),
+        Err(error) => Err(Some(error.to_string())),
+    })
 }
 
 /// Something rendered, if the value is that.
@@ -214,5 +233,9 @@ pub(in crate::config) fn describe(value: &Value) -> Option<String> {
     rendered(value).map(|rendered| match rendered.renderable {
         Renderable::Property { .. } => "`util.Property`".to_owned(),
         Renderable::Interpolate(_) => "`util.Interpolate`".to_owned(),
+        Renderable::Secret(_) => "`util.Secret`".to_owned(),
+        Renderable::Call(ref call) if call.takes_properties => "`util.renderer`".to_owned(),
+        Renderable::Call(_) => "`util.Transform`".to_owned(),
+        Renderable::Flatten(_) => "`util.FlattenList`".to_owned(),
     })
 }

@@ -1,6 +1,6 @@
 //! The laws of a load, and the forms in which a configuration may be written.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use super::{LIMITS, checked, load_file, load_text, problems};
 use crate::{
@@ -136,7 +136,8 @@ async fn properties_hold_what_json_holds() {
     );
     let definition = definition(&text).await;
     let worker = definition.workers.values().next().expect("there is a worker");
-    let json = serde_json::to_string(&worker.properties).expect("it is JSON");
+    let plain = worker.properties.iter().map(|(name, worth)| (name, worth.plain()));
+    let json = serde_json::to_string(&plain.collect::<BTreeMap<_, _>>()).expect("it is JSON");
     assert_eq!(
         json,
         r#"{"list":[1,"a",{"deep":[]}],"n":1,"none":null,"s":"text","t":true,"table":{"a":{"b":1}},"x":1.5}"#

@@ -129,16 +129,25 @@ fn lua_type(option: &OptionSpec) -> String {
     let text = if option.renderable { "string|lunabot.Renderable" } else { "string" };
     let list = if option.renderable { "(string|lunabot.Renderable)[]" } else { "string[]" };
     let mut types = match option.kind {
-        Kind::Text | Kind::Secret => text.to_owned(),
-        Kind::Port => "integer|string".to_owned(),
+        Kind::Text | Kind::Hidden => text.to_owned(),
+        Kind::Name if option.renderable => "string|integer|lunabot.Renderable".to_owned(),
+        Kind::Name => "string|integer".to_owned(),
+        Kind::Names => "string|integer|(string|integer)[]".to_owned(),
+        Kind::Secret => "string|lunabot.Secret".to_owned(),
+        Kind::Secrets => "string|lunabot.Secret|(string|lunabot.Secret)[]".to_owned(),
+        Kind::SecretTable => "table<string, string|lunabot.Secret>".to_owned(),
+        Kind::Port | Kind::Bytes { .. } => "integer|string".to_owned(),
         Kind::Ports(constructor) => {
             let one = format!("integer|string|{}", class_name(constructor));
             format!("{one}|({one})[]")
         }
         Kind::Bool => "boolean".to_owned(),
         Kind::Integer { .. } => "integer".to_owned(),
-        Kind::Seconds { .. } => "number".to_owned(),
-        Kind::Texts | Kind::Secrets | Kind::Command => format!("{text}|{list}"),
+        Kind::Number { .. } => "number".to_owned(),
+        Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
+        Kind::Function => "function".to_owned(),
+        Kind::TextTable => format!("table<string, {text}>"),
+        Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties => "table<string, any>".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, string|integer>".to_owned(),
@@ -164,6 +173,9 @@ None = {}
 
 ---A text that is made from the properties of a build.
 ---@class lunabot.Renderable
+
+---A secret, known by its name.
+---@class lunabot.Secret: lunabot.Renderable
 
 ---@class lunabot.Worker
 ---@field name string
@@ -197,6 +209,11 @@ function util.Interpolate(format, keywords) end
 ---@param default? any What stands for it if it is not set.
 ---@return lunabot.Renderable
 function util.Property(name, default) end
+
+---A secret: only its name stands in the configuration.
+---@param name string
+---@return lunabot.Secret
+function util.Secret(name) end
 
 ";
 

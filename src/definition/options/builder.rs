@@ -25,18 +25,18 @@ static BUILDER: &[OptionSpec] = &[
         Default::Empty,
         "Environment of all its commands, over the worker's.",
     )),
-    option(
+    rendered(option(
         "properties",
         Kind::Properties,
         Default::Empty,
         "Set on each of its builds, over those of the request.",
-    ),
-    option(
+    )),
+    rendered(option(
         "defaultProperties",
         Kind::Properties,
         Default::Empty,
         "Set on each of its builds where nothing else has.",
-    ),
+    )),
     option("tags", Kind::Texts, Default::Empty, "Words to find it by."),
     option("description", Kind::Text, Default::None, "A sentence for people."),
 ];

@@ -4,7 +4,7 @@ use super::{Class, Constructor, Default, Kind, OptionSpec, option};
 
 static DB_OPTIONS: &[OptionSpec] = &[option(
     "db_url",
-    Kind::Secret,
+    Kind::Hidden,
     Default::Derived("sqlite:///state.sqlite"),
     "`sqlite:///FILE` (below the master's folder; four slashes for an absolute path) or `postgresql://USER:PASSWORD@HOST/NAME`.",
 )];
@@ -145,7 +145,7 @@ static MASTER_OPTIONS: &[OptionSpec] = &[
         Default::None,
         "Where the master keeps what it must not forget. A change needs a restart.",
     ),
-    option("db_url", Kind::Secret, Default::None, "Short for `c.db = { db_url = … }`."),
+    option("db_url", Kind::Hidden, Default::None, "Short for `c.db = { db_url = … }`."),
 ];
 
 /// `c` itself.

@@ -1,6 +1,6 @@
 //! The options of workers.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none};
+use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
 
 static WORKER_NAME: &[OptionSpec] = &[option(
     "name",
@@ -36,18 +36,18 @@ static WORKER_BASE: &[OptionSpec] = &[
         Default::Seconds(3600),
         "How long it may be away before it counts as missing; `None` or 0: it never does.",
     )),
-    option(
+    rendered(option(
         "properties",
         Kind::Properties,
         Default::Empty,
         "Set on each of its builds with the source `Worker`, over all other properties.",
-    ),
-    option(
+    )),
+    rendered(option(
         "defaultProperties",
         Kind::Properties,
         Default::Empty,
         "Set on each of its builds where nothing else has set them.",
-    ),
+    )),
     or_none(option(
         "keepalive_interval",
         Kind::Seconds { least: 0.0 },

@@ -8,13 +8,17 @@ use super::*;
 use crate::{
     definition::{
         DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, StepDefinition, Text, TlsFiles,
-        WorkerKind,
+        WorkerKind, Worth,
         listener::Protocol,
         options::SHELL_COMMAND,
         record::{self, Record},
     },
     model::{BuilderName, Place, PropertyValue, SchedulerName, Secret, WorkerName},
 };
+
+fn worths(properties: BTreeMap<String, PropertyValue>) -> BTreeMap<String, Worth> {
+    properties.into_iter().map(|(name, value)| (name, value.into())).collect()
+}
 
 fn place() -> impl Strategy<Value = Place> {
     (1..1000u32).prop_map(|line| Place::new("master.cfg.lua", line))
@@ -42,7 +46,8 @@ fn seconds() -> impl Strategy<Value = Option<Duration>> {
 fn worker() -> impl Strategy<Value = WorkerDefinition> {
     let kind = prop_oneof![
         prop::collection::vec("[a-c]", 1..3).prop_map(|texts| WorkerKind::Remote {
-            passwords: Passwords::new(texts.into_iter().map(Secret::new).collect()).expect("none is empty"),
+            passwords: Passwords::new(texts.into_iter().map(|text| Secret::new(text).into()).collect())
+                .expect("none is empty"),
         }),
         "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
     ];
@@ -54,8 +59,8 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
                 name: WorkerName::new(&name).expect("a letter is a name"),
                 kind,
                 max_builds: NonZeroU32::new(builds),
-                properties,
-                default_properties: defaults,
+                properties: worths(properties),
+                default_properties: worths(defaults),
                 keepalive_interval: keepalive,
                 keepalive_timeout: timeout,
                 missing_timeout: missing,
@@ -107,8 +112,8 @@ fn builder() -> impl Strategy<Value = BuilderDefinition> {
             steps: steps.into(),
             worker_build_dir: dir,
             env,
-            properties: properties.clone(),
-            default_properties: properties,
+            properties: worths(properties.clone()),
+            default_properties: worths(properties),
             tags: description.iter().cloned().collect(),
             description,
             place,
@@ -189,6 +194,7 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         prop::collection::vec(listener(), 0..4),
     )
         .prop_map(|(settings, workers, builders, schedulers, listeners)| MasterDefinition {
+            interpreter: crate::definition::Interpreter::none(),
             settings: settings.map(Arc::new),
             workers: by(workers, |worker| worker.name.clone()),
             builders: by(builders, |builder| builder.name.clone()),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::{
     definition::{
         problem::Problem,
-        record::{Record, Value},
+        record::Record,
         render::{Text, Worth},
     },
     model::{Outcome, Place},
@@ -166,7 +166,7 @@ impl StepKind {
                 command: ShellCommand::from_record(step, record, problems)?,
             }),
             "SetProperty" => {
-                Self::SetProperty { property: record.renderable("property")?, value: worth(record, "value")? }
+                Self::SetProperty { property: record.renderable("property")?, value: record.worth("value")? }
             }
             "FileUpload" => Self::UploadFile(UploadFile::from_record(record)?),
             "DirectoryUpload" => Self::UploadDirectory(UploadDirectory::from_record(step, record, problems)?),
@@ -178,7 +178,7 @@ impl StepKind {
                 Self::Download(Download::from_record(record, Content::Text(record.renderable("s")?))?)
             }
             "JSONStringDownload" => {
-                Self::Download(Download::from_record(record, Content::Json(worth(record, "o")?))?)
+                Self::Download(Download::from_record(record, Content::Json(record.worth("o")?))?)
             }
             "MakeDirectory" => Self::MakeDirectory { dir: record.renderable("dir")? },
             "RemoveDirectory" => {
@@ -198,16 +198,6 @@ impl StepKind {
             }),
             _ => Self::Shell(ShellCommand::from_record(step, record, problems)?),
         })
-    }
-}
-
-/// A value that JSON can hold, or one that is rendered.
-fn worth(record: &Record, name: &str) -> Option<Worth> {
-    match record.get(name)? {
-        Value::Json(value) => Some(Worth::Plain(value)),
-        Value::Text(Text::Rendered(renderable)) => Some(Worth::Rendered(renderable)),
-        Value::Text(Text::Plain(text)) => Some(Worth::Plain(text.into())),
-        _ => None,
     }
 }
 

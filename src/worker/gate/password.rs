@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn passwords(texts: &[Secret]) -> (Passwords, HashCost) {
-        let passwords = Passwords::new(texts.to_vec()).unwrap();
+        let passwords = Passwords::new(texts.iter().cloned().map(Into::into).collect()).unwrap();
         let dearest = passwords.hashed().next().cloned();
         let most = passwords.hashed().count();
         (passwords, HashCost { dearest, most })

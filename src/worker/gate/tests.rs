@@ -22,7 +22,9 @@ fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
     for (name, passwords) in workers {
         let definition = WorkerDefinition {
             name: WorkerName::new(name).unwrap(),
-            kind: WorkerKind::Remote { passwords: Passwords::new(passwords.to_vec()).unwrap() },
+            kind: WorkerKind::Remote {
+                passwords: Passwords::new(passwords.iter().cloned().map(Into::into).collect()).unwrap(),
+            },
             max_builds: None,
             properties: BTreeMap::new(),
             default_properties: BTreeMap::new(),

@@ -5,7 +5,7 @@ use crate::definition::options::{Class, Constructor, Default, Kind, OptionSpec, 
 
 const MAX_SIZE: OptionSpec = option(
     "maxsize",
-    Kind::Integer { least: 0, most: MOST },
+    Kind::Bytes { least: 0, most: MOST },
     Default::None,
     "The most bytes that are sent; more is a failure.",
 );
@@ -13,7 +13,7 @@ const MAX_SIZE: OptionSpec = option(
 const fn block_size(bytes: i64) -> OptionSpec {
     option(
         "blocksize",
-        Kind::Integer { least: 1, most: MOST },
+        Kind::Bytes { least: 1, most: MOST },
         Default::Integer(bytes),
         "Bytes that are sent at a time. Each block waits for the answer to the last one, so larger ones are faster; more than 655360 counts as that.",
     )
