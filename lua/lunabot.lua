@@ -17,6 +17,10 @@ None = {}
 ---@field name string
 ---@class lunabot.Scheduler
 ---@field name string
+---@class lunabot.Reporter
+---@field name string
+---@class lunabot.Generator
+---@class lunabot.MessageFormatter
 ---@class lunabot.Step
 
 ---@class lunabot.Factory
@@ -69,6 +73,10 @@ function Factory:addSteps(steps) end
 ---@field workers? lunabot.Worker[] The workers. At least one. Default: `{}`.
 ---@field builders? lunabot.Builder[] The builders. Default: `{}`.
 ---@field schedulers? lunabot.Scheduler[] What asks for builds. Default: `{}`.
+---@field reporters? lunabot.Reporter[] Who is told what happens. Default: `{}`.
+---@field services? lunabot.Reporter[] Buildbot's name of `c.reporters`. Both may be filled, and `c.status` too: they are one list. Default: `{}`.
+---@field status? lunabot.Reporter[] The name of `c.reporters` in older manuals. Default: `{}`.
+---@field properties? table<string, any> Set on each build with the source `Global`, under all other properties. Default: `{}`.
 ---@field protocols? lunabot.options.c.protocols|lunabot.None|false Where workers may connect. Default: `None`.
 ---@field db? lunabot.options.c.db|lunabot.None|false Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
@@ -445,6 +453,98 @@ function Factory:addSteps(steps) end
 ---@field [2]? string|string[] The same as `builderNames`.
 ---@field [3]? number|string The same as `periodicBuildTimer`.
 
+---Sends mail. This version checks it, and does not send any yet.
+---@class lunabot.options.MailNotifier
+---@field fromaddr? string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
+---@field relayhost? string The host that takes the mail. Default: `"localhost"`.
+---@field lookup? string|function|lunabot.None|false How a person's name becomes an address: a domain that is added to names without one, or a function from a name to an address. Default: `None`.
+---@field extraRecipients? string|string[] Addresses that are told of builds besides. Of missing workers only those in `notify_on_missing` are told. Default: `{}`.
+---@field sendToInterestedUsers? boolean Whether the people behind the changes are told of their builds. Default: `true`.
+---@field extraHeaders? table<string, string|lunabot.Renderable> Headers that are added to each mail. Those that a mail has anyhow (`To`, `Subject` and kin) are refused: Buildbot would write them twice. Default: `{}`.
+---@field useTls? boolean Whether STARTTLS is demanded. Otherwise it is used if the host offers it. Default: `false`.
+---@field useSmtps? boolean Whether TLS is spoken from the first byte. Not together with `useTls`. Default: `false`.
+---@field smtpUser? string|lunabot.Secret|lunabot.None|false The login at the host; it needs `smtpPassword`, and that needs it. Default: `None`.
+---@field smtpPassword? string|lunabot.Secret|lunabot.None|false The password of `smtpUser`. Default: `None`.
+---@field smtpPort? integer|lunabot.None|false The port of the host. In Buildbot it is 25 with `useSmtps` too. Default: 25, or 465 with `useSmtps`.
+---@field dumpMailsToLog? boolean Whether each mail is written to the master's log as well. Default: `false`.
+---@field generators? lunabot.Generator[]|lunabot.None|false What is mailed. Without it: the results of builds, and all missing workers, both in HTML. Default: builds, and missing workers.
+---@field builders? string|string[]|lunabot.None|false Whose builds are mailed, as older manuals write it: `{}` is for mails about workers alone. Not together with `generators`. Default: all builders.
+---@field watchedWorkers? string|integer|(string|integer)[]|lunabot.None|false Which missing workers are mailed, as older manuals write it: `"all"` or a list of names. Not together with `generators`. Default: `"all"`.
+---@field messageFormatterMissingWorker? lunabot.MessageFormatter|lunabot.None|false The text of those mails, as older manuals write it. Not together with `generators`. Default: `None`.
+---@field name? string|lunabot.None|false What it is called in plans and messages; two reporters may not share it. Default: `"ADDRESS via RELAYHOST"`.
+---@field [1]? string The same as `fromaddr`.
+---@field [2]? string The same as `relayhost`.
+---@field [3]? string|function|lunabot.None|false The same as `lookup`.
+---@field [4]? string|string[] The same as `extraRecipients`.
+---@field [5]? boolean The same as `sendToInterestedUsers`.
+---@field [6]? table<string, string|lunabot.Renderable> The same as `extraHeaders`.
+---@field [7]? boolean The same as `useTls`.
+---@field [8]? boolean The same as `useSmtps`.
+---@field [9]? string|lunabot.Secret|lunabot.None|false The same as `smtpUser`.
+---@field [10]? string|lunabot.Secret|lunabot.None|false The same as `smtpPassword`.
+---@field [11]? integer|lunabot.None|false The same as `smtpPort`.
+---@field [12]? boolean The same as `dumpMailsToLog`.
+---@field [13]? lunabot.Generator The same as `generators`.
+
+---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
+---@class lunabot.options.WorkerMissingGenerator
+---@field workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count. Default: `"all"`.
+---@field message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail. Default: one of plain text.
+---@field [1]? string|integer|(string|integer)[]|lunabot.None|false The same as `workers`.
+---@field [2]? lunabot.MessageFormatter|lunabot.None|false The same as `message_formatter`.
+
+---The text of a mail about a missing worker.
+---@class lunabot.options.MessageFormatterMissingWorker
+---@field template? string|lunabot.None|false The text, as a template; one of our own if absent. Default: `None`.
+---@field subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent. Default: `None`.
+---@field template_type? string What the text is: `plain` or `html`. Default: `"plain"`.
+---@field ctx? table<string, any> What the templates can use besides `buildbot_title`, `buildbot_url` and `worker`. Default: `{}`.
+---@field [1]? string|lunabot.None|false The same as `template`.
+---@field [2]? string|lunabot.None|false The same as `subject`.
+---@field [3]? string The same as `template_type`.
+
+---@class lunabot.module.reporters
+local reporters = {}
+
+---Sends mail. This version checks it, and does not send any yet.
+---@overload fun(options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, options?: lunabot.options.MailNotifier): lunabot.Reporter
+---@param fromaddr string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
+---@param relayhost? string The host that takes the mail.
+---@param lookup? string|function|lunabot.None|false How a person's name becomes an address: a domain that is added to names without one, or a function from a name to an address.
+---@param extraRecipients? string|string[] Addresses that are told of builds besides. Of missing workers only those in `notify_on_missing` are told.
+---@param sendToInterestedUsers? boolean Whether the people behind the changes are told of their builds.
+---@param extraHeaders? table<string, string|lunabot.Renderable> Headers that are added to each mail. Those that a mail has anyhow (`To`, `Subject` and kin) are refused: Buildbot would write them twice.
+---@param useTls? boolean Whether STARTTLS is demanded. Otherwise it is used if the host offers it.
+---@param useSmtps? boolean Whether TLS is spoken from the first byte. Not together with `useTls`.
+---@param smtpUser? string|lunabot.Secret|lunabot.None|false The login at the host; it needs `smtpPassword`, and that needs it.
+---@param smtpPassword? string|lunabot.Secret|lunabot.None|false The password of `smtpUser`.
+---@param smtpPort? integer|lunabot.None|false The port of the host. In Buildbot it is 25 with `useSmtps` too.
+---@param dumpMailsToLog? boolean Whether each mail is written to the master's log as well.
+---@param generators? lunabot.Generator[]|lunabot.None|false What is mailed. Without it: the results of builds, and all missing workers, both in HTML.
+---@param options? lunabot.options.MailNotifier
+---@return lunabot.Reporter
+function reporters.MailNotifier(fromaddr, relayhost, lookup, extraRecipients, sendToInterestedUsers, extraHeaders, useTls, useSmtps, smtpUser, smtpPassword, smtpPort, dumpMailsToLog, generators, options) end
+
+---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
+---@overload fun(options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
+---@overload fun(workers: string|integer|(string|integer)[]|lunabot.None|false, options?: lunabot.options.WorkerMissingGenerator): lunabot.Generator
+---@param workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count.
+---@param message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail.
+---@param options? lunabot.options.WorkerMissingGenerator
+---@return lunabot.Generator
+function reporters.WorkerMissingGenerator(workers, message_formatter, options) end
+
+---The text of a mail about a missing worker.
+---@overload fun(options: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, options?: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@param template? string|lunabot.None|false The text, as a template; one of our own if absent.
+---@param subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent.
+---@param template_type? string What the text is: `plain` or `html`.
+---@param options? lunabot.options.MessageFormatterMissingWorker
+---@return lunabot.MessageFormatter
+function reporters.MessageFormatterMissingWorker(template, subject, template_type, options) end
+
 ---@class lunabot.module.schedulers
 local schedulers = {}
 
@@ -661,6 +761,8 @@ function worker.Worker(name, password, options) end
 function worker.LocalWorker(name, workdir, options) end
 
 ---@class lunabot.plugins
+---@field status lunabot.module.reporters
+---@field reporters lunabot.module.reporters
 ---@field schedulers lunabot.module.schedulers
 ---@field steps lunabot.module.steps
 ---@field util lunabot.module.util

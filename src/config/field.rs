@@ -154,7 +154,8 @@ impl Reader<'_> {
                     Kind::Hidden | Kind::Secret | Kind::Secrets | Kind::SecretTable => describe_hidden(value),
                     _ => describe(value),
                 };
-                self.complain(&format!("`{name}` takes {}, not {found}", spec.kind.words()), None);
+                let text = format!("`{name}` takes {}, not {found}", spec.kind.words());
+                self.complain(&text, self.session.uncalled(value));
             }
         }
         Ok(None)
@@ -169,7 +170,12 @@ impl Reader<'_> {
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
-            (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
+            (Kind::TextOrFunction, Value::Function(function)) => {
+                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
+            }
+            (Kind::Text | Kind::TextOrFunction, value) => {
+                plain(V::Text(taken!(text(value, spec.renderable, bytes))))
+            }
             (Kind::Name, value) if !spec.renderable || rendered(value).is_none() => {
                 plain(V::Text(Text::Plain(taken!(digits_or_text(value, bytes)))))
             }
@@ -309,7 +315,7 @@ impl Reader<'_> {
                         None => {
                             let reason = wrong_element(spec.kind, index, &element);
                             self.session.lose(None);
-                            self.complain(&format!("`{name}` {reason}"), None);
+                            self.complain(&format!("`{name}` {reason}"), self.session.uncalled(&element));
                         }
                     }
                     *bytes = bytes.saturating_add(size_of::<usize>());

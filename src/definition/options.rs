@@ -7,12 +7,14 @@
 //! Names and defaults: Buildbot 4.3.0. Where ours differ, the sentence says so.
 
 mod builder;
+mod reporter;
 mod scheduler;
 mod settings;
 mod step;
 mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
+pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
@@ -73,6 +75,8 @@ pub enum Kind {
     Idle,
     /// A Lua function.
     Function,
+    /// A text, or a Lua function.
+    TextOrFunction,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
@@ -152,6 +156,12 @@ pub enum Class {
     Step,
     /// A scheduler.
     Scheduler,
+    /// A reporter.
+    Reporter,
+    /// What makes a reporter's messages of events.
+    Generator,
+    /// The text of such a message.
+    Formatter,
     /// The options of `c` itself, or of a table in it.
     Settings,
 }
@@ -215,6 +225,7 @@ impl Kind {
                 "a number of seconds, or text like \"10m\"; 0 ends an idle instance at once, -1 never".into()
             }
             Self::Function => "a function".into(),
+            Self::TextOrFunction => "text, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties => "a table of names and values".into(),
@@ -244,6 +255,9 @@ impl Class {
             Self::Factory => "build factory",
             Self::Step => "step",
             Self::Scheduler => "scheduler",
+            Self::Reporter => "reporter",
+            Self::Generator => "generator",
+            Self::Formatter => "message formatter",
             Self::Settings => "table",
         }
     }
@@ -272,6 +286,9 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &COPY_DIRECTORY,
     &FORCE_SCHEDULER,
     &PERIODIC,
+    &MAIL_NOTIFIER,
+    &WORKER_MISSING_GENERATOR,
+    &MESSAGE_FORMATTER_MISSING_WORKER,
 ];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {

@@ -183,7 +183,8 @@ impl Handle {
                         self.made.label(),
                         shape::describe(&step)
                     );
-                    self.complain(lua, text, None);
+                    let hint = self.session.uncalled(&step);
+                    self.complain(lua, text, hint);
                 }
             }
         }

@@ -27,7 +27,7 @@ pub fn luals_stubs() -> String {
             out.push_str(RENDERABLES);
         }
     }
-    out.push_str("---@class lunabot.plugins\n");
+    out.push_str("---@class lunabot.plugins\n---@field status lunabot.module.reporters\n");
     for module in &modules {
         writeln!(out, "---@field {module} lunabot.module.{module}").expect(LAW);
     }
@@ -121,6 +121,9 @@ const fn made(class: Class) -> &'static str {
         Class::Factory => "lunabot.Factory",
         Class::Step => "lunabot.Step",
         Class::Scheduler => "lunabot.Scheduler",
+        Class::Reporter => "lunabot.Reporter",
+        Class::Generator => "lunabot.Generator",
+        Class::Formatter => "lunabot.MessageFormatter",
         Class::Settings => "table",
     }
 }
@@ -146,6 +149,7 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Number { .. } => "number".to_owned(),
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => "function".to_owned(),
+        Kind::TextOrFunction => "string|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties => "table<string, any>".to_owned(),
@@ -183,6 +187,10 @@ None = {}
 ---@field name string
 ---@class lunabot.Scheduler
 ---@field name string
+---@class lunabot.Reporter
+---@field name string
+---@class lunabot.Generator
+---@class lunabot.MessageFormatter
 ---@class lunabot.Step
 
 ---@class lunabot.Factory
