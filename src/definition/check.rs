@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     definition::{
-        Draft, MasterDefinition, Problem,
+        Draft, MasterDefinition, Problem, latent,
         listener::{self, ListenerId, Protocol},
         problem::arrange,
         suggest,
@@ -89,6 +89,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     missing.check(&reporters, &mut problems);
     shared_folders(&builders, &mut problems);
     local_folders(&workers, &mut problems);
+    latent::shared_parts(workers.values().map(|worker| &**worker), &mut problems);
     if workers.is_empty() && whole && unreadable.is_empty() {
         problems.push(Problem::error(place, "no worker is defined").hint("set `c.workers`".to_owned()));
     }
@@ -98,6 +99,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
         reporters::silent(&reporters, &mut problems);
+        latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
+        latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
     }
     let problems = arrange(problems);
     if failed {

@@ -40,7 +40,7 @@ pub use builder::BuilderDefinition;
 pub use check::check;
 pub use database::DatabaseDefinition;
 pub use hook::{Hook, HookArgument, HookCall, HookError, HookId, Hooks, Interpreter, NoHooks};
-pub use latent::IdlePolicy;
+pub use latent::{IdlePolicy, LatentDefinition};
 pub use listener::{ListenerDefinition, ListenerId, TlsFiles};
 pub use master::{Draft, MasterDefinition};
 pub use password::{HashedPassword, Password, Passwords};

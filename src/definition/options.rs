@@ -22,7 +22,10 @@ pub use step::{
     MULTIPLE_FILE_UPLOAD, REMOVE_DIRECTORY, SET_PROPERTY, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
     STRING_DOWNLOAD,
 };
-pub use worker::{LOCAL_WORKER, WORKER};
+pub use worker::{
+    DOCKER_LATENT_WORKER, EC2_LATENT_WORKER, LATENT_WORKER, LIBVIRT_WORKER, LOCAL_WORKER,
+    OPENSTACK_LATENT_WORKER, WORKER,
+};
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +98,16 @@ pub enum Kind {
     Mode,
     /// What JSON can hold.
     Json,
+    /// A table of names and values, as JSON can hold them; the whole may be rendered as well as what is in it.
+    Table,
+    /// A list of pairs of texts.
+    Pairs,
     /// A table with options of its own.
     Record(&'static Constructor),
+    /// A list of such tables.
+    Records(&'static Constructor),
+    /// `true`, `false`, or such a table.
+    Switch(&'static Constructor),
     /// What a constructor of this class makes.
     Object(Class),
     /// A list of what constructors of this class make.
@@ -196,6 +207,19 @@ impl Constructor {
         self.options().find(|option| option.name == name)
     }
 
+    /// The tables with options of their own that its options take.
+    pub fn tables(&self) -> impl Iterator<Item = &'static Self> + use<> {
+        self.options().filter_map(|option| match option.kind {
+            Kind::Record(table) | Kind::Records(table) | Kind::Switch(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.options().map(|option| option.name).collect();
+        format!("`{}`", names.join("`, `"))
+    }
+
     /// As the operator writes it: `worker.Worker`, or `c.db`.
     pub fn path(&self) -> String {
         if self.module.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.module, self.name) }
@@ -228,7 +252,8 @@ impl Kind {
             Self::TextOrFunction => "text, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
-            Self::Properties => "a table of names and values".into(),
+            Self::Properties | Self::Table => "a table of names and values".into(),
+            Self::Pairs => "a list of pairs of texts".into(),
             Self::Environment | Self::TextTable => "a table of names and texts".into(),
             Self::Outcomes => "a table of exit codes and outcomes".into(),
             Self::LogFiles => {
@@ -236,9 +261,10 @@ impl Kind {
             }
             Self::Mode => "permissions in octal, as text: \"0644\"".into(),
             Self::Json => "text, a number, true or false, or a table of such values".into(),
-            Self::Record(constructor) => {
-                let names: Vec<_> = constructor.options().map(|option| option.name).collect();
-                format!("a table with `{}`", names.join("`, `"))
+            Self::Record(constructor) => format!("a table with {}", constructor.names()),
+            Self::Records(constructor) => format!("a list of tables with {}", constructor.names()),
+            Self::Switch(constructor) => {
+                format!("true or false, or a table with {}", constructor.names())
             }
             Self::Object(class) => format!("a {}", class.noun()),
             Self::Objects(class) => format!("a list of {}s", class.noun()),
@@ -270,6 +296,11 @@ pub const DEFAULT_DATABASE_FILE: &str = "state.sqlite";
 pub static CONSTRUCTORS: &[&Constructor] = &[
     &WORKER,
     &LOCAL_WORKER,
+    &EC2_LATENT_WORKER,
+    &LIBVIRT_WORKER,
+    &OPENSTACK_LATENT_WORKER,
+    &DOCKER_LATENT_WORKER,
+    &LATENT_WORKER,
     &BUILDER_CONFIG,
     &BUILD_FACTORY,
     &SHELL_COMMAND,

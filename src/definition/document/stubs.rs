@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{SETTINGS, default};
+use super::{SETTINGS, default, tables};
 use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, OptionSpec};
 
 /// Writing to a `String` cannot fail.
@@ -15,6 +15,9 @@ pub fn luals_stubs() -> String {
         fields(&mut out, &class_name(settings), settings);
     }
     for constructor in CONSTRUCTORS {
+        for table in tables(constructor) {
+            fields(&mut out, &class_name(table), table);
+        }
         fields(&mut out, &class_name(constructor), constructor);
     }
     let modules: BTreeSet<&str> = CONSTRUCTORS.iter().map(|constructor| constructor.module).collect();
@@ -77,10 +80,11 @@ fn function(out: &mut String, constructor: &Constructor) {
     if let [first, rest @ ..] = &*positional {
         writeln!(out, "---@overload fun(options: {class}): {returned}").expect(LAW);
         if rest.iter().any(|option| !matches!(option.default, Default::Required)) || rest.is_empty() {
-            // What is not needed by position may give its place to the table of named options.
-            let required: Vec<String> = positional
+            // What is not needed by position may give its place to the table of named options; but what stands before
+            // something needed keeps its place.
+            let last = positional.iter().rposition(|option| matches!(option.default, Default::Required));
+            let required: Vec<String> = positional[..last.map_or(0, |last| last + 1)]
                 .iter()
-                .filter(|option| matches!(option.default, Default::Required))
                 .map(|option| format!("{}: {}", option.name, lua_type(option)))
                 .collect();
             let given = if required.is_empty() {
@@ -145,6 +149,7 @@ fn lua_type(option: &OptionSpec) -> String {
             format!("{one}|({one})[]")
         }
         Kind::Bool => "boolean".to_owned(),
+        Kind::Switch(constructor) => format!("boolean|{}", class_name(constructor)),
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Number { .. } => "number".to_owned(),
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
@@ -152,16 +157,21 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::TextOrFunction => "string|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
-        Kind::Properties => "table<string, any>".to_owned(),
+        Kind::Properties | Kind::Table => "table<string, any>".to_owned(),
+        Kind::Pairs => "string[][]".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, string|integer>".to_owned(),
         Kind::LogFiles => format!("table<string, {text}|{{ filename: {text}, follow?: boolean }}>"),
         Kind::Mode => "string".to_owned(),
         Kind::Json => "any".to_owned(),
         Kind::Record(constructor) => class_name(constructor),
+        Kind::Records(constructor) => format!("{}[]", class_name(constructor)),
         Kind::Object(class) => made(class).to_owned(),
         Kind::Objects(class) => format!("{}[]", made(class)),
     };
+    if option.renderable && matches!(option.kind, Kind::Bool | Kind::Integer { .. } | Kind::Table) {
+        types.push_str("|lunabot.Renderable");
+    }
     if option.nullable {
         types.push_str("|lunabot.None|false");
     }

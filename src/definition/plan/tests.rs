@@ -1,5 +1,7 @@
 //! The laws of a plan, over configurations made at random.
 
+mod latent;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use proptest::prelude::*;
@@ -55,8 +57,10 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
                 .expect("none is empty"),
         }),
         "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
+        latent::latent().prop_map(|latent| WorkerKind::Latent(Box::new(latent))),
     ];
-    let mails = prop::collection::vec("[a-b]", 0..2);
+    let mail = "[a-b]".prop_map(|name| Mailbox::parse(&format!("{name}@x")).expect("it is an address"));
+    let mails = prop::collection::vec(mail, 0..2);
     let keepalive = (seconds(), seconds());
     (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), mails, place()).prop_map(
         |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, mails, place)| {
@@ -299,6 +303,6 @@ proptest! {
                 prop_assert!(fields.iter().filter(|field| field.option == "password").all(|field| field.new == "…"));
             }
         }
-        prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:")));
+        prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:") && !line.contains(latent::HIDDEN)));
     }
 }
