@@ -175,24 +175,19 @@ fn known(key: &Value) -> Option<&'static str> {
 }
 
 fn unknown(lua: &Lua, session: &Session, key: &Value) {
+    let place = || session.at_name(session.place(lua), "c");
     let problem = match key {
         Value::String(name) => {
             let name = name.to_string_lossy();
             if MASTER.not_yet.contains(&name.as_str()) {
-                Problem::error(
-                    session.place(lua),
-                    format!("option `c.{name}` of Buildbot is not supported yet"),
-                )
+                Problem::error(place(), format!("option `c.{name}` of Buildbot is not supported yet"))
             } else {
                 let known = MASTER.options().map(|option| option.name).chain(MASTER.not_yet.iter().copied());
                 let hint = suggest::nearest(&name, known).map(|near| format!("did you mean `c.{near}`?"));
-                Problem::error(session.place(lua), format!("unknown option `c.{name}`")).hint(hint)
+                Problem::error(place(), format!("unknown option `c.{name}`")).hint(hint)
             }
         }
-        other => Problem::error(
-            session.place(lua),
-            format!("`c` takes names as keys, not {}", shape::describe(other)),
-        ),
+        other => Problem::error(place(), format!("`c` takes names as keys, not {}", shape::describe(other))),
     };
     session.complain(problem);
 }

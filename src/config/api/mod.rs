@@ -74,7 +74,8 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
             } else {
                 format!("there is no `{path}`")
             };
-            session.complain(Problem::error(session.place(lua), text).hint(hint));
+            let place = session.at_name(session.place(lua), &member);
+            session.complain(Problem::error(place, text).hint(hint));
             lua.create_userdata(dud::Dud(Rc::clone(&session)))
         })?
     };

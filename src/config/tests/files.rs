@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{lines, load_file};
-use crate::definition::check;
 
 fn lua_files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
@@ -23,7 +22,7 @@ fn lua_files(folder: &str) -> Vec<PathBuf> {
 #[tokio::test]
 async fn each_accepted_file_loads_without_a_word() {
     for path in lua_files("accept") {
-        let said = lines(&check(load_file(&path).await.draft));
+        let said = lines(&load_file(&path).await.check());
         assert!(said.is_empty(), "{}:\n{}", path.display(), said.join("\n"));
     }
 }
@@ -33,7 +32,7 @@ async fn each_accepted_file_loads_without_a_word() {
 async fn each_refused_file_tells_exactly_what_its_text_says() {
     let mut wrong = Vec::new();
     for path in lua_files("refuse") {
-        let result = check(load_file(&path).await.draft);
+        let result = load_file(&path).await.check();
         let said = lines(&result).join("\n") + "\n";
         let expected = path.with_extension("txt");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
