@@ -138,6 +138,8 @@ impl Reader<'_> {
         let read = self.read(spec, &name, value, &mut bytes)?;
         self.session.copy(self.lua, bytes)?;
         made.bytes.set(made.bytes.get().saturating_add(bytes));
+        #[cfg(test)]
+        self.session.note_option(made.constructor.path(), spec.name, read.is_ok());
         match read {
             Ok(field) => return Ok(Some(field)),
             Err(Wrong::Told) => {}
@@ -376,8 +378,15 @@ impl Reader<'_> {
                 value if is_dud(value) => return Ok(Err(Wrong::Told)),
                 Value::Table(table) => {
                     let mut texts = Vec::new();
-                    for element in taken!(list(table, Kind::Texts)?) {
-                        texts.push(taken!(text(&element, spec.renderable, bytes)));
+                    for (index, element) in (1..).zip(taken!(list(table, Kind::Texts)?)) {
+                        match text(&element, spec.renderable, bytes) {
+                            Ok(text) => texts.push(text),
+                            Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                            Err(_) => {
+                                let reason = wrong_element(Kind::Texts, index, &element);
+                                return Ok(because(format!("variable `{name}` {reason}")));
+                            }
+                        }
                     }
                     EnvironmentValue::Joined(texts)
                 }

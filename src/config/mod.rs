@@ -131,7 +131,7 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             draft
         }
     };
-    let FilesSeen { read: files, seen } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let FilesSeen { read: files, seen, .. } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Loaded { draft, files, seen })
 }
 
