@@ -172,7 +172,7 @@ impl Reader<'_> {
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
-            (Kind::TextOrFunction, Value::Function(function)) => {
+            (Kind::Function | Kind::TextOrFunction, Value::Function(function)) => {
                 plain(V::Hook(hooks::register(self.lua, self.session, function)?))
             }
             (Kind::Text | Kind::TextOrFunction, value) => {
@@ -216,9 +216,6 @@ impl Reader<'_> {
             }
             (Kind::TextTable, Value::Table(table)) => {
                 Ok(text_table(table, spec.renderable, bytes)?.map(|texts| Field::Plain(V::TextTable(texts))))
-            }
-            (Kind::Function, Value::Function(function)) => {
-                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
             }
             (Kind::Number { least }, value) => match number(value, least) {
                 Ok(number) => plain(V::Number(number)),

@@ -131,8 +131,8 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             draft
         }
     };
-    let FilesSeen { read: files, seen, .. } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { draft, files, seen })
+    let looked = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { draft, files: looked.read, seen: looked.seen })
 }
 
 fn shown_name(path: &Path) -> Arc<str> {

@@ -2,7 +2,13 @@
 //!
 //! The first of a kind is shown whole, each further one by what differs from it.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::BTreeMap,
+    fmt::{Debug, Write as _},
+};
+
+/// Writing to a `String` cannot fail.
+const LAW: &str = "a string takes all that is written to it";
 
 /// A field, by its path, and its value.
 type Field = (String, String);
@@ -19,18 +25,20 @@ pub(super) fn outline<'a, T: Debug + 'a>(parts: impl IntoIterator<Item = (String
         match firsts.get(&kind) {
             None => {
                 out.push('\n');
-                fields.iter().for_each(|(path, value)| out.push_str(&format!("  {path} = {value}\n")));
+                for (path, value) in &fields {
+                    writeln!(out, "  {path} = {value}").expect(LAW);
+                }
                 firsts.insert(kind, fields);
             }
             Some(first) => {
                 out.push_str(" (as the first, but)\n");
                 for (path, value) in fields.iter().filter(|field| !first.contains(field)) {
-                    out.push_str(&format!("  {path} = {value}\n"));
+                    writeln!(out, "  {path} = {value}").expect(LAW);
                 }
                 for (path, _) in
                     first.iter().filter(|(path, _)| !fields.iter().any(|(other, _)| other == path))
                 {
-                    out.push_str(&format!("  {path} is not there\n"));
+                    writeln!(out, "  {path} is not there").expect(LAW);
                 }
             }
         }
