@@ -167,8 +167,8 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             (draft, Sources::default())
         }
     };
-    let FilesSeen { read: files, seen } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { draft, files, seen, sources })
+    let looked = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { draft, files: looked.read, seen: looked.seen, sources })
 }
 
 fn shown_name(path: &Path) -> Arc<str> {

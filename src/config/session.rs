@@ -40,6 +40,9 @@ pub(super) struct FilesSeen {
     pub(super) read: Vec<PathBuf>,
     /// All that was looked for.
     pub(super) seen: Sightings,
+    /// Which options were given: of which constructor, and whether they could be read.
+    #[cfg(test)]
+    pub(super) options: BTreeSet<(String, &'static str, bool)>,
 }
 
 /// What one load has gathered so far.
@@ -215,6 +218,13 @@ impl Session {
             self.seen_file.replace(Arc::clone(file));
         }
         self.meter.seen().note(file, line_number(frame.current_line()));
+    }
+
+    /// Notes that an option was given, and whether it could be read.
+    #[cfg(test)]
+    pub(super) fn note_option(&self, constructor: String, option: &'static str, is_good: bool) {
+        let mut files = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        files.options.insert((constructor, option, is_good));
     }
 
     /// Gathers a problem.

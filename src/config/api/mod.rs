@@ -2,6 +2,7 @@
 
 pub(super) mod call;
 pub(super) mod dud;
+mod given;
 pub(super) mod made;
 pub(super) mod master;
 pub(super) mod render;

@@ -2,6 +2,9 @@
 
 mod files;
 mod laws;
+mod master;
+mod options;
+mod outline;
 mod runaway;
 mod texts;
 
