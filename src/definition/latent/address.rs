@@ -78,10 +78,10 @@ pub(super) fn is_host(text: &str) -> bool {
 /// One of several words.
 pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, String> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = suggest::did_you_mean(text, names.iter().copied());
+        let names: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let hint = suggest::did_you_mean(text, words.iter().map(|(word, _)| *word));
         let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-        format!("takes \"{}\", not {text:?}{hint}", names.join("\", \""))
+        format!("takes {}, not {text:?}{hint}", names.join(" or "))
     })
 }
 

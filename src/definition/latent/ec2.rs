@@ -396,15 +396,18 @@ impl Shown for Ebs {
 }
 
 fn image(record: &Record, complaints: &mut Complaints<'_>) -> Option<Image> {
-    let owners: Vec<String> = record.texts("valid_ami_owners");
-    let owners: Vec<String> =
-        owners.iter().filter_map(|owner| complaints.take("valid_ami_owners", account(owner))).collect();
+    let owners: Option<Vec<String>> = record
+        .texts("valid_ami_owners")
+        .iter()
+        .map(|owner| complaints.take("valid_ami_owners", account(owner)))
+        .collect();
     let location = record.text("valid_ami_location_regex");
     let search = record.get("valid_ami_owners").is_some() || location.is_some();
     let location = match location {
         None => None,
         Some(text) => Some(complaints.take("valid_ami_location_regex", LocationPattern::parse(&text))?),
     };
+    let owners = owners?;
     const EITHER: &str = "give either `ami`, or `valid_ami_owners` and `valid_ami_location_regex`";
     match (record.text("ami"), search) {
         (Some(ami), false) => Some(Image::Ami(ami)),
