@@ -377,40 +377,6 @@ impl Reader<'_> {
         Ok(made)
     }
 
-    /// A list of tables with options of their own.
-    fn records(
-        &self,
-        spec: &OptionSpec,
-        constructor: &'static Constructor,
-        name: &str,
-        table: &mlua::Table,
-        bytes: &mut usize,
-    ) -> Taken<Vec<Rc<Made>>> {
-        let mut records = Vec::new();
-        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-            let Value::Table(element) = &element else {
-                let told = is_dud(&element);
-                return Ok(if told {
-                    Err(Wrong::Told)
-                } else {
-                    because(wrong_element(spec.kind, index, &element))
-                });
-            };
-            let shape = Shape::of(element)?;
-            if let Some(key) = shape.numbered.keys().next() {
-                return Ok(because(format!(
-                    "takes {}; element {index} has the key {key}",
-                    spec.kind.words()
-                )));
-            }
-            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
-            *bytes = bytes.saturating_add(made.bytes.get());
-            records.push(made);
-            self.within(*bytes)?;
-        }
-        Ok(Ok(records))
-    }
-
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
         let shape = Shape::of(table)?;
         if let Some(index) = shape.numbered.keys().next() {

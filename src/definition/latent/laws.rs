@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{Backend, LatentDefinition};
 use crate::definition::{
-    Problem, Text, WorkerDefinition, WorkerKind,
+    Problem, WorkerDefinition, WorkerKind,
     listener::{ListenerId, Protocol},
 };
 
@@ -103,13 +103,5 @@ pub(in crate::definition) fn not_started<'a>(
             latent.class()
         );
         problems.push(Problem::warning(worker.place.clone(), NOT_STARTED, text));
-    }
-}
-
-/// Whether a text that stands already is well.
-pub(super) fn literal(text: Option<&Text>) -> Option<&str> {
-    match text {
-        Some(Text::Plain(text)) if !text.is_empty() => Some(text),
-        _ => None,
     }
 }

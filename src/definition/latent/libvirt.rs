@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Complaints, MasterAddress, beginning};
+use super::{Complaints, MasterAddress, words::beginning};
 use crate::definition::{
     plan::{Cost, FieldChange, changes},
     record::Record,
