@@ -46,6 +46,13 @@ fn a_latent_worker_is_shown_and_not_missed_and_its_build_waits_and_nobody_may_ta
     let mut master = dir.start();
     let worker = shown(&dir, "w1");
     assert_eq!(worker["options"]["class"], "DockerLatentWorker");
+    assert_eq!(
+        (&worker["options"]["build_wait_timeout"], &worker["options"]["attach_timeout"]),
+        (&600.0.into(), &1200.0.into())
+    );
+    let table = dir.run("workers", &[]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("no instance (DockerLatentWorker)"), "{table}");
     assert_eq!(worker["connected_to"], Value::Array(Vec::new()));
     // It is away because nothing needs it.
     assert_eq!(worker["missing_since"], Value::Null);
