@@ -233,7 +233,7 @@ impl Reader<'_> {
             },
             (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
             (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
-            (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Bool | Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
                 Some(number) if (least..=most).contains(&number) => number,
                 Some(number) => {
@@ -308,7 +308,6 @@ impl Reader<'_> {
             (Kind::Pairs, Value::Table(table)) => {
                 Ok(pairs(table, bytes)?.map(|pairs| Field::Plain(V::Pairs(pairs))))
             }
-            (Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Records(constructor), Value::Table(table)) => {
                 Ok(Ok(Field::Parts(taken!(self.records(spec, constructor, name, table, bytes)?))))
             }

@@ -92,7 +92,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         // What is idle may be so because of what is wrong.
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
-        latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
+        latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);
         latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
     }
     let problems = arrange(problems);

@@ -25,7 +25,7 @@ impl Ec2Definition {
         let placement = record.text("placement");
         match (&placement, &region) {
             (Some(_), None) => {
-                complaints.tell("`placement` is a zone of a region; `region` is missing", None)
+                complaints.tell("`placement` is a zone of a region; `region` is missing", None);
             }
             (Some(zone), Some(region)) if zone.starts_with(region.as_str()) => {
                 let hint = format!("write {:?}", &zone[region.len()..]);
@@ -89,6 +89,7 @@ impl Ec2Definition {
 }
 
 fn image(record: &Record, complaints: &mut Complaints<'_>) -> Option<Image> {
+    const EITHER: &str = "give either `ami`, or `valid_ami_owners` and `valid_ami_location_regex`";
     let owners: Option<Vec<String>> = record
         .texts("valid_ami_owners")
         .iter()
@@ -101,7 +102,6 @@ fn image(record: &Record, complaints: &mut Complaints<'_>) -> Option<Image> {
         Some(text) => Some(complaints.take("valid_ami_location_regex", LocationPattern::parse(&text))?),
     };
     let owners = owners?;
-    const EITHER: &str = "give either `ami`, or `valid_ami_owners` and `valid_ami_location_regex`";
     match (record.text("ami"), search) {
         (Some(ami), false) => Some(Image::Ami(ami)),
         (None, true) if owners.is_empty() && location.is_none() => {
@@ -215,7 +215,7 @@ fn check_region(option: &str, region: Option<&str>, complaints: &mut Complaints<
             let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
             is_word(first)
                 && !middle.is_empty()
-                && middle.iter().all(|part| is_word(part))
+                && middle.iter().all(is_word)
                 && !last.is_empty()
                 && last.bytes().all(|b| b.is_ascii_digit())
         }

@@ -77,13 +77,13 @@ impl Shown for NovaVersion {
 
 impl Shown for Source {
     fn shown(&self) -> String {
-        shown_word(*self, &SOURCES)
+        shown_word(self, &SOURCES)
     }
 }
 
 impl Shown for Destination {
     fn shown(&self) -> String {
-        shown_word(*self, &DESTINATIONS)
+        shown_word(self, &DESTINATIONS)
     }
 }
 
@@ -104,7 +104,7 @@ impl Shown for BlockDevice {
     }
 }
 
-fn shown_word<T: PartialEq>(value: T, words: &[(&'static str, T)]) -> String {
-    let found = words.iter().find(|(_, known)| *known == value);
+fn shown_word<T: PartialEq>(value: &T, words: &[(&'static str, T)]) -> String {
+    let found = words.iter().find(|(_, known)| known == value);
     format!("{:?}", found.expect("each value has its word").0)
 }
