@@ -146,25 +146,25 @@ function Factory:addSteps(steps) end
 ---@field elastic_ip? string|lunabot.None|false An address of the account, given to the instance while it runs. Default: `None`.
 ---@field identifier? string|lunabot.Secret|lunabot.None|false The name of the account's key; without it and `session`, the keys are found as all programs for AWS find them: environment, `~/.aws`, the machine's role. Default: `None`.
 ---@field secret_identifier? string|lunabot.Secret|lunabot.None|false The key that goes with `identifier`. Default: `None`.
----@field aws_id_file_path? string|lunabot.None|false A file with both, a line each. (Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.) Default: `None`.
+---@field aws_id_file_path? string|lunabot.None|false A file with both, a line each. Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it. Default: `None`.
 ---@field user_data? string|lunabot.Secret|lunabot.None|false What the instance is told when it boots. Never shown: it often holds a password. Default: `None`.
 ---@field region? string|lunabot.None|false The region. Default: as all programs for AWS find it, else `us-east-1`.
 ---@field keypair_name? string The key pair by which people log in to the machine. It must exist: loading a configuration makes nothing.
 ---@field security_name? string|lunabot.None|false The security group by its name; without `subnet_id` it is needed, with it `security_group_ids` is meant. It must exist. Default: `None`.
 ---@field spot_instance? boolean Whether to bid for spare machines. Default: `false`.
 ---@field max_spot_price? number|lunabot.None|false The most that is bid, in dollars an hour. A spot instance needs this or `price_multiplier`. Default: `1.6`.
----@field volumes? string[][] Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`. Default: `{}`.
+---@field volumes? string[][]|lunabot.None|false Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`. Default: `{}`.
 ---@field placement? string|lunabot.None|false The zone, without its region: `b` for `us-west-2b`. It needs a region. Default: `None`.
 ---@field price_multiplier? number|lunabot.None|false The bid is the mean price of the last day times this, up to `max_spot_price`; with `None`, `max_spot_price` itself. Default: `1.2`.
----@field tags? table<string, string> Tags of the instance. It has them from its first moment on (in Buildbot only once it runs). Default: `{}`.
+---@field tags? table<string, string>|lunabot.None|false Tags of the instance. It has them from its first moment on (in Buildbot only once it runs). Default: `{}`.
 ---@field product_description? string For which product the mean price is asked. Default: `"Linux/UNIX"`.
 ---@field subnet_id? string|lunabot.None|false The subnet of a VPC. Default: `None`.
----@field security_group_ids? string|string[] Security groups of a VPC. Default: `{}`.
+---@field security_group_ids? string|string[]|lunabot.None|false Security groups of a VPC. Default: `{}`.
 ---@field instance_profile_name? string|lunabot.None|false The IAM profile by which the machine may use other services. Default: `None`.
----@field block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[] Devices of the instance. Default: `{}`.
+---@field block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[]|lunabot.None|false Devices of the instance. Default: `{}`.
 ---@field session? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false Key and region in the words of `boto3.Session`; then no other of these options. Default: `None`.
----@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
----@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker. Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. In Buildbot this is `missing_timeout`, an hour. Default: `1200`.
 ---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
@@ -189,15 +189,15 @@ function Factory:addSteps(steps) end
 ---@field [14]? string|lunabot.None|false The same as `security_name`.
 ---@field [15]? boolean The same as `spot_instance`.
 ---@field [16]? number|lunabot.None|false The same as `max_spot_price`.
----@field [17]? string[][] The same as `volumes`.
+---@field [17]? string[][]|lunabot.None|false The same as `volumes`.
 ---@field [18]? string|lunabot.None|false The same as `placement`.
 ---@field [19]? number|lunabot.None|false The same as `price_multiplier`.
----@field [20]? table<string, string> The same as `tags`.
+---@field [20]? table<string, string>|lunabot.None|false The same as `tags`.
 ---@field [21]? string The same as `product_description`.
 ---@field [22]? string|lunabot.None|false The same as `subnet_id`.
----@field [23]? string|string[] The same as `security_group_ids`.
+---@field [23]? string|string[]|lunabot.None|false The same as `security_group_ids`.
 ---@field [24]? string|lunabot.None|false The same as `instance_profile_name`.
----@field [25]? lunabot.options.worker.EC2LatentWorker.block_device_map[] The same as `block_device_map`.
+---@field [25]? lunabot.options.worker.EC2LatentWorker.block_device_map[]|lunabot.None|false The same as `block_device_map`.
 ---@field [26]? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false The same as `session`.
 
 ---A worker on a virtual machine of libvirt that is started when there is a build for it.
@@ -206,13 +206,13 @@ function Factory:addSteps(steps) end
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start. Default: `None`.
 ---@field base_image? string|lunabot.None|false The disk that it begins as. Needs `hd_image`; without it the machine keeps its disk. Default: `None`.
----@field uri? string The hypervisor. (Buildbot's default, `system:///`, is no URI that libvirt knows.) Default: `"qemu:///system"`.
+---@field uri? string The hypervisor. Buildbot's default, `system:///`, is no URI that libvirt knows. Default: `"qemu:///system"`.
 ---@field xml? string|lunabot.None|false The description of a domain that exists only while it runs. Default: the defined domain that is called like the worker.
 ---@field masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`. Default: the full name of the master's machine.
----@field cheap_copy? boolean Whether `hd_image` holds only what differs from `base_image`, or is a whole copy. (In Buildbot an attribute.) Default: `true`.
----@field graceful_shutdown? boolean Whether the machine is asked to shut down before its power is cut. (In Buildbot an attribute.) Default: `false`.
----@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
----@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field cheap_copy? boolean Whether `hd_image` holds only what differs from `base_image`, or is a whole copy. In Buildbot an attribute. Default: `true`.
+---@field graceful_shutdown? boolean Whether the machine is asked to shut down before its power is cut. In Buildbot an attribute. Default: `false`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker. Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. In Buildbot this is `missing_timeout`, an hour. Default: `1200`.
 ---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
@@ -251,14 +251,14 @@ function Factory:addSteps(steps) end
 ---@field os_user_domain? string|lunabot.Secret|lunabot.None|false The domain of the user. Default: `None`.
 ---@field os_project_domain? string|lunabot.Secret|lunabot.None|false The domain of the project. Default: `None`.
 ---@field os_auth_args? table<string, string|lunabot.Secret>|lunabot.None|false All of this in Keystone's words, instead: `auth_url`, and what `auth_type` (`password` unless told otherwise) needs. Default: `None`.
----@field block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The disks of the server. Either these or `image`, or both. Default: `{}`.
+---@field block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[]|lunabot.None|false The disks of the server. Either these or `image`, or both. Default: `{}`.
 ---@field region? string|lunabot.None|false The region. Default: `None`.
 ---@field image? string|lunabot.Renderable|lunabot.None|false The image: name or id. Default: `None`.
----@field meta? table<string, any>|lunabot.Renderable Names and texts that the server carries. Default: `{}`.
----@field nova_args? table<string, any>|lunabot.Renderable What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan. Default: `{}`.
+---@field meta? table<string, any>|lunabot.Renderable|lunabot.None|false Names and texts that the server carries. Default: `{}`.
+---@field nova_args? table<string, any>|lunabot.Renderable|lunabot.None|false What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan. Default: `{}`.
 ---@field client_version? string The version of Nova's API: `2` or `2.90`. Default: `"2"`.
----@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
----@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker. Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. In Buildbot this is `missing_timeout`, an hour. Default: `1200`.
 ---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
@@ -277,11 +277,11 @@ function Factory:addSteps(steps) end
 ---@field [8]? string|lunabot.Secret|lunabot.None|false The same as `os_user_domain`.
 ---@field [9]? string|lunabot.Secret|lunabot.None|false The same as `os_project_domain`.
 ---@field [10]? table<string, string|lunabot.Secret>|lunabot.None|false The same as `os_auth_args`.
----@field [11]? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The same as `block_devices`.
+---@field [11]? lunabot.options.worker.OpenStackLatentWorker.block_devices[]|lunabot.None|false The same as `block_devices`.
 ---@field [12]? string|lunabot.None|false The same as `region`.
 ---@field [13]? string|lunabot.Renderable|lunabot.None|false The same as `image`.
----@field [14]? table<string, any>|lunabot.Renderable The same as `meta`.
----@field [15]? table<string, any>|lunabot.Renderable The same as `nova_args`.
+---@field [14]? table<string, any>|lunabot.Renderable|lunabot.None|false The same as `meta`.
+---@field [15]? table<string, any>|lunabot.Renderable|lunabot.None|false The same as `nova_args`.
 ---@field [16]? string The same as `client_version`.
 
 ---How the engine proves who it is, and the master to it: `docker.tls.TLSConfig` in Buildbot.
@@ -297,24 +297,24 @@ function Factory:addSteps(steps) end
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field docker_host? string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
 ---@field image? string|lunabot.Renderable|lunabot.None|false The image; or how the one that is built from `dockerfile` is called. One of the two is needed. Default: `None`.
----@field command? string|string[] Program and arguments, in the place of the image's own. Default: `{}`.
----@field volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[] `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names. Default: `{}`.
+---@field command? string|string[]|lunabot.None|false Program and arguments, in the place of the image's own. Default: `{}`.
+---@field volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names. Default: `{}`.
 ---@field dockerfile? string|lunabot.Renderable|lunabot.None|false The text of a Dockerfile, from which the image is built if it is not there; with `custom_context`, the path of an archive that holds it. Default: `None`.
 ---@field version? string|lunabot.None|false The version of its API: `1.45`. Default: what the engine speaks.
 ---@field tls? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false Whether the engine is spoken to through TLS; `true` trusts the system's authorities. Default: `None`.
 ---@field followStartupLogs? boolean Whether the output of a new container goes to the master's log until its worker has attached. Default: `false`.
 ---@field masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`. Default: the full name of the master's machine.
 ---@field master_protocol? string What its worker speaks: `pb` or `msgpack_experimental_v7`. `c.protocols` needs a port for it. Default: `"pb"`.
----@field hostconfig? table<string, any>|lunabot.Renderable What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise. Default: `{}`.
+---@field hostconfig? table<string, any>|lunabot.Renderable|lunabot.None|false What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise. Default: `{}`.
 ---@field autopull? boolean Whether an image that is not there is pulled. Default: `false`.
 ---@field alwaysPull? boolean Whether the image is pulled before each container. Needs `autopull`. Default: `false`.
 ---@field custom_context? boolean|lunabot.Renderable Whether `dockerfile` is the path of an archive: a Dockerfile and the files beside it. Default: `false`.
 ---@field encoding? string|lunabot.Renderable How that archive is compressed: `gzip`, `bzip2`, `xz` or `identity`. Default: `"gzip"`.
 ---@field target? string|lunabot.Renderable The stage of the Dockerfile that is built. Default: `""`.
----@field buildargs? table<string, any>|lunabot.Renderable The arguments of the Dockerfile. (In Buildbot they have no effect without `custom_context`.) Default: `{}`.
+---@field buildargs? table<string, any>|lunabot.Renderable|lunabot.None|false The arguments of the Dockerfile, with `custom_context` and without it; in Buildbot they have no effect without. Default: `{}`.
 ---@field hostname? string|lunabot.Renderable|lunabot.None|false What the container calls itself. Default: `None`.
----@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
----@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker. Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. In Buildbot this is `missing_timeout`, an hour. Default: `1200`.
 ---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
@@ -327,21 +327,21 @@ function Factory:addSteps(steps) end
 ---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
 ---@field [3]? string|lunabot.Renderable The same as `docker_host`.
 ---@field [4]? string|lunabot.Renderable|lunabot.None|false The same as `image`.
----@field [5]? string|string[] The same as `command`.
----@field [6]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `volumes`.
+---@field [5]? string|string[]|lunabot.None|false The same as `command`.
+---@field [6]? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The same as `volumes`.
 ---@field [7]? string|lunabot.Renderable|lunabot.None|false The same as `dockerfile`.
 ---@field [8]? string|lunabot.None|false The same as `version`.
 ---@field [9]? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false The same as `tls`.
 ---@field [10]? boolean The same as `followStartupLogs`.
 ---@field [11]? string|lunabot.None|false The same as `masterFQDN`.
 ---@field [12]? string The same as `master_protocol`.
----@field [13]? table<string, any>|lunabot.Renderable The same as `hostconfig`.
+---@field [13]? table<string, any>|lunabot.Renderable|lunabot.None|false The same as `hostconfig`.
 ---@field [14]? boolean The same as `autopull`.
 ---@field [15]? boolean The same as `alwaysPull`.
 ---@field [16]? boolean|lunabot.Renderable The same as `custom_context`.
 ---@field [17]? string|lunabot.Renderable The same as `encoding`.
 ---@field [18]? string|lunabot.Renderable The same as `target`.
----@field [19]? table<string, any>|lunabot.Renderable The same as `buildargs`.
+---@field [19]? table<string, any>|lunabot.Renderable|lunabot.None|false The same as `buildargs`.
 ---@field [20]? string|lunabot.Renderable|lunabot.None|false The same as `hostname`.
 
 ---A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.
@@ -351,8 +351,8 @@ function Factory:addSteps(steps) end
 ---@field start_instance function Starts an instance.
 ---@field stop_instance function Stops it.
 ---@field check_instance? function|lunabot.None|false Says whether a new instance is well, until its worker has attached. Default: `None`.
----@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
----@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker. Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. In Buildbot this is `missing_timeout`, an hour. Default: `1200`.
 ---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
@@ -1027,22 +1027,22 @@ function worker.LocalWorker(name, workdir, options) end
 ---@param elastic_ip? string|lunabot.None|false An address of the account, given to the instance while it runs.
 ---@param identifier? string|lunabot.Secret|lunabot.None|false The name of the account's key; without it and `session`, the keys are found as all programs for AWS find them: environment, `~/.aws`, the machine's role.
 ---@param secret_identifier? string|lunabot.Secret|lunabot.None|false The key that goes with `identifier`.
----@param aws_id_file_path? string|lunabot.None|false A file with both, a line each. (Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.)
+---@param aws_id_file_path? string|lunabot.None|false A file with both, a line each. Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.
 ---@param user_data? string|lunabot.Secret|lunabot.None|false What the instance is told when it boots. Never shown: it often holds a password.
 ---@param region? string|lunabot.None|false The region.
 ---@param keypair_name string The key pair by which people log in to the machine. It must exist: loading a configuration makes nothing.
 ---@param security_name? string|lunabot.None|false The security group by its name; without `subnet_id` it is needed, with it `security_group_ids` is meant. It must exist.
 ---@param spot_instance? boolean Whether to bid for spare machines.
 ---@param max_spot_price? number|lunabot.None|false The most that is bid, in dollars an hour. A spot instance needs this or `price_multiplier`.
----@param volumes? string[][] Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`.
+---@param volumes? string[][]|lunabot.None|false Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`.
 ---@param placement? string|lunabot.None|false The zone, without its region: `b` for `us-west-2b`. It needs a region.
 ---@param price_multiplier? number|lunabot.None|false The bid is the mean price of the last day times this, up to `max_spot_price`; with `None`, `max_spot_price` itself.
----@param tags? table<string, string> Tags of the instance. It has them from its first moment on (in Buildbot only once it runs).
+---@param tags? table<string, string>|lunabot.None|false Tags of the instance. It has them from its first moment on (in Buildbot only once it runs).
 ---@param product_description? string For which product the mean price is asked.
 ---@param subnet_id? string|lunabot.None|false The subnet of a VPC.
----@param security_group_ids? string|string[] Security groups of a VPC.
+---@param security_group_ids? string|string[]|lunabot.None|false Security groups of a VPC.
 ---@param instance_profile_name? string|lunabot.None|false The IAM profile by which the machine may use other services.
----@param block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[] Devices of the instance.
+---@param block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[]|lunabot.None|false Devices of the instance.
 ---@param session? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false Key and region in the words of `boto3.Session`; then no other of these options.
 ---@param options? lunabot.options.EC2LatentWorker
 ---@return lunabot.Worker
@@ -1055,7 +1055,7 @@ function worker.EC2LatentWorker(name, password, instance_type, ami, valid_ami_ow
 ---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
 ---@param hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start.
 ---@param base_image? string|lunabot.None|false The disk that it begins as. Needs `hd_image`; without it the machine keeps its disk.
----@param uri? string The hypervisor. (Buildbot's default, `system:///`, is no URI that libvirt knows.)
+---@param uri? string The hypervisor. Buildbot's default, `system:///`, is no URI that libvirt knows.
 ---@param xml? string|lunabot.None|false The description of a domain that exists only while it runs.
 ---@param masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`.
 ---@param options? lunabot.options.LibVirtWorker
@@ -1075,11 +1075,11 @@ function worker.LibVirtWorker(name, password, hd_image, base_image, uri, xml, ma
 ---@param os_user_domain? string|lunabot.Secret|lunabot.None|false The domain of the user.
 ---@param os_project_domain? string|lunabot.Secret|lunabot.None|false The domain of the project.
 ---@param os_auth_args? table<string, string|lunabot.Secret>|lunabot.None|false All of this in Keystone's words, instead: `auth_url`, and what `auth_type` (`password` unless told otherwise) needs.
----@param block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The disks of the server. Either these or `image`, or both.
+---@param block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[]|lunabot.None|false The disks of the server. Either these or `image`, or both.
 ---@param region? string|lunabot.None|false The region.
 ---@param image? string|lunabot.Renderable|lunabot.None|false The image: name or id.
----@param meta? table<string, any>|lunabot.Renderable Names and texts that the server carries.
----@param nova_args? table<string, any>|lunabot.Renderable What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan.
+---@param meta? table<string, any>|lunabot.Renderable|lunabot.None|false Names and texts that the server carries.
+---@param nova_args? table<string, any>|lunabot.Renderable|lunabot.None|false What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan.
 ---@param client_version? string The version of Nova's API: `2` or `2.90`.
 ---@param options? lunabot.options.OpenStackLatentWorker
 ---@return lunabot.Worker
@@ -1092,21 +1092,21 @@ function worker.OpenStackLatentWorker(name, password, flavor, os_username, os_pa
 ---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
 ---@param docker_host string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
 ---@param image? string|lunabot.Renderable|lunabot.None|false The image; or how the one that is built from `dockerfile` is called. One of the two is needed.
----@param command? string|string[] Program and arguments, in the place of the image's own.
----@param volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[] `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names.
+---@param command? string|string[]|lunabot.None|false Program and arguments, in the place of the image's own.
+---@param volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names.
 ---@param dockerfile? string|lunabot.Renderable|lunabot.None|false The text of a Dockerfile, from which the image is built if it is not there; with `custom_context`, the path of an archive that holds it.
 ---@param version? string|lunabot.None|false The version of its API: `1.45`.
 ---@param tls? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false Whether the engine is spoken to through TLS; `true` trusts the system's authorities.
 ---@param followStartupLogs? boolean Whether the output of a new container goes to the master's log until its worker has attached.
 ---@param masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`.
 ---@param master_protocol? string What its worker speaks: `pb` or `msgpack_experimental_v7`. `c.protocols` needs a port for it.
----@param hostconfig? table<string, any>|lunabot.Renderable What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise.
+---@param hostconfig? table<string, any>|lunabot.Renderable|lunabot.None|false What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise.
 ---@param autopull? boolean Whether an image that is not there is pulled.
 ---@param alwaysPull? boolean Whether the image is pulled before each container. Needs `autopull`.
 ---@param custom_context? boolean|lunabot.Renderable Whether `dockerfile` is the path of an archive: a Dockerfile and the files beside it.
 ---@param encoding? string|lunabot.Renderable How that archive is compressed: `gzip`, `bzip2`, `xz` or `identity`.
 ---@param target? string|lunabot.Renderable The stage of the Dockerfile that is built.
----@param buildargs? table<string, any>|lunabot.Renderable The arguments of the Dockerfile. (In Buildbot they have no effect without `custom_context`.)
+---@param buildargs? table<string, any>|lunabot.Renderable|lunabot.None|false The arguments of the Dockerfile, with `custom_context` and without it; in Buildbot they have no effect without.
 ---@param hostname? string|lunabot.Renderable|lunabot.None|false What the container calls itself.
 ---@param options? lunabot.options.DockerLatentWorker
 ---@return lunabot.Worker

@@ -238,7 +238,7 @@ impl Reader<'_> {
             },
             (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
             (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
-            (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Bool | Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
                 Some(number) if (least..=most).contains(&number) => number,
                 Some(number) => {
@@ -313,7 +313,6 @@ impl Reader<'_> {
             (Kind::Pairs, Value::Table(table)) => {
                 Ok(pairs(table, bytes)?.map(|pairs| Field::Plain(V::Pairs(pairs))))
             }
-            (Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Records(constructor), Value::Table(table)) => {
                 Ok(Ok(Field::Parts(taken!(self.records(spec, constructor, name, table, bytes)?))))
             }
@@ -380,40 +379,6 @@ impl Reader<'_> {
         };
         inner.options(&made, shape.named)?;
         Ok(made)
-    }
-
-    /// A list of tables with options of their own.
-    fn records(
-        &self,
-        spec: &OptionSpec,
-        constructor: &'static Constructor,
-        name: &str,
-        table: &mlua::Table,
-        bytes: &mut usize,
-    ) -> Taken<Vec<Rc<Made>>> {
-        let mut records = Vec::new();
-        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-            let Value::Table(element) = &element else {
-                let told = is_dud(&element);
-                return Ok(if told {
-                    Err(Wrong::Told)
-                } else {
-                    because(wrong_element(spec.kind, index, &element))
-                });
-            };
-            let shape = Shape::of(element)?;
-            if let Some(key) = shape.numbered.keys().next() {
-                return Ok(because(format!(
-                    "takes {}; element {index} has the key {key}",
-                    spec.kind.words()
-                )));
-            }
-            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
-            *bytes = bytes.saturating_add(made.bytes.get());
-            records.push(made);
-            self.within(*bytes)?;
-        }
-        Ok(Ok(records))
     }
 
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {

@@ -234,7 +234,7 @@ impl Session {
             problems.push(problem);
         } else if self.meter.stop(Stop::Problems) {
             let text = Stop::Problems.text(self.meter.limits());
-            problems.push(Problem::error(problem.place, text));
+            problems.push(Problem::error(problem.place.map(|place| place.column(0)), text));
         }
     }
 

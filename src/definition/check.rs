@@ -98,7 +98,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
         reporters::silent(&reporters, &mut problems);
-        latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
+        latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);
         latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
     }
     if failed {

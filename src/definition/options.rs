@@ -209,10 +209,7 @@ impl Constructor {
 
     /// The tables with options of their own that its options take.
     pub fn tables(&self) -> impl Iterator<Item = &'static Self> + use<> {
-        self.options().filter_map(|option| match option.kind {
-            Kind::Record(table) | Kind::Records(table) | Kind::Switch(table) => Some(table),
-            _ => None,
-        })
+        self.options().filter_map(|option| option.kind.table())
     }
 
     fn names(&self) -> String {
@@ -227,6 +224,14 @@ impl Constructor {
 }
 
 impl Kind {
+    /// The options of the tables that it takes.
+    pub const fn table(self) -> Option<&'static Constructor> {
+        match self {
+            Self::Record(table) | Self::Records(table) | Self::Switch(table) => Some(table),
+            _ => None,
+        }
+    }
+
     /// What people call a value of this kind: "takes …".
     pub fn words(self) -> String {
         match self {

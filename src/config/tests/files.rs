@@ -22,12 +22,12 @@ pub(super) fn lua_files(folder: &str) -> Vec<PathBuf> {
 }
 
 /// What this version says of whole kinds of parts, however well they are written.
-const SAID_OF_ALL: [&str; 1] = ["does not send mail yet"];
+const SAID_OF_ALL: [&str; 2] = ["does not send mail yet", "does not start its instances yet"];
 
 #[tokio::test]
 async fn each_accepted_file_loads_without_a_word() {
     for path in lua_files("accept") {
-        let mut said = lines(&load_file(&path).await.check());
+        let mut said = lines(&load_file(&path).await.check_whole().0);
         said.retain(|line| !SAID_OF_ALL.iter().any(|known| line.contains(known)));
         assert!(said.is_empty(), "{}:\n{}", path.display(), said.join("\n"));
     }

@@ -182,7 +182,7 @@ for i = 1, 10 do schedulers.ForceScheduler('f' .. i, { 'b' }) end",
     assert_eq!(lines[0], "master.cfg.lua:4:1: warning: worker \"idle\": made, but not listed in `c.workers`");
     assert_eq!(
         lines[1],
-        "master.cfg.lua:5: warning: util.BuildFactory: made, but no builder in `c.builders` uses it"
+        "master.cfg.lua:5:11: warning: util.BuildFactory: made, but no builder in `c.builders` uses it"
     );
     assert_eq!(lines.last().map(String::as_str), Some("warning: unused value: 7 more of this kind"));
 }

@@ -1,12 +1,14 @@
 //! Whole files, loaded and checked: those of `tests/config`, and the laws of a load.
 
 mod files;
+mod latent;
 mod laws;
 mod master;
 mod options;
 mod outline;
 mod runaway;
 mod texts;
+mod worker_options;
 
 use std::{path::Path, time::Duration};
 

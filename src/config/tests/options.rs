@@ -9,14 +9,11 @@ use std::{
 use super::{LIMITS, files::lua_files};
 use crate::{
     config::{meter::Seen, script, session::FilesRead},
-    definition::options::{CONSTRUCTORS, Class, Constructor, DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS},
+    definition::options::{CONSTRUCTORS, DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS},
 };
 
 /// Constructors whose options have their cases elsewhere, and why.
-const EXCEPTED: [(&str, &str); 2] = [
-    ("worker.Worker", "the cases of workers come with the latent ones"),
-    ("worker.LocalWorker", "the cases of workers come with the latent ones"),
-];
+const EXCEPTED: [(&str, &str); 0] = [];
 
 /// Options that no wrong value can be given to, and why. None so far.
 const NEVER_WRONG: [(&str, &str); 0] = [];
@@ -65,15 +62,4 @@ fn each_option_is_given_wrongly_in_a_refused_file() {
     let mut lacking = lacking(&given("refuse"), false);
     lacking.retain(|option| NEVER_WRONG.iter().all(|(never, _)| never != option));
     assert!(lacking.is_empty(), "no file of tests/config/refuse gives wrongly:\n{}", lacking.join("\n"));
-}
-
-#[test]
-fn each_exception_is_one() {
-    let is_there =
-        |path: &str| CONSTRUCTORS.iter().any(|constructor: &&Constructor| constructor.path() == path);
-    for (path, why) in EXCEPTED {
-        assert!(is_there(path) && !why.is_empty(), "{path}");
-    }
-    assert!(CONSTRUCTORS.iter().all(|constructor| constructor.class == Class::Worker
-        || !EXCEPTED.iter().any(|(path, _)| *path == constructor.path())));
 }

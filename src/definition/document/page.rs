@@ -53,7 +53,7 @@ fn row(page: &mut String, option: &OptionSpec) {
         }
         Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
         Kind::Seconds { least } | Kind::Number { least } if least > 0.0 => {
-            write!(takes, ", at least {least}").expect(LAW)
+            write!(takes, ", at least {least}").expect(LAW);
         }
         _ => {}
     }

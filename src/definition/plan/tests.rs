@@ -57,7 +57,7 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
                 .expect("none is empty"),
         }),
         "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
-        latent::latent().prop_map(|latent| WorkerKind::Latent(Box::new(latent))),
+        latent::latent().boxed().prop_map(|latent| WorkerKind::Latent(Box::new(latent))),
     ];
     let mail = "[a-b]".prop_map(|name| Mailbox::parse(&format!("{name}@x")).expect("it is an address"));
     let mails = prop::collection::vec(mail, 0..2);
