@@ -6,7 +6,8 @@ use lunabot::{config, definition};
 
 use crate::support::tree::crate_root;
 
-fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+/// The files below a folder that have this extension.
+pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -24,7 +25,7 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// The blocks marked as Lua, each with the line on which it begins.
-fn lua_blocks(text: &str) -> Vec<(usize, String)> {
+pub(crate) fn lua_blocks(text: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (index, line) in text.lines().enumerate() {
