@@ -71,8 +71,7 @@ pub(super) fn editor(dir: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn unwritable(error: anyhow::Error) -> Failure {
-    Failure::new(Kind::Environment, error)
-        .hint("check the owner and mode of the folder above it".to_owned())
+    Failure::new(Kind::Environment, error).hint("check the owner and mode of the folder above it".to_owned())
 }
 
 /// Writes the types for editors, over those of another version, and the settings that lead to them if there are none.

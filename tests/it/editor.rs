@@ -45,7 +45,8 @@ fn check(program: &Path, folder: &Path) -> BTreeMap<String, Told> {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let files: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let files: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
     let mut all = BTreeMap::new();
     for file in files.as_array().unwrap() {
         let path = PathBuf::from(file["file"].as_str().unwrap());
@@ -54,7 +55,9 @@ fn check(program: &Path, folder: &Path) -> BTreeMap<String, Told> {
             let line = usize::try_from(diagnostic["range"]["start"]["line"].as_u64().unwrap()).unwrap() + 1;
             told.entry(line).or_default().push(diagnostic["code"].as_str().unwrap().to_owned());
         }
-        told.values_mut().for_each(|codes| codes.sort());
+        for codes in told.values_mut() {
+            codes.sort();
+        }
         let name = path.strip_prefix(folder.canonicalize().unwrap()).unwrap().display().to_string();
         all.insert(name, told);
     }

@@ -9,6 +9,7 @@ mod api;
 mod builds;
 mod cli;
 mod editor;
+mod examples;
 mod layers;
 mod lock_file;
 mod lua_blocks;

@@ -68,7 +68,8 @@ fn fields(out: &mut String, class: &str, constructor: &Constructor) {
             _ => format!(" Default: {}.", default(option)),
         };
         // `c.protocols = None` is taken as well; with it in the type, no table could be filled.
-        let kind = if is_there { lua_type(&OptionSpec { nullable: false, ..*option }) } else { lua_type(option) };
+        let kind =
+            if is_there { lua_type(&OptionSpec { nullable: false, ..*option }) } else { lua_type(option) };
         writeln!(out, "---@field {}{mark} {kind} {}{default}", option.name, option.sentence).expect(LAW);
     }
     for (index, name) in (1..).zip(constructor.positional) {
