@@ -526,6 +526,8 @@ function steps.SetProperty(property, value) end
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, options: lunabot.options.FileUpload): lunabot.Step
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.FileUpload): lunabot.Step
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.FileUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.FileUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, mode: string|lunabot.None|false, options: lunabot.options.FileUpload): lunabot.Step
 ---@param workersrc string|lunabot.Renderable The file on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
@@ -544,6 +546,8 @@ function steps.FileUpload(workersrc, masterdest, workdir, maxsize, blocksize, mo
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, options: lunabot.options.DirectoryUpload): lunabot.Step
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.DirectoryUpload): lunabot.Step
 ---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.DirectoryUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.DirectoryUpload): lunabot.Step
+---@overload fun(workersrc: string|lunabot.Renderable, masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, compress: string|lunabot.None|false, options: lunabot.options.DirectoryUpload): lunabot.Step
 ---@param workersrc string|lunabot.Renderable The folder on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder.
@@ -561,6 +565,8 @@ function steps.DirectoryUpload(workersrc, masterdest, workdir, maxsize, blocksiz
 ---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, options: lunabot.options.MultipleFileUpload): lunabot.Step
 ---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.MultipleFileUpload): lunabot.Step
 ---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.MultipleFileUpload): lunabot.Step
+---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.MultipleFileUpload): lunabot.Step
+---@overload fun(workersrcs: string|lunabot.Renderable|(string|lunabot.Renderable)[], masterdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, glob: boolean, options: lunabot.options.MultipleFileUpload): lunabot.Step
 ---@param workersrcs string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
 ---@param masterdest string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@param workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder.
@@ -581,6 +587,8 @@ function steps.MultipleFileUpload(workersrcs, masterdest, workdir, maxsize, bloc
 ---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, options: lunabot.options.FileDownload): lunabot.Step
 ---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.FileDownload): lunabot.Step
 ---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.FileDownload): lunabot.Step
+---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.FileDownload): lunabot.Step
+---@overload fun(mastersrc: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, mode: string|lunabot.None|false, options: lunabot.options.FileDownload): lunabot.Step
 ---@param mastersrc string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
@@ -596,6 +604,8 @@ function steps.FileDownload(mastersrc, workerdest, workdir, maxsize, blocksize, 
 ---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, options: lunabot.options.StringDownload): lunabot.Step
 ---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.StringDownload): lunabot.Step
 ---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.StringDownload): lunabot.Step
+---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.StringDownload): lunabot.Step
+---@overload fun(s: string|lunabot.Renderable, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, mode: string|lunabot.None|false, options: lunabot.options.StringDownload): lunabot.Step
 ---@param s string|lunabot.Renderable What the file holds.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.
@@ -611,6 +621,8 @@ function steps.StringDownload(s, workerdest, workdir, maxsize, blocksize, mode) 
 ---@overload fun(o: lunabot.Value, workerdest: string|lunabot.Renderable, options: lunabot.options.JSONStringDownload): lunabot.Step
 ---@overload fun(o: lunabot.Value, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, options: lunabot.options.JSONStringDownload): lunabot.Step
 ---@overload fun(o: lunabot.Value, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, options: lunabot.options.JSONStringDownload): lunabot.Step
+---@overload fun(o: lunabot.Value, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, options: lunabot.options.JSONStringDownload): lunabot.Step
+---@overload fun(o: lunabot.Value, workerdest: string|lunabot.Renderable, workdir: string|lunabot.Renderable, maxsize: integer|string|lunabot.None|false, blocksize: integer|string, mode: string|lunabot.None|false, options: lunabot.options.JSONStringDownload): lunabot.Step
 ---@param o lunabot.Value What the file holds, as JSON.
 ---@param workerdest string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@param workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder.

@@ -125,7 +125,7 @@ fn function(out: &mut String, constructor: &Constructor) {
     writeln!(out, "---@overload fun(options: {class}): {returned}").expect(LAW);
     let required = positional.iter().filter(|option| matches!(option.default, Default::Required)).count();
     // Nobody counts to ten before a table of names.
-    let prefixes = (1..=positional.len()).filter(|count| *count <= required.max(1) + 2);
+    let prefixes = (1..=positional.len()).filter(|count| *count <= required.max(1) + 4);
     for count in prefixes {
         let given: Vec<String> = positional[..count]
             .iter()
