@@ -18,7 +18,7 @@ use crate::{
 
 /// The configurations of the chapter "Workers" of Buildbot's manual, in their order, copied by hand: the section, the
 /// twin, and texts of the original that the twin must hold. What the text only describes stands behind its section.
-const TWINS: [(&str, &str, &[&str]); 8] = [
+const TWINS: [(&str, &str, &[&str]); 13] = [
     ("Defining Workers", "defining_workers", &["bot-solaris", "solarispasswd", "bot-bsd", "bsdpasswd"]),
     ("Properties", "properties", &["bot-solaris", "solarispasswd", "properties = { os = \"solaris\" }"]),
     ("Limiting Concurrency", "max_builds", &["bot-linux", "linuxpassword", "max_builds = 2"]),
@@ -30,7 +30,22 @@ const TWINS: [(&str, &str, &[&str]); 8] = [
         "notify_several",
         &["bot-solaris", "{ \"bob@example.com\", \"alice@example.org\" }", "missing_timeout = 300"],
     ),
+    (
+        "When Workers Go Missing",
+        "mail_notifier",
+        &[
+            "fromaddr = \"buildbot@localhost\"",
+            "builders = {}",
+            "relayhost = \"smtp.example.org\"",
+            "table.insert(c.status, m)",
+            "notify_on_missing = \"bob@example.com\"",
+        ],
+    ),
     ("Local Workers", "local_workers", &["worker.LocalWorker \"bot1\"", "worker.LocalWorker \"bot2\""]),
+    ("Common Options", "ec2", &["worker.EC2LatentWorker", "build_wait_timeout = 600"]),
+    ("Common Options", "libvirt", &["worker.LibVirtWorker", "build_wait_timeout = 0"]),
+    ("Common Options", "openstack", &["worker.OpenStackLatentWorker", "build_wait_timeout = -1"]),
+    ("Common Options", "docker", &["worker.DockerLatentWorker", "build_wait_timeout = 0"]),
 ];
 
 fn examples() -> PathBuf {
