@@ -38,6 +38,16 @@ None = {}
 ---@field private _scheduler true
 ---@field name string
 
+---@class lunabot.Reporter
+---@field private _reporter true
+---@field name string
+
+---@class lunabot.Generator
+---@field private _generator true
+
+---@class lunabot.MessageFormatter
+---@field private _message_formatter true
+
 ---@class lunabot.Step
 ---@field private _step true
 ---@field name string
@@ -97,6 +107,10 @@ function Factory.addSteps(self, steps) end
 ---@field workers lunabot.Worker[] The workers. At least one. Default: `{}`.
 ---@field builders lunabot.Builder[] The builders. Default: `{}`.
 ---@field schedulers lunabot.Scheduler[] What asks for builds. Default: `{}`.
+---@field reporters lunabot.Reporter[] Who is told what happens. Default: `{}`.
+---@field services lunabot.Reporter[] Buildbot's name of `c.reporters`. Both may be filled, and `c.status` too: they are one list. Default: `{}`.
+---@field status lunabot.Reporter[] The name of `c.reporters` in older manuals. Default: `{}`.
+---@field properties? table<string, lunabot.Value> Set on each build with the source `Global`, under all other properties. Default: `{}`.
 ---@field protocols lunabot.options.c.protocols Where workers may connect. Default: `None`.
 ---@field db lunabot.options.c.db Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
@@ -106,7 +120,7 @@ function Factory.addSteps(self, steps) end
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
----@field notify_on_missing? string|string[]|lunabot.None|false The addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -120,7 +134,7 @@ function Factory.addSteps(self, steps) end
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field workdir? string|lunabot.None|false Its folder, below `DIR/workers` unless absolute. Default: its name.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
----@field notify_on_missing? string|string[]|lunabot.None|false The addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -128,6 +142,261 @@ function Factory.addSteps(self, steps) end
 ---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|lunabot.None|false The same as `workdir`.
+
+---A device of an instance, in the words of EC2: one of `Ebs`, `VirtualName` and `NoDevice`.
+---@class lunabot.options.worker.EC2LatentWorker.block_device_map: { DeviceName?: any, Ebs?: any, VirtualName?: any, NoDevice?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@field DeviceName string Where the instance sees it: `/dev/sda1`.
+---@field Ebs? lunabot.options.worker.EC2LatentWorker.block_device_map.Ebs|lunabot.None|false The volume. Default: `None`.
+---@field VirtualName? string|lunabot.None|false A disk of the machine itself: `ephemeral0`. Default: `None`.
+---@field NoDevice? boolean Whether a device of the image is left out. Default: `false`.
+
+---A volume that is made with its instance, in the words of EC2.
+---@class lunabot.options.worker.EC2LatentWorker.block_device_map.Ebs: { DeleteOnTermination?: any, SnapshotId?: any, VolumeSize?: any, VolumeType?: any, Iops?: any, Throughput?: any, Encrypted?: any, KmsKeyId?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@field DeleteOnTermination? boolean Whether the volume goes with its instance. Default: `true`.
+---@field SnapshotId? string|lunabot.None|false The snapshot that it begins as. Default: `None`.
+---@field VolumeSize? integer|lunabot.None|false Its size in GiB; that of the snapshot, if there is one. Default: `None`.
+---@field VolumeType? string|lunabot.None|false Its type: `gp3`, `io2`, …. Default: `None`.
+---@field Iops? integer|lunabot.None|false Its operations in a second. Default: `None`.
+---@field Throughput? integer|lunabot.None|false Its MiB in a second. Default: `None`.
+---@field Encrypted? boolean Whether it is encrypted; `false` leaves that to the account. Default: `false`.
+---@field KmsKeyId? string|lunabot.None|false The key that encrypts it. Default: `None`.
+
+---What `boto3.Session` takes: another way to name key and region.
+---@class lunabot.options.worker.EC2LatentWorker.session: { profile_name?: any, aws_access_key_id?: any, aws_secret_access_key?: any, aws_session_token?: any, region_name?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@field profile_name? string|lunabot.None|false A profile of `~/.aws/config`. Default: `None`.
+---@field aws_access_key_id? string|lunabot.Secret|lunabot.None|false The key's name. Default: `None`.
+---@field aws_secret_access_key? string|lunabot.Secret|lunabot.None|false The key. Default: `None`.
+---@field aws_session_token? string|lunabot.Secret|lunabot.None|false The token that goes with a temporary key. Default: `None`.
+---@field region_name? string|lunabot.None|false The region. Default: `None`.
+
+---A worker on a machine of Amazon's EC2 that is started when there is a build for it. Loading asks nothing of AWS.
+---@class lunabot.options.EC2LatentWorker: { name?: any, password?: any, instance_type?: any, ami?: any, valid_ami_owners?: any, valid_ami_location_regex?: any, elastic_ip?: any, identifier?: any, secret_identifier?: any, aws_id_file_path?: any, user_data?: any, region?: any, keypair_name?: any, security_name?: any, spot_instance?: any, max_spot_price?: any, volumes?: any, placement?: any, price_multiplier?: any, tags?: any, product_description?: any, subnet_id?: any, security_group_ids?: any, instance_profile_name?: any, block_device_map?: any, session?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
+---@field instance_type? string The size of the machine: `m5.large`.
+---@field ami? string|lunabot.None|false The image. Either this, or `valid_ami_owners` and `valid_ami_location_regex`, or one of these two. Default: `None`.
+---@field valid_ami_owners? string|integer|(string|integer)[]|lunabot.None|false Whose images are looked through for the newest: account numbers, `self`, `amazon`, `aws-marketplace`. Default: `None`.
+---@field valid_ami_location_regex? string|lunabot.None|false What the location of such an image begins with, as a regular expression (no look-around, no back-references). The last one counts, ordered by the first group (as numbers, if all are), else by location. Default: `None`.
+---@field elastic_ip? string|lunabot.None|false An address of the account, given to the instance while it runs. Default: `None`.
+---@field identifier? string|lunabot.Secret|lunabot.None|false The name of the account's key; without it and `session`, the keys are found as all programs for AWS find them: environment, `~/.aws`, the machine's role. Default: `None`.
+---@field secret_identifier? string|lunabot.Secret|lunabot.None|false The key that goes with `identifier`. Default: `None`.
+---@field aws_id_file_path? string|lunabot.None|false A file with both, a line each. (Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.) Default: `None`.
+---@field user_data? string|lunabot.Secret|lunabot.None|false What the instance is told when it boots. Never shown: it often holds a password. Default: `None`.
+---@field region? string|lunabot.None|false The region. Default: as all programs for AWS find it, else `us-east-1`.
+---@field keypair_name? string The key pair by which people log in to the machine. It must exist: loading a configuration makes nothing.
+---@field security_name? string|lunabot.None|false The security group by its name; without `subnet_id` it is needed, with it `security_group_ids` is meant. It must exist. Default: `None`.
+---@field spot_instance? boolean Whether to bid for spare machines. Default: `false`.
+---@field max_spot_price? number|lunabot.None|false The most that is bid, in dollars an hour. A spot instance needs this or `price_multiplier`. Default: `1.6`.
+---@field volumes? string[][] Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`. Default: `{}`.
+---@field placement? string|lunabot.None|false The zone, without its region: `b` for `us-west-2b`. It needs a region. Default: `None`.
+---@field price_multiplier? number|lunabot.None|false The bid is the mean price of the last day times this, up to `max_spot_price`; with `None`, `max_spot_price` itself. Default: `1.2`.
+---@field tags? table<string, string> Tags of the instance. It has them from its first moment on (in Buildbot only once it runs). Default: `{}`.
+---@field product_description? string For which product the mean price is asked. Default: `"Linux/UNIX"`.
+---@field subnet_id? string|lunabot.None|false The subnet of a VPC. Default: `None`.
+---@field security_group_ids? string|string[] Security groups of a VPC. Default: `{}`.
+---@field instance_profile_name? string|lunabot.None|false The IAM profile by which the machine may use other services. Default: `None`.
+---@field block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[] Devices of the instance. Default: `{}`.
+---@field session? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false Key and region in the words of `boto3.Session`; then no other of these options. Default: `None`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
+---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
+---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field [1]? string The same as `name`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
+---@field [3]? string The same as `instance_type`.
+---@field [4]? string|lunabot.None|false The same as `ami`.
+---@field [5]? string|integer|(string|integer)[]|lunabot.None|false The same as `valid_ami_owners`.
+---@field [6]? string|lunabot.None|false The same as `valid_ami_location_regex`.
+---@field [7]? string|lunabot.None|false The same as `elastic_ip`.
+---@field [8]? string|lunabot.Secret|lunabot.None|false The same as `identifier`.
+---@field [9]? string|lunabot.Secret|lunabot.None|false The same as `secret_identifier`.
+---@field [10]? string|lunabot.None|false The same as `aws_id_file_path`.
+---@field [11]? string|lunabot.Secret|lunabot.None|false The same as `user_data`.
+---@field [12]? string|lunabot.None|false The same as `region`.
+---@field [13]? string The same as `keypair_name`.
+---@field [14]? string|lunabot.None|false The same as `security_name`.
+---@field [15]? boolean The same as `spot_instance`.
+---@field [16]? number|lunabot.None|false The same as `max_spot_price`.
+---@field [17]? string[][] The same as `volumes`.
+---@field [18]? string|lunabot.None|false The same as `placement`.
+---@field [19]? number|lunabot.None|false The same as `price_multiplier`.
+---@field [20]? table<string, string> The same as `tags`.
+---@field [21]? string The same as `product_description`.
+---@field [22]? string|lunabot.None|false The same as `subnet_id`.
+---@field [23]? string|string[] The same as `security_group_ids`.
+---@field [24]? string|lunabot.None|false The same as `instance_profile_name`.
+---@field [25]? lunabot.options.worker.EC2LatentWorker.block_device_map[] The same as `block_device_map`.
+---@field [26]? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false The same as `session`.
+
+---A worker on a virtual machine of libvirt that is started when there is a build for it.
+---@class lunabot.options.LibVirtWorker: { name?: any, password?: any, hd_image?: any, base_image?: any, uri?: any, xml?: any, masterFQDN?: any, cheap_copy?: any, graceful_shutdown?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
+---@field hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start. Default: `None`.
+---@field base_image? string|lunabot.None|false The disk that it begins as. Needs `hd_image`; without it the machine keeps its disk. Default: `None`.
+---@field uri? string The hypervisor. (Buildbot's default, `system:///`, is no URI that libvirt knows.) Default: `"qemu:///system"`.
+---@field xml? string|lunabot.None|false The description of a domain that exists only while it runs. Default: the defined domain that is called like the worker.
+---@field masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`. Default: the full name of the master's machine.
+---@field cheap_copy? boolean Whether `hd_image` holds only what differs from `base_image`, or is a whole copy. (In Buildbot an attribute.) Default: `true`.
+---@field graceful_shutdown? boolean Whether the machine is asked to shut down before its power is cut. (In Buildbot an attribute.) Default: `false`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
+---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
+---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field [1]? string The same as `name`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
+---@field [3]? string|lunabot.None|false The same as `hd_image`.
+---@field [4]? string|lunabot.None|false The same as `base_image`.
+---@field [5]? string The same as `uri`.
+---@field [6]? string|lunabot.None|false The same as `xml`.
+---@field [7]? string|lunabot.None|false The same as `masterFQDN`.
+
+---A disk of a server.
+---@class lunabot.options.worker.OpenStackLatentWorker.block_devices: { uuid?: any, source_type?: any, destination_type?: any, device_name?: any, delete_on_termination?: any, boot_index?: any, volume_size?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@field uuid string|lunabot.Renderable What it begins as.
+---@field source_type? string|lunabot.Renderable What `uuid` is: `image`, `volume` or `snapshot`. Default: `"image"`.
+---@field destination_type? string|lunabot.Renderable What it becomes: `volume`, or `local` for a disk of the host. Default: `"volume"`.
+---@field device_name? string|lunabot.Renderable Where the server sees it. Default: `"vda"`.
+---@field delete_on_termination? boolean|lunabot.Renderable Whether it goes with its server. Default: `true`.
+---@field boot_index? integer|lunabot.Renderable Its place in the order of boot; -1: it is not booted from. Default: `0`.
+---@field volume_size? integer|lunabot.Renderable|lunabot.None|false Its size in GiB. Default: that of what it begins as.
+
+---A worker on a server of OpenStack that is started when there is a build for it.
+---@class lunabot.options.OpenStackLatentWorker: { name?: any, password?: any, flavor?: any, os_username?: any, os_password?: any, os_tenant_name?: any, os_auth_url?: any, os_user_domain?: any, os_project_domain?: any, os_auth_args?: any, block_devices?: any, region?: any, image?: any, meta?: any, nova_args?: any, client_version?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
+---@field flavor? string|integer|lunabot.Renderable The size of the server: name or id.
+---@field os_username? string|lunabot.Secret|lunabot.None|false Who logs in at Keystone. Needed with `os_password` and `os_auth_url`, unless there is `os_auth_args`. Default: `None`.
+---@field os_password? string|lunabot.Secret|lunabot.None|false With which password. Default: `None`.
+---@field os_tenant_name? string|lunabot.Secret|lunabot.None|false The project. Default: `None`.
+---@field os_auth_url? string|lunabot.Secret|lunabot.None|false Where Keystone is. Default: `None`.
+---@field os_user_domain? string|lunabot.Secret|lunabot.None|false The domain of the user. Default: `None`.
+---@field os_project_domain? string|lunabot.Secret|lunabot.None|false The domain of the project. Default: `None`.
+---@field os_auth_args? table<string, string|lunabot.Secret>|lunabot.None|false All of this in Keystone's words, instead: `auth_url`, and what `auth_type` (`password` unless told otherwise) needs. Default: `None`.
+---@field block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The disks of the server. Either these or `image`, or both. Default: `{}`.
+---@field region? string|lunabot.None|false The region. Default: `None`.
+---@field image? string|lunabot.Renderable|lunabot.None|false The image: name or id. Default: `None`.
+---@field meta? table<string, lunabot.Value>|lunabot.Renderable Names and texts that the server carries. Default: `{}`.
+---@field nova_args? table<string, lunabot.Value>|lunabot.Renderable What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan. Default: `{}`.
+---@field client_version? string The version of Nova's API: `2` or `2.90`. Default: `"2"`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
+---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
+---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field [1]? string The same as `name`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
+---@field [3]? string|integer|lunabot.Renderable The same as `flavor`.
+---@field [4]? string|lunabot.Secret|lunabot.None|false The same as `os_username`.
+---@field [5]? string|lunabot.Secret|lunabot.None|false The same as `os_password`.
+---@field [6]? string|lunabot.Secret|lunabot.None|false The same as `os_tenant_name`.
+---@field [7]? string|lunabot.Secret|lunabot.None|false The same as `os_auth_url`.
+---@field [8]? string|lunabot.Secret|lunabot.None|false The same as `os_user_domain`.
+---@field [9]? string|lunabot.Secret|lunabot.None|false The same as `os_project_domain`.
+---@field [10]? table<string, string|lunabot.Secret>|lunabot.None|false The same as `os_auth_args`.
+---@field [11]? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The same as `block_devices`.
+---@field [12]? string|lunabot.None|false The same as `region`.
+---@field [13]? string|lunabot.Renderable|lunabot.None|false The same as `image`.
+---@field [14]? table<string, lunabot.Value>|lunabot.Renderable The same as `meta`.
+---@field [15]? table<string, lunabot.Value>|lunabot.Renderable The same as `nova_args`.
+---@field [16]? string The same as `client_version`.
+
+---How the engine proves who it is, and the master to it: `docker.tls.TLSConfig` in Buildbot.
+---@class lunabot.options.worker.DockerLatentWorker.tls: { ca?: any, cert?: any, key?: any, verify?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@field ca? string|lunabot.None|false The file of the authorities that vouch for the engine, in PEM form. Default: the system's authorities.
+---@field cert? string|lunabot.None|false The file of the certificate that is shown to the engine. Default: `None`.
+---@field key? string|lunabot.None|false The file of its private key. Default: `None`.
+---@field verify? boolean Whether the engine's certificate is verified. Default: `true`.
+
+---A worker in a container of Docker that is started when there is a build for it.
+---@class lunabot.options.DockerLatentWorker: { name?: any, password?: any, docker_host?: any, image?: any, command?: any, volumes?: any, dockerfile?: any, version?: any, tls?: any, followStartupLogs?: any, masterFQDN?: any, master_protocol?: any, hostconfig?: any, autopull?: any, alwaysPull?: any, custom_context?: any, encoding?: any, target?: any, buildargs?: any, hostname?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
+---@field docker_host? string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
+---@field image? string|lunabot.Renderable|lunabot.None|false The image; or how the one that is built from `dockerfile` is called. One of the two is needed. Default: `None`.
+---@field command? string|string[] Program and arguments, in the place of the image's own. Default: `{}`.
+---@field volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[] `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names. Default: `{}`.
+---@field dockerfile? string|lunabot.Renderable|lunabot.None|false The text of a Dockerfile, from which the image is built if it is not there; with `custom_context`, the path of an archive that holds it. Default: `None`.
+---@field version? string|lunabot.None|false The version of its API: `1.45`. Default: what the engine speaks.
+---@field tls? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false Whether the engine is spoken to through TLS; `true` trusts the system's authorities. Default: `None`.
+---@field followStartupLogs? boolean Whether the output of a new container goes to the master's log until its worker has attached. Default: `false`.
+---@field masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`. Default: the full name of the master's machine.
+---@field master_protocol? string What its worker speaks: `pb` or `msgpack_experimental_v7`. `c.protocols` needs a port for it. Default: `"pb"`.
+---@field hostconfig? table<string, lunabot.Value>|lunabot.Renderable What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise. Default: `{}`.
+---@field autopull? boolean Whether an image that is not there is pulled. Default: `false`.
+---@field alwaysPull? boolean Whether the image is pulled before each container. Needs `autopull`. Default: `false`.
+---@field custom_context? boolean|lunabot.Renderable Whether `dockerfile` is the path of an archive: a Dockerfile and the files beside it. Default: `false`.
+---@field encoding? string|lunabot.Renderable How that archive is compressed: `gzip`, `bzip2`, `xz` or `identity`. Default: `"gzip"`.
+---@field target? string|lunabot.Renderable The stage of the Dockerfile that is built. Default: `""`.
+---@field buildargs? table<string, lunabot.Value>|lunabot.Renderable The arguments of the Dockerfile. (In Buildbot they have no effect without `custom_context`.) Default: `{}`.
+---@field hostname? string|lunabot.Renderable|lunabot.None|false What the container calls itself. Default: `None`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
+---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
+---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field [1]? string The same as `name`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
+---@field [3]? string|lunabot.Renderable The same as `docker_host`.
+---@field [4]? string|lunabot.Renderable|lunabot.None|false The same as `image`.
+---@field [5]? string|string[] The same as `command`.
+---@field [6]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `volumes`.
+---@field [7]? string|lunabot.Renderable|lunabot.None|false The same as `dockerfile`.
+---@field [8]? string|lunabot.None|false The same as `version`.
+---@field [9]? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false The same as `tls`.
+---@field [10]? boolean The same as `followStartupLogs`.
+---@field [11]? string|lunabot.None|false The same as `masterFQDN`.
+---@field [12]? string The same as `master_protocol`.
+---@field [13]? table<string, lunabot.Value>|lunabot.Renderable The same as `hostconfig`.
+---@field [14]? boolean The same as `autopull`.
+---@field [15]? boolean The same as `alwaysPull`.
+---@field [16]? boolean|lunabot.Renderable The same as `custom_context`.
+---@field [17]? string|lunabot.Renderable The same as `encoding`.
+---@field [18]? string|lunabot.Renderable The same as `target`.
+---@field [19]? table<string, lunabot.Value>|lunabot.Renderable The same as `buildargs`.
+---@field [20]? string|lunabot.Renderable|lunabot.None|false The same as `hostname`.
+
+---A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.
+---@class lunabot.options.LatentWorker: { name?: any, password?: any, start_instance?: any, stop_instance?: any, check_instance?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
+---@field start_instance function Starts an instance.
+---@field stop_instance function Stops it.
+---@field check_instance? function|lunabot.None|false Says whether a new instance is well, until its worker has attached. Default: `None`.
+---@field build_wait_timeout? number|string How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker). Default: `600`.
+---@field attach_timeout? number|string How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the build is tried again. (In Buildbot this is `missing_timeout`, an hour.) Default: `1200`.
+---@field check_instance_interval? number|string How often a new instance is looked at until its worker has attached: one that has died is not waited for. Default: `10`.
+---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
+---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
+---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
+---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
+---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
+---@field keepalive_timeout? number|string|lunabot.None|false How long the answer to that may take; a later one ends the link. Default: the smaller of 30 s and three intervals.
+---@field [1]? string The same as `name`.
+---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
 
 ---A builder: which steps, on which workers.
 ---@class lunabot.options.BuilderConfig: { name?: any, workername?: any, workernames?: any, factory?: any, builddir?: any, workerbuilddir?: any, env?: any, properties?: any, defaultProperties?: any, tags?: any, description?: any, [string]: lunabot.NoSuchOption }
@@ -473,6 +742,102 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|string[] The same as `builderNames`.
 ---@field [3]? number|string The same as `periodicBuildTimer`.
 
+---Sends mail. This version checks it, and does not send any yet.
+---@class lunabot.options.MailNotifier: { fromaddr?: any, relayhost?: any, lookup?: any, extraRecipients?: any, sendToInterestedUsers?: any, extraHeaders?: any, useTls?: any, useSmtps?: any, smtpUser?: any, smtpPassword?: any, smtpPort?: any, dumpMailsToLog?: any, generators?: any, builders?: any, watchedWorkers?: any, messageFormatterMissingWorker?: any, name?: any, [string]: lunabot.NoSuchOption }
+---@field fromaddr? string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
+---@field relayhost? string The host that takes the mail. Default: `"localhost"`.
+---@field lookup? string|function|lunabot.None|false How a person's name becomes an address: a domain that is added to names without one, or a function from a name to an address. Default: `None`.
+---@field extraRecipients? string|string[] Addresses that are told of builds besides. Of missing workers only those in `notify_on_missing` are told. Default: `{}`.
+---@field sendToInterestedUsers? boolean Whether the people behind the changes are told of their builds. Default: `true`.
+---@field extraHeaders? table<string, string|lunabot.Renderable> Headers that are added to each mail. Those that a mail has anyhow (`To`, `Subject` and kin) are refused: Buildbot would write them twice. Default: `{}`.
+---@field useTls? boolean Whether STARTTLS is demanded. Otherwise it is used if the host offers it. Default: `false`.
+---@field useSmtps? boolean Whether TLS is spoken from the first byte. Not together with `useTls`. Default: `false`.
+---@field smtpUser? string|lunabot.Secret|lunabot.None|false The login at the host; it needs `smtpPassword`, and that needs it. Default: `None`.
+---@field smtpPassword? string|lunabot.Secret|lunabot.None|false The password of `smtpUser`. Default: `None`.
+---@field smtpPort? integer|lunabot.None|false The port of the host. In Buildbot it is 25 with `useSmtps` too. Default: 25, or 465 with `useSmtps`.
+---@field dumpMailsToLog? boolean Whether each mail is written to the master's log as well. Default: `false`.
+---@field generators? lunabot.Generator[]|lunabot.None|false What is mailed. Without it: the results of builds, and all missing workers, both in HTML. Default: builds, and missing workers.
+---@field builders? string|string[]|lunabot.None|false Whose builds are mailed, as older manuals write it: `{}` is for mails about workers alone. Not together with `generators`. Default: all builders.
+---@field watchedWorkers? string|integer|(string|integer)[]|lunabot.None|false Which missing workers are mailed, as older manuals write it: `"all"` or a list of names. Not together with `generators`. Default: `"all"`.
+---@field messageFormatterMissingWorker? lunabot.MessageFormatter|lunabot.None|false The text of those mails, as older manuals write it. Not together with `generators`. Default: `None`.
+---@field name? string|lunabot.None|false What it is called in plans and messages; two reporters may not share it. Default: `"ADDRESS via RELAYHOST"`.
+---@field [1]? string The same as `fromaddr`.
+---@field [2]? string The same as `relayhost`.
+---@field [3]? string|function|lunabot.None|false The same as `lookup`.
+---@field [4]? string|string[] The same as `extraRecipients`.
+---@field [5]? boolean The same as `sendToInterestedUsers`.
+---@field [6]? table<string, string|lunabot.Renderable> The same as `extraHeaders`.
+---@field [7]? boolean The same as `useTls`.
+---@field [8]? boolean The same as `useSmtps`.
+---@field [9]? string|lunabot.Secret|lunabot.None|false The same as `smtpUser`.
+---@field [10]? string|lunabot.Secret|lunabot.None|false The same as `smtpPassword`.
+---@field [11]? integer|lunabot.None|false The same as `smtpPort`.
+---@field [12]? boolean The same as `dumpMailsToLog`.
+---@field [integer] lunabot.Generator The same as `generators`.
+
+---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
+---@class lunabot.options.WorkerMissingGenerator: { workers?: any, message_formatter?: any, [string]: lunabot.NoSuchOption }
+---@field workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count. Default: `"all"`.
+---@field message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail. Default: one of plain text.
+---@field [1]? string|integer|(string|integer)[]|lunabot.None|false The same as `workers`.
+---@field [2]? lunabot.MessageFormatter|lunabot.None|false The same as `message_formatter`.
+
+---The text of a mail about a missing worker.
+---@class lunabot.options.MessageFormatterMissingWorker: { template?: any, subject?: any, template_type?: any, ctx?: any, [string]: lunabot.NoSuchOption }
+---@field template? string|lunabot.None|false The text, as a template; one of our own if absent. Default: `None`.
+---@field subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent. Default: `None`.
+---@field template_type? string What the text is: `plain` or `html`. Default: `"plain"`.
+---@field ctx? table<string, lunabot.Value> What the templates can use besides `buildbot_title`, `buildbot_url` and `worker`. Default: `{}`.
+---@field [1]? string|lunabot.None|false The same as `template`.
+---@field [2]? string|lunabot.None|false The same as `subject`.
+---@field [3]? string The same as `template_type`.
+
+---@class lunabot.module.reporters
+local reporters = {}
+
+---Sends mail. This version checks it, and does not send any yet.
+---@overload fun(options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, relayhost: string, options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, relayhost: string, lookup: string|function|lunabot.None|false, options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, relayhost: string, lookup: string|function|lunabot.None|false, extraRecipients: string|string[], options: lunabot.options.MailNotifier): lunabot.Reporter
+---@overload fun(fromaddr: string, relayhost: string, lookup: string|function|lunabot.None|false, extraRecipients: string|string[], sendToInterestedUsers: boolean, options: lunabot.options.MailNotifier): lunabot.Reporter
+---@param fromaddr string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
+---@param relayhost? string The host that takes the mail.
+---@param lookup? string|function|lunabot.None|false How a person's name becomes an address: a domain that is added to names without one, or a function from a name to an address.
+---@param extraRecipients? string|string[] Addresses that are told of builds besides. Of missing workers only those in `notify_on_missing` are told.
+---@param sendToInterestedUsers? boolean Whether the people behind the changes are told of their builds.
+---@param extraHeaders? table<string, string|lunabot.Renderable> Headers that are added to each mail. Those that a mail has anyhow (`To`, `Subject` and kin) are refused: Buildbot would write them twice.
+---@param useTls? boolean Whether STARTTLS is demanded. Otherwise it is used if the host offers it.
+---@param useSmtps? boolean Whether TLS is spoken from the first byte. Not together with `useTls`.
+---@param smtpUser? string|lunabot.Secret|lunabot.None|false The login at the host; it needs `smtpPassword`, and that needs it.
+---@param smtpPassword? string|lunabot.Secret|lunabot.None|false The password of `smtpUser`.
+---@param smtpPort? integer|lunabot.None|false The port of the host. In Buildbot it is 25 with `useSmtps` too.
+---@param dumpMailsToLog? boolean Whether each mail is written to the master's log as well.
+---@param generators? lunabot.Generator[]|lunabot.None|false What is mailed. Without it: the results of builds, and all missing workers, both in HTML.
+---@return lunabot.Reporter
+function reporters.MailNotifier(fromaddr, relayhost, lookup, extraRecipients, sendToInterestedUsers, extraHeaders, useTls, useSmtps, smtpUser, smtpPassword, smtpPort, dumpMailsToLog, generators) end
+
+---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
+---@overload fun(options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
+---@overload fun(workers: string|integer|(string|integer)[]|lunabot.None|false, options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
+---@overload fun(workers: string|integer|(string|integer)[]|lunabot.None|false, message_formatter: lunabot.MessageFormatter|lunabot.None|false, options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
+---@param workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count.
+---@param message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail.
+---@return lunabot.Generator
+function reporters.WorkerMissingGenerator(workers, message_formatter) end
+
+---The text of a mail about a missing worker.
+---@overload fun(options: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, options: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, subject: string|lunabot.None|false, options: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, subject: string|lunabot.None|false, template_type: string, options: lunabot.options.MessageFormatterMissingWorker): lunabot.MessageFormatter
+---@param template? string|lunabot.None|false The text, as a template; one of our own if absent.
+---@param subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent.
+---@param template_type? string What the text is: `plain` or `html`.
+---@return lunabot.MessageFormatter
+function reporters.MessageFormatterMissingWorker(template, subject, template_type) end
+
 ---@class lunabot.module.schedulers
 local schedulers = {}
 
@@ -714,7 +1079,131 @@ function worker.Worker(name, password) end
 ---@return lunabot.Worker
 function worker.LocalWorker(name, workdir) end
 
+---A worker on a machine of Amazon's EC2 that is started when there is a build for it. Loading asks nothing of AWS.
+---@overload fun(options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, instance_type: string, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, instance_type: string, ami: string|lunabot.None|false, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, instance_type: string, ami: string|lunabot.None|false, valid_ami_owners: string|integer|(string|integer)[]|lunabot.None|false, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, instance_type: string, ami: string|lunabot.None|false, valid_ami_owners: string|integer|(string|integer)[]|lunabot.None|false, valid_ami_location_regex: string|lunabot.None|false, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, instance_type: string, ami: string|lunabot.None|false, valid_ami_owners: string|integer|(string|integer)[]|lunabot.None|false, valid_ami_location_regex: string|lunabot.None|false, elastic_ip: string|lunabot.None|false, options: lunabot.options.EC2LatentWorker): lunabot.Worker
+---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
+---@param instance_type string The size of the machine: `m5.large`.
+---@param ami? string|lunabot.None|false The image. Either this, or `valid_ami_owners` and `valid_ami_location_regex`, or one of these two.
+---@param valid_ami_owners? string|integer|(string|integer)[]|lunabot.None|false Whose images are looked through for the newest: account numbers, `self`, `amazon`, `aws-marketplace`.
+---@param valid_ami_location_regex? string|lunabot.None|false What the location of such an image begins with, as a regular expression (no look-around, no back-references). The last one counts, ordered by the first group (as numbers, if all are), else by location.
+---@param elastic_ip? string|lunabot.None|false An address of the account, given to the instance while it runs.
+---@param identifier? string|lunabot.Secret|lunabot.None|false The name of the account's key; without it and `session`, the keys are found as all programs for AWS find them: environment, `~/.aws`, the machine's role.
+---@param secret_identifier? string|lunabot.Secret|lunabot.None|false The key that goes with `identifier`.
+---@param aws_id_file_path? string|lunabot.None|false A file with both, a line each. (Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.)
+---@param user_data? string|lunabot.Secret|lunabot.None|false What the instance is told when it boots. Never shown: it often holds a password.
+---@param region? string|lunabot.None|false The region.
+---@param keypair_name string The key pair by which people log in to the machine. It must exist: loading a configuration makes nothing.
+---@param security_name? string|lunabot.None|false The security group by its name; without `subnet_id` it is needed, with it `security_group_ids` is meant. It must exist.
+---@param spot_instance? boolean Whether to bid for spare machines.
+---@param max_spot_price? number|lunabot.None|false The most that is bid, in dollars an hour. A spot instance needs this or `price_multiplier`.
+---@param volumes? string[][] Volumes that are attached while the instance runs: `{ { "vol-1", "/dev/sdf" } }`.
+---@param placement? string|lunabot.None|false The zone, without its region: `b` for `us-west-2b`. It needs a region.
+---@param price_multiplier? number|lunabot.None|false The bid is the mean price of the last day times this, up to `max_spot_price`; with `None`, `max_spot_price` itself.
+---@param tags? table<string, string> Tags of the instance. It has them from its first moment on (in Buildbot only once it runs).
+---@param product_description? string For which product the mean price is asked.
+---@param subnet_id? string|lunabot.None|false The subnet of a VPC.
+---@param security_group_ids? string|string[] Security groups of a VPC.
+---@param instance_profile_name? string|lunabot.None|false The IAM profile by which the machine may use other services.
+---@param block_device_map? lunabot.options.worker.EC2LatentWorker.block_device_map[] Devices of the instance.
+---@param session? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false Key and region in the words of `boto3.Session`; then no other of these options.
+---@return lunabot.Worker
+function worker.EC2LatentWorker(name, password, instance_type, ami, valid_ami_owners, valid_ami_location_regex, elastic_ip, identifier, secret_identifier, aws_id_file_path, user_data, region, keypair_name, security_name, spot_instance, max_spot_price, volumes, placement, price_multiplier, tags, product_description, subnet_id, security_group_ids, instance_profile_name, block_device_map, session) end
+
+---A worker on a virtual machine of libvirt that is started when there is a build for it.
+---@overload fun(options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@overload fun(name: string, options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, hd_image: string|lunabot.None|false, options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, hd_image: string|lunabot.None|false, base_image: string|lunabot.None|false, options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, hd_image: string|lunabot.None|false, base_image: string|lunabot.None|false, uri: string, options: lunabot.options.LibVirtWorker): lunabot.Worker
+---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
+---@param hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start.
+---@param base_image? string|lunabot.None|false The disk that it begins as. Needs `hd_image`; without it the machine keeps its disk.
+---@param uri? string The hypervisor. (Buildbot's default, `system:///`, is no URI that libvirt knows.)
+---@param xml? string|lunabot.None|false The description of a domain that exists only while it runs.
+---@param masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`.
+---@return lunabot.Worker
+function worker.LibVirtWorker(name, password, hd_image, base_image, uri, xml, masterFQDN) end
+
+---A worker on a server of OpenStack that is started when there is a build for it.
+---@overload fun(options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, flavor: string|integer|lunabot.Renderable, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, flavor: string|integer|lunabot.Renderable, os_username: string|lunabot.Secret|lunabot.None|false, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, flavor: string|integer|lunabot.Renderable, os_username: string|lunabot.Secret|lunabot.None|false, os_password: string|lunabot.Secret|lunabot.None|false, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, flavor: string|integer|lunabot.Renderable, os_username: string|lunabot.Secret|lunabot.None|false, os_password: string|lunabot.Secret|lunabot.None|false, os_tenant_name: string|lunabot.Secret|lunabot.None|false, options: lunabot.options.OpenStackLatentWorker): lunabot.Worker
+---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
+---@param flavor string|integer|lunabot.Renderable The size of the server: name or id.
+---@param os_username? string|lunabot.Secret|lunabot.None|false Who logs in at Keystone. Needed with `os_password` and `os_auth_url`, unless there is `os_auth_args`.
+---@param os_password? string|lunabot.Secret|lunabot.None|false With which password.
+---@param os_tenant_name? string|lunabot.Secret|lunabot.None|false The project.
+---@param os_auth_url? string|lunabot.Secret|lunabot.None|false Where Keystone is.
+---@param os_user_domain? string|lunabot.Secret|lunabot.None|false The domain of the user.
+---@param os_project_domain? string|lunabot.Secret|lunabot.None|false The domain of the project.
+---@param os_auth_args? table<string, string|lunabot.Secret>|lunabot.None|false All of this in Keystone's words, instead: `auth_url`, and what `auth_type` (`password` unless told otherwise) needs.
+---@param block_devices? lunabot.options.worker.OpenStackLatentWorker.block_devices[] The disks of the server. Either these or `image`, or both.
+---@param region? string|lunabot.None|false The region.
+---@param image? string|lunabot.Renderable|lunabot.None|false The image: name or id.
+---@param meta? table<string, lunabot.Value>|lunabot.Renderable Names and texts that the server carries.
+---@param nova_args? table<string, lunabot.Value>|lunabot.Renderable What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan.
+---@param client_version? string The version of Nova's API: `2` or `2.90`.
+---@return lunabot.Worker
+function worker.OpenStackLatentWorker(name, password, flavor, os_username, os_password, os_tenant_name, os_auth_url, os_user_domain, os_project_domain, os_auth_args, block_devices, region, image, meta, nova_args, client_version) end
+
+---A worker in a container of Docker that is started when there is a build for it.
+---@overload fun(options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, docker_host: string|lunabot.Renderable, options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, docker_host: string|lunabot.Renderable, image: string|lunabot.Renderable|lunabot.None|false, options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, docker_host: string|lunabot.Renderable, image: string|lunabot.Renderable|lunabot.None|false, command: string|string[], options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, docker_host: string|lunabot.Renderable, image: string|lunabot.Renderable|lunabot.None|false, command: string|string[], volumes: string|lunabot.Renderable|(string|lunabot.Renderable)[], options: lunabot.options.DockerLatentWorker): lunabot.Worker
+---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
+---@param docker_host string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
+---@param image? string|lunabot.Renderable|lunabot.None|false The image; or how the one that is built from `dockerfile` is called. One of the two is needed.
+---@param command? string|string[] Program and arguments, in the place of the image's own.
+---@param volumes? string|lunabot.Renderable|(string|lunabot.Renderable)[] `source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names.
+---@param dockerfile? string|lunabot.Renderable|lunabot.None|false The text of a Dockerfile, from which the image is built if it is not there; with `custom_context`, the path of an archive that holds it.
+---@param version? string|lunabot.None|false The version of its API: `1.45`.
+---@param tls? boolean|lunabot.options.worker.DockerLatentWorker.tls|lunabot.None|false Whether the engine is spoken to through TLS; `true` trusts the system's authorities.
+---@param followStartupLogs? boolean Whether the output of a new container goes to the master's log until its worker has attached.
+---@param masterFQDN? string|lunabot.None|false Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`.
+---@param master_protocol? string What its worker speaks: `pb` or `msgpack_experimental_v7`. `c.protocols` needs a port for it.
+---@param hostconfig? table<string, lunabot.Value>|lunabot.Renderable What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words (`NetworkMode`). `init` is true unless told otherwise.
+---@param autopull? boolean Whether an image that is not there is pulled.
+---@param alwaysPull? boolean Whether the image is pulled before each container. Needs `autopull`.
+---@param custom_context? boolean|lunabot.Renderable Whether `dockerfile` is the path of an archive: a Dockerfile and the files beside it.
+---@param encoding? string|lunabot.Renderable How that archive is compressed: `gzip`, `bzip2`, `xz` or `identity`.
+---@param target? string|lunabot.Renderable The stage of the Dockerfile that is built.
+---@param buildargs? table<string, lunabot.Value>|lunabot.Renderable The arguments of the Dockerfile. (In Buildbot they have no effect without `custom_context`.)
+---@param hostname? string|lunabot.Renderable|lunabot.None|false What the container calls itself.
+---@return lunabot.Worker
+function worker.DockerLatentWorker(name, password, docker_host, image, command, volumes, dockerfile, version, tls, followStartupLogs, masterFQDN, master_protocol, hostconfig, autopull, alwaysPull, custom_context, encoding, target, buildargs, hostname) end
+
+---A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.
+---@overload fun(options: lunabot.options.LatentWorker): lunabot.Worker
+---@overload fun(name: string, options: lunabot.options.LatentWorker): lunabot.Worker
+---@overload fun(name: string, password: string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false, options: lunabot.options.LatentWorker): lunabot.Worker
+---@param name string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
+---@param password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.
+---@return lunabot.Worker
+function worker.LatentWorker(name, password) end
+
 ---@class lunabot.plugins
+---@field status lunabot.module.reporters
+---@field reporters lunabot.module.reporters
 ---@field schedulers lunabot.module.schedulers
 ---@field steps lunabot.module.steps
 ---@field util lunabot.module.util

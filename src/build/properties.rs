@@ -19,11 +19,12 @@ pub struct Composed {
     pub fault: Option<String>,
 }
 
-/// Puts a build's properties together. Later wins: request, builder, worker, then what the build itself knows. What is
-/// rendered knows what was set before it.
+/// Puts a build's properties together. Later wins: those of all builds (`c.properties`), request, builder, worker, then
+/// what the build itself knows. What is rendered knows what was set before it; those of all builds know the request's.
 ///
 /// Source: Buildbot, `process/build.py` (`setupPropertiesKnownBeforeBuildStarts`).
 pub async fn compose(
+    global: &BTreeMap<String, Worth>,
     request: &Properties,
     builder: &BuilderDefinition,
     worker: &WorkerDefinition,
@@ -32,6 +33,8 @@ pub async fn compose(
 ) -> Composed {
     let mut composing =
         Composing { composed: Composed { properties: request.clone(), fault: None }, info, hooks };
+    // Under all others, and yet with the request's at hand: they fill what the request leaves open.
+    composing.default_all(global, "Global").await;
     composing.set_all(&builder.properties, "Builder").await;
     composing.default_all(&builder.default_properties, "Builder").await;
     composing.set_all(&worker.properties, "Worker").await;
@@ -97,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        definition::{NoHooks, WorkerKind},
+        definition::{NoHooks, Renderable, WorkerKind},
         model::{BuilderName, Place, PropertyValue, WorkerName},
     };
 
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_workers_properties_win_and_its_defaults_only_fill_gaps() {
+    async fn the_workers_properties_win_its_defaults_only_fill_gaps_and_those_of_all_builds_lose() {
         let place = Place::new("master.cfg.lua", 1);
         let builder = BuilderDefinition {
             name: BuilderName::new("linux").expect("a good name"),
@@ -125,7 +128,7 @@ mod tests {
             kind: WorkerKind::Local { workdir: PathBuf::from("bot") },
             max_builds: None,
             properties: table(&[("os", "worker")]),
-            default_properties: table(&[("colour", "no"), ("gap", "worker")]),
+            default_properties: table(&[("colour", "no"), ("gap", "worker"), ("site", "no")]),
             keepalive_interval: None,
             keepalive_timeout: None,
             missing_timeout: None,
@@ -136,8 +139,19 @@ mod tests {
         request.set("os", "request", "Force Build Form");
         request.set("reason", "request", "Force Build Form");
         request.set("workername", "forged", "Force Build Form");
-        let all = compose(&request, &builder, &worker, &WorkerInfo::default(), &NoHooks).await.properties;
+        let mut global = table(&[("os", "global"), ("reason", "global"), ("site", "lab")]);
+        let why = Renderable::Property { name: "reason".into(), default: None, default_when_false: true };
+        global.insert("why".into(), Worth::Rendered(why));
+        let all =
+            compose(&global, &request, &builder, &worker, &WorkerInfo::default(), &NoHooks).await.properties;
         let value = |name: &str| all.get(name).and_then(PropertyValue::as_str).unwrap_or_default();
+        let source = all.iter().find(|(name, _)| *name == "site").map(|(_, site)| site.source.as_str());
+        assert_eq!(
+            (value("site"), source),
+            ("lab", Some("Global")),
+            "defaults fill what nothing else has set"
+        );
+        assert_eq!(value("why"), "request", "those of all builds may use the request's");
         assert_eq!(value("os"), "worker");
         assert_eq!(value("who"), "builder");
         assert_eq!(value("reason"), "request");

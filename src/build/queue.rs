@@ -420,6 +420,7 @@ impl Builds {
         self.busy.take(id, &builder.name, &worker.name, control.clone());
         let assignment = Assignment {
             request,
+            settings: definition.settings.clone(),
             builder: Arc::clone(builder),
             worker: Arc::clone(worker),
             connection,

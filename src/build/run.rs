@@ -1,6 +1,6 @@
 //! The task of one build: it claims the request, takes the steps in order, and writes down how it ended.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
 use tracing::{error, info, warn};
@@ -13,7 +13,9 @@ use crate::{
         properties::{self, Composed},
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
     },
-    definition::{BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition},
+    definition::{
+        BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition, master::Settings,
+    },
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
     store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
@@ -26,6 +28,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(10);
 pub(super) struct Assignment {
     /// What was asked for.
     pub request: QueuedRequest,
+    /// What concerns all builds; absent only where there is no configuration.
+    pub settings: Option<Arc<Settings>>,
     /// By which steps, as they were when it began.
     pub builder: Arc<BuilderDefinition>,
     /// On which worker, as it was then.
@@ -82,7 +86,10 @@ impl Build {
     async fn run(&self, running: &Running) -> Result<(), LogError> {
         let Assignment { request, builder, worker, control, .. } = &self.assignment;
         let hooks = self.assignment.interpreter.hooks();
-        let composed = properties::compose(&request.properties, builder, worker, &self.info, hooks).await;
+        let none = BTreeMap::new();
+        let global = self.assignment.settings.as_ref().map_or(&none, |settings| &settings.properties);
+        let composed =
+            properties::compose(global, &request.properties, builder, worker, &self.info, hooks).await;
         let Composed { mut properties, fault } = composed;
         if let Some(basedir) = self.info.text("basedir") {
             let builddir = WorkerPaths::of(&self.info).join(basedir, &builder.worker_build_dir);

@@ -22,7 +22,7 @@ use super::{
     scalar::{bytes as whole_bytes, digits_or_text, idle, mode, number, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
-    tables::{log_files, outcomes, secret_table, text_table},
+    tables::{log_files, outcomes, pairs, secret_table, text_table},
     worth::{Renderables, worth},
 };
 use crate::{
@@ -154,7 +154,8 @@ impl Reader<'_> {
                     Kind::Hidden | Kind::Secret | Kind::Secrets | Kind::SecretTable => describe_hidden(value),
                     _ => describe(value),
                 };
-                self.complain(&format!("`{name}` takes {}, not {found}", spec.kind.words()), None);
+                let text = format!("`{name}` takes {}, not {found}", spec.kind.words());
+                self.complain(&text, self.session.uncalled(value));
             }
         }
         Ok(None)
@@ -169,7 +170,19 @@ impl Reader<'_> {
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
-            (Kind::Text, value) => plain(V::Text(taken!(text(value, spec.renderable, bytes)))),
+            (Kind::TextOrFunction, Value::Function(function)) => {
+                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
+            }
+            (Kind::Text | Kind::TextOrFunction, value) => {
+                plain(V::Text(taken!(text(value, spec.renderable, bytes))))
+            }
+            (Kind::Bool | Kind::Integer { .. } | Kind::Table, value)
+                if spec.renderable && rendered(value).is_some() =>
+            {
+                let (worth, size) = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(size);
+                plain(V::Worth(worth))
+            }
             (Kind::Name, value) if !spec.renderable || rendered(value).is_none() => {
                 plain(V::Text(Text::Plain(taken!(digits_or_text(value, bytes)))))
             }
@@ -286,7 +299,26 @@ impl Reader<'_> {
                 *bytes = bytes.saturating_add(size);
                 plain(V::Worth(worth))
             }
-            (Kind::Record(constructor), Value::Table(table)) => {
+            (Kind::Table, Value::Table(_)) => {
+                let (worth, size) = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(size);
+                plain(V::Worth(match worth {
+                    // An empty table is a list as well.
+                    Worth::Plain(PropertyValue::Array(list)) if list.is_empty() => {
+                        Worth::Plain(PropertyValue::Object(serde_json::Map::new()))
+                    }
+                    table @ (Worth::Plain(PropertyValue::Object(_)) | Worth::Table(_)) => table,
+                    _ => return Ok(because("takes a table of names and values, not a list".into())),
+                }))
+            }
+            (Kind::Pairs, Value::Table(table)) => {
+                Ok(pairs(table, bytes)?.map(|pairs| Field::Plain(V::Pairs(pairs))))
+            }
+            (Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Records(constructor), Value::Table(table)) => {
+                Ok(Ok(Field::Parts(taken!(self.records(spec, constructor, name, table, bytes)?))))
+            }
+            (Kind::Record(constructor) | Kind::Switch(constructor), Value::Table(table)) => {
                 let shape = Shape::of(table)?;
                 if let Some(index) = shape.numbered.keys().next() {
                     return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
@@ -309,7 +341,7 @@ impl Reader<'_> {
                         None => {
                             let reason = wrong_element(spec.kind, index, &element);
                             self.session.lose(None);
-                            self.complain(&format!("`{name}` {reason}"), None);
+                            self.complain(&format!("`{name}` {reason}"), self.session.uncalled(&element));
                         }
                     }
                     *bytes = bytes.saturating_add(size_of::<usize>());
@@ -349,6 +381,40 @@ impl Reader<'_> {
         };
         inner.options(&made, shape.named)?;
         Ok(made)
+    }
+
+    /// A list of tables with options of their own.
+    fn records(
+        &self,
+        spec: &OptionSpec,
+        constructor: &'static Constructor,
+        name: &str,
+        table: &mlua::Table,
+        bytes: &mut usize,
+    ) -> Taken<Vec<Rc<Made>>> {
+        let mut records = Vec::new();
+        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+            let Value::Table(element) = &element else {
+                let told = is_dud(&element);
+                return Ok(if told {
+                    Err(Wrong::Told)
+                } else {
+                    because(wrong_element(spec.kind, index, &element))
+                });
+            };
+            let shape = Shape::of(element)?;
+            if let Some(key) = shape.numbered.keys().next() {
+                return Ok(because(format!(
+                    "takes {}; element {index} has the key {key}",
+                    spec.kind.words()
+                )));
+            }
+            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
+            *bytes = bytes.saturating_add(made.bytes.get());
+            records.push(made);
+            self.within(*bytes)?;
+        }
+        Ok(Ok(records))
     }
 
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
@@ -401,7 +467,18 @@ impl Reader<'_> {
 
 /// Whether a definition without this option would let more look wrong than the option itself.
 fn is_vital(spec: &OptionSpec) -> bool {
-    matches!(spec.default, Default::Required) || matches!(spec.kind, Kind::Text | Kind::Texts)
+    matches!(spec.default, Default::Required)
+        || matches!(
+            spec.kind,
+            Kind::Text
+                | Kind::Texts
+                | Kind::Names
+                | Kind::Number { .. }
+                | Kind::Secret
+                | Kind::SecretTable
+                | Kind::Record(_)
+                | Kind::Records(_)
+        )
 }
 
 pub(super) fn because<T>(reason: String) -> Result<T, Wrong> {

@@ -51,6 +51,7 @@ pub(super) fn run(
             if session.is_well() {
                 // What is used nowhere may be so because of what is wrong.
                 unlisted(&session);
+                session.tell_remarks();
             }
             Draft::from_record(&record, session.take_problems())
         }
@@ -97,7 +98,8 @@ fn broken_off(session: &Session) -> Draft {
             Class::Worker => "workers",
             Class::Builder => "builders",
             Class::Scheduler => "schedulers",
-            Class::Factory | Class::Step | Class::Settings => continue,
+            Class::Reporter => "reporters",
+            Class::Factory | Class::Step | Class::Generator | Class::Formatter | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
         if let record::Value::Objects(parts) =
@@ -110,6 +112,7 @@ fn broken_off(session: &Session) -> Draft {
     draft.workers.clear();
     draft.builders.clear();
     draft.schedulers.clear();
+    draft.reporters.clear();
     draft.is_incomplete = true;
     draft
 }
@@ -134,6 +137,9 @@ fn unlisted(session: &Session) {
             Class::Worker => "made, but not listed in `c.workers`",
             Class::Builder => "made, but not listed in `c.builders`",
             Class::Scheduler => "made, but not listed in `c.schedulers`",
+            Class::Reporter => "made, but not listed in `c.reporters`",
+            Class::Generator => "made, but no reporter in `c.reporters` uses it",
+            Class::Formatter => "made, but nothing in `c.reporters` uses it",
             Class::Factory => "made, but no builder in `c.builders` uses it",
             Class::Step => "made, but in no factory",
             Class::Settings => continue,

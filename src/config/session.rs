@@ -50,6 +50,8 @@ pub(super) struct Session {
     /// The main file, as it is shown.
     main: Arc<str>,
     problems: RefCell<Vec<Problem>>,
+    /// Warnings that say nothing new where something is wrong.
+    minor: RefCell<Vec<Problem>>,
     made: RefCell<Vec<Rc<Made>>>,
     read: FilesRead,
     /// File names as shown, so that places share them.
@@ -62,6 +64,8 @@ pub(super) struct Session {
     raised: RefCell<Option<Place>>,
     /// What was meant to be there and could not be read.
     lost: RefCell<Lost>,
+    /// The functions that make parts of the configuration, by address, as the operator writes them.
+    constructors: RefCell<BTreeMap<usize, String>>,
     /// The file that the line hook saw last.
     seen_file: RefCell<Arc<str>>,
 }
@@ -82,6 +86,7 @@ impl Session {
             folder,
             main: Arc::clone(&main),
             problems: RefCell::default(),
+            minor: RefCell::default(),
             made: RefCell::default(),
             read,
             names: RefCell::new(vec![Arc::clone(&main)]),
@@ -89,6 +94,7 @@ impl Session {
             undefined: RefCell::default(),
             raised: RefCell::default(),
             lost: RefCell::default(),
+            constructors: RefCell::default(),
             seen_file: RefCell::new(main),
         }
     }
@@ -188,6 +194,21 @@ impl Session {
         }
     }
 
+    /// Gathers a warning that is told only if nothing is wrong: it may follow from what is.
+    pub(super) fn remark(&self, warning: Problem) {
+        let mut minor = self.minor.borrow_mut();
+        if minor.len() < MOST_PROBLEMS {
+            minor.push(warning);
+        }
+    }
+
+    /// Tells those warnings.
+    pub(super) fn tell_remarks(&self) {
+        for warning in self.minor.take() {
+            self.complain(warning);
+        }
+    }
+
     /// Stops the load and tells why, unless it was stopped before.
     pub(super) fn stop(&self, stop: Stop, place: Place) {
         if self.meter.stop(stop) {
@@ -221,6 +242,19 @@ impl Session {
     /// All values made.
     pub(super) fn made(&self) -> Vec<Rc<Made>> {
         self.made.borrow().clone()
+    }
+
+    /// Notes a constructor, so that one that was not called can be told.
+    pub(super) fn note_constructor(&self, function: &mlua::Function, path: String) {
+        self.constructors.borrow_mut().insert(function.to_pointer() as usize, path);
+    }
+
+    /// The hint for a constructor that stands where what it makes should stand.
+    pub(super) fn uncalled(&self, value: &mlua::Value) -> Option<String> {
+        let mlua::Value::Function(function) = value else { return None };
+        let constructors = self.constructors.borrow();
+        let path = constructors.get(&(function.to_pointer() as usize))?;
+        Some(format!("this is `{path}` itself, which was not called: `{path}(…)`"))
     }
 
     /// Notes that a part could not be read, so that naming it is no second mistake.

@@ -6,11 +6,11 @@ use mlua::{Table, Value};
 
 use super::{
     api::dud::is_dud,
-    field::{Taken, VALUE_BYTES, Wrong, because, secret, taken, text},
+    field::{Taken, VALUE_BYTES, Wrong, because, list, secret, taken, text, utf8, wrong_element},
     shape::{Shape, describe, describe_hidden},
 };
 use crate::{
-    definition::{SecretText, Text, WatchedFile},
+    definition::{SecretText, Text, WatchedFile, options::Kind},
     model::Outcome,
 };
 
@@ -101,6 +101,26 @@ pub(super) fn secret_table(table: &Table, bytes: &mut usize) -> Taken<BTreeMap<S
         };
     }
     Ok(Ok(secrets))
+}
+
+/// Reads `{ { "vol-1", "/dev/sdf" } }`.
+pub(super) fn pairs(table: &Table, bytes: &mut usize) -> Taken<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    for (index, element) in (1..).zip(taken!(list(table, Kind::Pairs)?)) {
+        let wrong = || Ok(because(wrong_element(Kind::Pairs, index, &element)));
+        let Value::Table(pair) = &element else {
+            return if is_dud(&element) { Ok(Err(Wrong::Told)) } else { wrong() };
+        };
+        let found = Shape::of(pair)?.into_list();
+        match found.as_deref() {
+            Ok([Value::String(first), Value::String(second)]) => {
+                pairs.push((taken!(utf8(first, bytes)), taken!(utf8(second, bytes))));
+            }
+            Ok(list) if list.iter().any(is_dud) => return Ok(Err(Wrong::Told)),
+            _ => return wrong(),
+        }
+    }
+    Ok(Ok(pairs))
 }
 
 /// The members of a table that has names only.

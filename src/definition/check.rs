@@ -1,5 +1,7 @@
 //! The laws over a whole configuration.
 
+mod reporters;
+
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
@@ -7,7 +9,7 @@ use std::{
 
 use crate::{
     definition::{
-        Draft, MasterDefinition, Problem,
+        Draft, MasterDefinition, Problem, latent,
         listener::{self, ListenerId, Protocol},
         problem::arrange,
         suggest,
@@ -34,6 +36,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         workers,
         builders,
         schedulers,
+        reporters,
         listeners,
         interpreter,
         unreadable,
@@ -47,6 +50,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let workers = by_name(workers, "worker", |w| (w.name.clone(), w.place.clone()), &mut problems);
     let builders = by_name(builders, "builder", |b| (b.name.clone(), b.place.clone()), &mut problems);
     let schedulers = by_name(schedulers, "scheduler", |s| (s.name.clone(), s.place.clone()), &mut problems);
+    let reporters = by_name(reporters, "reporter", |r| (r.name.clone(), r.place.clone()), &mut problems);
     let listeners = listener::by_id(listeners, &mut problems);
 
     for builder in builders.values() {
@@ -81,8 +85,11 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
             }
         }
     }
+    let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
+    missing.check(&reporters, &mut problems);
     shared_folders(&builders, &mut problems);
     local_folders(&workers, &mut problems);
+    latent::shared_parts(workers.values().map(|worker| &**worker), &mut problems);
     if workers.is_empty() && whole && unreadable.is_empty() {
         problems.push(Problem::error(place, "no worker is defined").hint("set `c.workers`".to_owned()));
     }
@@ -91,13 +98,17 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         // What is idle may be so because of what is wrong.
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
+        reporters::silent(&reporters, &mut problems);
+        latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
+        latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
     }
     let problems = arrange(problems);
     if failed {
         return Err(problems);
     }
     let settings = Some(Arc::new(settings));
-    let definition = MasterDefinition { settings, workers, builders, schedulers, listeners, interpreter };
+    let definition =
+        MasterDefinition { settings, workers, builders, schedulers, reporters, listeners, interpreter };
     Ok(Checked { definition, warnings: problems })
 }
 

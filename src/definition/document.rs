@@ -16,6 +16,11 @@ use crate::definition::options::{
 /// The tables of settings, in the order of the documentation: `c`, and those in it.
 static SETTINGS: [&Constructor; 7] = [&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS];
 
+/// The tables with options of their own that stand in a constructor's options, and in theirs.
+fn tables(constructor: &Constructor) -> Vec<&'static Constructor> {
+    constructor.tables().flat_map(|table| std::iter::once(table).chain(tables(table))).collect()
+}
+
 /// What stands for an option that was not given, as Lua writes it.
 fn default(option: &OptionSpec) -> String {
     match option.default {
@@ -71,7 +76,8 @@ mod tests {
     #[test]
     fn each_option_stands_in_both() {
         let (page, stubs) = (config_md(), luals_stubs());
-        for constructor in CONSTRUCTORS.iter().copied().chain(SETTINGS) {
+        let nested = CONSTRUCTORS.iter().flat_map(|constructor| tables(constructor));
+        for constructor in CONSTRUCTORS.iter().copied().chain(nested).chain(SETTINGS) {
             for option in constructor.options() {
                 assert!(
                     page.contains(&format!("| `{}` |", option.name)),

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     definition::{
-        BuilderDefinition, DatabaseDefinition, ListenerDefinition, SchedulerDefinition, WorkerDefinition,
+        BuilderDefinition, DatabaseDefinition, ListenerDefinition, ReporterDefinition, SchedulerDefinition,
+        WorkerDefinition, Worth,
         hook::Interpreter,
         listener::ListenerId,
         options,
@@ -15,7 +16,7 @@ use crate::{
         problem::Problem,
         record::{Record, Value},
     },
-    model::{BuilderName, Place, SchedulerName, WorkerName},
+    model::{BuilderName, Place, ReporterName, SchedulerName, WorkerName},
 };
 
 /// A configuration as it was read: lists as they were written, duplicates and all, and what was wrong so far.
@@ -29,6 +30,8 @@ pub struct Draft {
     pub builders: Vec<BuilderDefinition>,
     /// `c.schedulers`.
     pub schedulers: Vec<SchedulerDefinition>,
+    /// `c.reporters`, `c.services` and `c.status`.
+    pub reporters: Vec<ReporterDefinition>,
     /// `c.protocols`.
     pub listeners: Vec<ListenerDefinition>,
     /// Who calls its functions.
@@ -52,6 +55,8 @@ pub struct Settings {
     pub title_url: String,
     /// Where the web interface is reached from outside.
     pub buildbot_url: String,
+    /// Set on each build, under all other properties.
+    pub properties: BTreeMap<String, Worth>,
     /// Where the master keeps what it must not forget.
     pub database: DatabaseDefinition,
 }
@@ -67,6 +72,8 @@ pub struct MasterDefinition {
     pub builders: BTreeMap<BuilderName, Arc<BuilderDefinition>>,
     /// Schedulers by name; each names at least one builder, and only builders that are defined.
     pub schedulers: BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
+    /// Reporters by name; each names only workers and builders that are defined.
+    pub reporters: BTreeMap<ReporterName, Arc<ReporterDefinition>>,
     /// Ports by what is spoken and where; no two need one socket.
     pub listeners: BTreeMap<ListenerId, Arc<ListenerDefinition>>,
     /// Who calls its functions.
@@ -81,6 +88,7 @@ impl MasterDefinition {
             workers: BTreeMap::new(),
             builders: BTreeMap::new(),
             schedulers: BTreeMap::new(),
+            reporters: BTreeMap::new(),
             listeners: BTreeMap::new(),
             interpreter: Interpreter::none(),
         }
@@ -89,12 +97,15 @@ impl MasterDefinition {
     /// One line: how many there are of each.
     pub fn summary(&self) -> String {
         let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
-        [
+        let mut parts = vec![
             count(self.workers.len(), "worker"),
             count(self.builders.len(), "builder"),
             count(self.schedulers.len(), "scheduler"),
-        ]
-        .join(", ")
+        ];
+        if !self.reporters.is_empty() {
+            parts.push(count(self.reporters.len(), "reporter"));
+        }
+        parts.join(", ")
     }
 }
 
@@ -113,6 +124,12 @@ impl Draft {
                 &mut lost,
                 SchedulerDefinition::from_record,
             ),
+            reporters: ["reporters", "services", "status"]
+                .into_iter()
+                .flat_map(|option| {
+                    parts(record, option, &mut problems, &mut lost, ReporterDefinition::from_record)
+                })
+                .collect(),
             listeners: match record.get("protocols") {
                 Some(Value::Record(protocols)) => {
                     ListenerDefinition::all_from_record(&protocols, &mut problems)
@@ -189,6 +206,7 @@ impl Settings {
             title: record.text("title").unwrap_or_default(),
             title_url: record.text("titleURL").unwrap_or_default(),
             buildbot_url: record.text("buildbotURL").unwrap_or_default(),
+            properties: record.properties("properties"),
             database: database.unwrap_or_else(|| DatabaseDefinition::Sqlite {
                 path: options::DEFAULT_DATABASE_FILE.into(),
             }),
@@ -208,6 +226,7 @@ impl Planned for Settings {
             "title" title InPlace,
             "titleURL" title_url InPlace,
             "buildbotURL" buildbot_url InPlace,
+            "properties" properties InPlace,
         );
         if self.database != new.database {
             let (old, new) = (self.database.shown(), new.database.shown());

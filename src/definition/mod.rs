@@ -11,6 +11,7 @@
 //! # Not here
 //! Lua (`config`), and carrying a plan out (`master`).
 
+pub mod address;
 pub mod builder;
 pub mod check;
 pub mod database;
@@ -27,6 +28,7 @@ pub mod problem;
 pub mod quantity;
 pub mod record;
 pub mod render;
+pub mod reporter;
 pub mod scheduler;
 pub mod secret;
 pub mod shown;
@@ -38,13 +40,14 @@ pub use builder::BuilderDefinition;
 pub use check::check;
 pub use database::DatabaseDefinition;
 pub use hook::{Hook, HookArgument, HookCall, HookError, HookId, Hooks, Interpreter, NoHooks};
-pub use latent::IdlePolicy;
+pub use latent::{IdlePolicy, LatentDefinition};
 pub use listener::{ListenerDefinition, ListenerId, TlsFiles};
 pub use master::{Draft, MasterDefinition};
 pub use password::{HashedPassword, Password, Passwords};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
 pub use render::{Call, Known, RenderError, Renderable, Text, Worth};
+pub use reporter::ReporterDefinition;
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
 pub use step::{

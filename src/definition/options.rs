@@ -7,12 +7,14 @@
 //! Names and defaults: Buildbot 4.3.0. Where ours differ, the sentence says so.
 
 mod builder;
+mod reporter;
 mod scheduler;
 mod settings;
 mod step;
 mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
+pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
@@ -20,7 +22,10 @@ pub use step::{
     MULTIPLE_FILE_UPLOAD, REMOVE_DIRECTORY, SET_PROPERTY, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
     STRING_DOWNLOAD,
 };
-pub use worker::{LOCAL_WORKER, WORKER};
+pub use worker::{
+    DOCKER_LATENT_WORKER, EC2_LATENT_WORKER, LATENT_WORKER, LIBVIRT_WORKER, LOCAL_WORKER,
+    OPENSTACK_LATENT_WORKER, WORKER,
+};
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,8 @@ pub enum Kind {
     Idle,
     /// A Lua function.
     Function,
+    /// A text, or a Lua function.
+    TextOrFunction,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
@@ -91,8 +98,16 @@ pub enum Kind {
     Mode,
     /// What JSON can hold.
     Json,
+    /// A table of names and values, as JSON can hold them; the whole may be rendered as well as what is in it.
+    Table,
+    /// A list of pairs of texts.
+    Pairs,
     /// A table with options of its own.
     Record(&'static Constructor),
+    /// A list of such tables.
+    Records(&'static Constructor),
+    /// `true`, `false`, or such a table.
+    Switch(&'static Constructor),
     /// What a constructor of this class makes.
     Object(Class),
     /// A list of what constructors of this class make.
@@ -152,6 +167,12 @@ pub enum Class {
     Step,
     /// A scheduler.
     Scheduler,
+    /// A reporter.
+    Reporter,
+    /// What makes a reporter's messages of events.
+    Generator,
+    /// The text of such a message.
+    Formatter,
     /// The options of `c` itself, or of a table in it.
     Settings,
 }
@@ -186,6 +207,19 @@ impl Constructor {
         self.options().find(|option| option.name == name)
     }
 
+    /// The tables with options of their own that its options take.
+    pub fn tables(&self) -> impl Iterator<Item = &'static Self> + use<> {
+        self.options().filter_map(|option| match option.kind {
+            Kind::Record(table) | Kind::Records(table) | Kind::Switch(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.options().map(|option| option.name).collect();
+        format!("`{}`", names.join("`, `"))
+    }
+
     /// As the operator writes it: `worker.Worker`, or `c.db`.
     pub fn path(&self) -> String {
         if self.module.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.module, self.name) }
@@ -215,9 +249,11 @@ impl Kind {
                 "a number of seconds, or text like \"10m\"; 0 ends an idle instance at once, -1 never".into()
             }
             Self::Function => "a function".into(),
+            Self::TextOrFunction => "text, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
-            Self::Properties => "a table of names and values".into(),
+            Self::Properties | Self::Table => "a table of names and values".into(),
+            Self::Pairs => "a list of pairs of texts".into(),
             Self::Environment | Self::TextTable => "a table of names and texts".into(),
             Self::Outcomes => "a table of exit codes and outcomes".into(),
             Self::LogFiles => {
@@ -225,9 +261,10 @@ impl Kind {
             }
             Self::Mode => "permissions in octal, as text: \"0644\"".into(),
             Self::Json => "text, a number, true or false, or a table of such values".into(),
-            Self::Record(constructor) => {
-                let names: Vec<_> = constructor.options().map(|option| option.name).collect();
-                format!("a table with `{}`", names.join("`, `"))
+            Self::Record(constructor) => format!("a table with {}", constructor.names()),
+            Self::Records(constructor) => format!("a list of tables with {}", constructor.names()),
+            Self::Switch(constructor) => {
+                format!("true or false, or a table with {}", constructor.names())
             }
             Self::Object(class) => format!("a {}", class.noun()),
             Self::Objects(class) => format!("a list of {}s", class.noun()),
@@ -244,6 +281,9 @@ impl Class {
             Self::Factory => "build factory",
             Self::Step => "step",
             Self::Scheduler => "scheduler",
+            Self::Reporter => "reporter",
+            Self::Generator => "generator",
+            Self::Formatter => "message formatter",
             Self::Settings => "table",
         }
     }
@@ -256,6 +296,11 @@ pub const DEFAULT_DATABASE_FILE: &str = "state.sqlite";
 pub static CONSTRUCTORS: &[&Constructor] = &[
     &WORKER,
     &LOCAL_WORKER,
+    &EC2_LATENT_WORKER,
+    &LIBVIRT_WORKER,
+    &OPENSTACK_LATENT_WORKER,
+    &DOCKER_LATENT_WORKER,
+    &LATENT_WORKER,
     &BUILDER_CONFIG,
     &BUILD_FACTORY,
     &SHELL_COMMAND,
@@ -272,6 +317,9 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &COPY_DIRECTORY,
     &FORCE_SCHEDULER,
     &PERIODIC,
+    &MAIL_NOTIFIER,
+    &WORKER_MISSING_GENERATOR,
+    &MESSAGE_FORMATTER_MISSING_WORKER,
 ];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {

@@ -124,6 +124,11 @@ impl Passwords {
         &self.0
     }
 
+    /// The one that an instance is told: the first that is no hash.
+    pub fn handed_over(&self) -> Option<&Password> {
+        self.0.iter().find(|password| !matches!(password, Password::Hashed(_)))
+    }
+
     /// Those that are known as they are.
     pub fn plain(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter().filter_map(|password| match password {

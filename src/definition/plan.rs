@@ -10,8 +10,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::definition::{
-    BuilderDefinition, ListenerDefinition, MasterDefinition, SchedulerDefinition, WorkerDefinition,
-    master::Settings, shown::Shown,
+    BuilderDefinition, ListenerDefinition, MasterDefinition, ReporterDefinition, SchedulerDefinition,
+    WorkerDefinition, master::Settings, shown::Shown,
 };
 
 #[cfg(test)]
@@ -74,6 +74,8 @@ pub struct ReconfigPlan {
     pub builders: Vec<Transition<BuilderDefinition>>,
     /// Schedulers.
     pub schedulers: Vec<Transition<SchedulerDefinition>>,
+    /// Reporters.
+    pub reporters: Vec<Transition<ReporterDefinition>>,
 }
 
 /// One thing that a plan does.
@@ -163,6 +165,7 @@ impl ReconfigPlan {
             workers: transitions(&old.workers, &new.workers),
             builders: transitions(&old.builders, &new.builders),
             schedulers: transitions(&old.schedulers, &new.schedulers),
+            reporters: transitions(&old.reporters, &new.reporters),
         }
     }
 
@@ -181,6 +184,7 @@ impl ReconfigPlan {
         apply_all(&self.workers, &mut next.workers, |worker| worker.name.clone());
         apply_all(&self.builders, &mut next.builders, |builder| builder.name.clone());
         apply_all(&self.schedulers, &mut next.schedulers, |scheduler| scheduler.name.clone());
+        apply_all(&self.reporters, &mut next.reporters, |reporter| reporter.name.clone());
         next
     }
 
@@ -191,6 +195,7 @@ impl ReconfigPlan {
             && self.workers.is_empty()
             && self.builders.is_empty()
             && self.schedulers.is_empty()
+            && self.reporters.is_empty()
     }
 
     /// What a running master cannot do: the plan is refused whole.
@@ -214,6 +219,7 @@ impl ReconfigPlan {
         describe(&self.workers, &mut items);
         describe(&self.builders, &mut items);
         describe(&self.schedulers, &mut items);
+        describe(&self.reporters, &mut items);
         items
     }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     definition::{
         hook::Hook,
-        latent::IdlePolicy,
+        latent::{IdlePolicy, Late},
         options::{Constructor, Default, OptionSpec},
         render::{Text, Worth},
         secret::SecretText,
@@ -50,6 +50,8 @@ pub enum Value {
     Properties(BTreeMap<String, Worth>),
     /// Names and texts.
     TextTable(BTreeMap<String, Text>),
+    /// Pairs of texts.
+    Pairs(Vec<(String, String)>),
     /// Environment variables.
     Environment(BTreeMap<String, EnvironmentValue>),
     /// Exit codes and the words for their outcomes.
@@ -181,6 +183,50 @@ impl Record {
         }
     }
 
+    /// A truth value that may be rendered. Every such option has a default.
+    pub fn late_flag(&self, name: &str) -> Late<bool> {
+        match self.get(name) {
+            Some(Value::Bool(flag)) => Late::Fixed(flag),
+            Some(Value::Worth(Worth::Rendered(renderable))) => Late::Rendered(renderable),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A whole number that may be rendered.
+    pub fn late_integer(&self, name: &str) -> Option<Late<i64>> {
+        match self.get(name)? {
+            Value::Integer(number) => Some(Late::Fixed(number)),
+            Value::Worth(Worth::Rendered(renderable)) => Some(Late::Rendered(renderable)),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// Pairs of texts.
+    pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
+        match self.get(name) {
+            None => Vec::new(),
+            Some(Value::Pairs(pairs)) => pairs,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A table with options of its own.
+    pub fn record(&self, name: &str) -> Option<Self> {
+        match self.get(name)? {
+            Value::Record(record) => Some(*record),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// A list of tables with options of their own.
+    pub fn records(&self, name: &str) -> Vec<Self> {
+        match self.get(name) {
+            None => Vec::new(),
+            Some(Value::Objects(records)) => records,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
     /// Names and texts that may be rendered.
     pub fn text_table(&self, name: &str) -> BTreeMap<String, Text> {
         match self.get(name) {
@@ -188,6 +234,15 @@ impl Record {
             Some(Value::TextTable(texts)) => texts,
             Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
         }
+    }
+
+    /// Names and texts, unrendered.
+    pub fn plain_text_table(&self, name: &str) -> BTreeMap<String, String> {
+        let plain = |(key, text)| match text {
+            Text::Plain(text) => (key, text),
+            Text::Rendered(other) => unreachable!("{LAW}: {name} holds {other:?}"),
+        };
+        self.text_table(name).into_iter().map(plain).collect()
     }
 
     /// Texts that are not shown.

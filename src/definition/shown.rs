@@ -1,9 +1,11 @@
 //! Values of options as the operator would write them, for the lines of a plan.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use crate::{
-    definition::{IdlePolicy, Text, Worth, listener::TlsFiles, step::EnvironmentValue},
+    definition::{
+        Hook, IdlePolicy, Text, Worth, address::Mailbox, listener::TlsFiles, step::EnvironmentValue,
+    },
     model::{BuilderName, PropertyValue, WorkerName},
 };
 
@@ -16,7 +18,8 @@ pub trait Shown {
 /// How many members of a list or table are shown; a farm's list has thousands.
 const MOST: usize = 8;
 
-fn braces(members: impl ExactSizeIterator<Item = String>) -> String {
+/// Members in braces, the first of them.
+pub(super) fn braces(members: impl ExactSizeIterator<Item = String>) -> String {
     let more = members.len().saturating_sub(MOST);
     let mut shown: Vec<String> = members.take(MOST).collect();
     if more > 0 {
@@ -61,6 +64,12 @@ impl Shown for BuilderName {
     }
 }
 
+impl Shown for Mailbox {
+    fn shown(&self) -> String {
+        format!("{:?}", self.to_string())
+    }
+}
+
 impl Shown for NonZeroU32 {
     fn shown(&self) -> String {
         self.to_string()
@@ -70,6 +79,48 @@ impl Shown for NonZeroU32 {
 impl Shown for Duration {
     fn shown(&self) -> String {
         format!("{} s", self.as_secs_f64())
+    }
+}
+
+impl Shown for bool {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for i64 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for serde_json::Number {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for std::net::Ipv4Addr {
+    fn shown(&self) -> String {
+        format!("{:?}", self.to_string())
+    }
+}
+
+impl Shown for PathBuf {
+    fn shown(&self) -> String {
+        format!("{:?}", self.display().to_string())
+    }
+}
+
+impl Shown for (String, String) {
+    fn shown(&self) -> String {
+        format!("{{ {:?}, {:?} }}", self.0, self.1)
+    }
+}
+
+impl Shown for Hook {
+    fn shown(&self) -> String {
+        format!("the function at {}", self.place)
     }
 }
 

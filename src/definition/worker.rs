@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration}
 
 use crate::{
     definition::{
+        address::Mailbox,
+        latent::LatentDefinition,
         password::{PasswordError, Passwords},
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
@@ -33,7 +35,7 @@ pub struct WorkerDefinition {
     /// How long it may be away before it counts as missing; never if absent.
     pub missing_timeout: Option<Duration>,
     /// Who is told when it is missing.
-    pub notify_on_missing: Vec<String>,
+    pub notify_on_missing: Vec<Mailbox>,
     /// Where it was written.
     pub place: Place,
 }
@@ -51,6 +53,8 @@ pub enum WorkerKind {
         /// Its folder: below `DIR/workers`, unless absolute.
         workdir: PathBuf,
     },
+    /// Started on demand; an instance connects to the master by itself.
+    Latent(Box<LatentDefinition>),
 }
 
 impl WorkerDefinition {
@@ -64,28 +68,11 @@ impl WorkerDefinition {
                 return None;
             }
         };
-        let kind = if record.constructor.name == "LocalWorker" {
-            let workdir = record.text("workdir").unwrap_or_else(|| given.clone());
-            if PathBuf::from(&workdir).components().any(|part| part == std::path::Component::ParentDir) {
-                let text = format!(
-                    "worker {given:?}: `workdir` must not climb out of the workers' folder with `..`"
-                );
-                problems.push(Problem::error(record.place.clone(), text));
-                return None;
-            }
-            WorkerKind::Local { workdir: workdir.into() }
-        } else {
-            match Passwords::new(record.secrets("password")?) {
-                Ok(passwords) => WorkerKind::Remote { passwords },
-                Err(error) => {
-                    problems.push(bad_password(&given, &error, record));
-                    return None;
-                }
-            }
-        };
+        let kind = WorkerKind::from_record(record, &given, problems);
+        let notify_on_missing = addresses(record, &given, problems);
         Some(Self {
             name,
-            kind,
+            kind: kind?,
             // Buildbot takes 0 for "no limit" as well.
             max_builds: record
                 .integer("max_builds")
@@ -96,7 +83,7 @@ impl WorkerDefinition {
             keepalive_interval: record.duration("keepalive_interval").filter(|interval| !interval.is_zero()),
             keepalive_timeout: record.duration("keepalive_timeout"),
             missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
-            notify_on_missing: record.texts("notify_on_missing"),
+            notify_on_missing: notify_on_missing?,
             place: record.place.clone(),
         })
     }
@@ -105,6 +92,67 @@ impl WorkerDefinition {
     pub const fn is_local(&self) -> bool {
         matches!(self.kind, WorkerKind::Local { .. })
     }
+
+    /// Whether it is started on demand.
+    pub const fn is_latent(&self) -> bool {
+        matches!(self.kind, WorkerKind::Latent(_))
+    }
+
+    /// The constructor that makes it.
+    pub const fn class(&self) -> &'static str {
+        match &self.kind {
+            WorkerKind::Remote { .. } => "Worker",
+            WorkerKind::Local { .. } => "LocalWorker",
+            WorkerKind::Latent(latent) => latent.class(),
+        }
+    }
+}
+
+impl WorkerKind {
+    fn from_record(record: &Record, name: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut passwords = |texts| {
+            Passwords::new(texts).inspect_err(|error| problems.push(bad_password(name, error, record))).ok()
+        };
+        match record.constructor.name {
+            "LocalWorker" => {
+                let workdir = PathBuf::from(record.text("workdir").unwrap_or_else(|| name.to_owned()));
+                if workdir.components().any(|part| part == std::path::Component::ParentDir) {
+                    let text = format!(
+                        "worker {name:?}: `workdir` must not climb out of the workers' folder with `..`"
+                    );
+                    problems.push(Problem::error(record.place.clone(), text));
+                    return None;
+                }
+                Some(Self::Local { workdir })
+            }
+            "Worker" => Some(Self::Remote { passwords: passwords(record.secrets("password")?)? }),
+            _ => {
+                let given = record.secrets("password");
+                let has_password = given.is_some();
+                let passwords = given.and_then(passwords);
+                let is_well = passwords.is_some() || !has_password;
+                let label = format!("worker {name:?}");
+                let latent = LatentDefinition::from_record(record, &label, passwords, problems);
+                latent.filter(|_| is_well).map(|latent| Self::Latent(Box::new(latent)))
+            }
+        }
+    }
+}
+
+/// Who is told when a worker is missing.
+fn addresses(record: &Record, name: &str, problems: &mut Vec<Problem>) -> Option<Vec<Mailbox>> {
+    let mut addresses = Some(Vec::new());
+    for text in record.texts("notify_on_missing") {
+        match Mailbox::parse(&text) {
+            Ok(address) => addresses.iter_mut().for_each(|addresses| addresses.push(address.clone())),
+            Err(error) => {
+                let text = format!("worker {name:?}: `notify_on_missing`: {error}");
+                problems.push(Problem::error(record.place.clone(), text));
+                addresses = None;
+            }
+        }
+    }
+    addresses
 }
 
 /// What is wrong with a password, without showing it.
@@ -143,11 +191,11 @@ impl Planned for WorkerDefinition {
             (WorkerKind::Local { workdir: old }, WorkerKind::Local { workdir: new }) if old != new => {
                 out.push(FieldChange::new("workdir", &old.display(), &new.display(), Cost::Reattach));
             }
-            (WorkerKind::Remote { .. }, WorkerKind::Local { .. }) => {
-                out.push(FieldChange::new("class", &"Worker", &"LocalWorker", Cost::Replace));
+            (WorkerKind::Latent(old), WorkerKind::Latent(new)) if old.class() == new.class() => {
+                out.extend(old.changes(new));
             }
-            (WorkerKind::Local { .. }, WorkerKind::Remote { .. }) => {
-                out.push(FieldChange::new("class", &"LocalWorker", &"Worker", Cost::Replace));
+            _ if self.class() != new.class() => {
+                out.push(FieldChange::new("class", &self.class(), &new.class(), Cost::Replace));
             }
             _ => {}
         }

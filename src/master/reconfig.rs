@@ -287,7 +287,7 @@ impl Parts {
             Transition::Add(new) => {
                 // One that comes back while it drains keeps its link, unless it is of another class now.
                 if let Some(old) = self.draining.remove(&new.name)
-                    && old.is_local() != new.is_local()
+                    && old.class() != new.class()
                 {
                     self.disconnect(&old);
                 }
@@ -297,7 +297,7 @@ impl Parts {
                 self.draining.insert(old.name.clone(), Arc::clone(old));
             }
             Transition::Change { old, new, .. } if transition.cost() >= Cost::Reattach => {
-                if old.is_local() != new.is_local() {
+                if old.class() != new.class() {
                     self.disconnect(old);
                 }
                 self.local_workers.start(new);

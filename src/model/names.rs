@@ -98,6 +98,8 @@ names! {
     BuilderName: |text| free_text(text, 70);
     /// A scheduler's name: free text of at most 100 characters; a `ForceScheduler` needs an identifier besides.
     SchedulerName: |text| free_text(text, 100);
+    /// A reporter's name: free text of at most 300 characters, since it may hold an address and a host.
+    ReporterName: |text| free_text(text, 300);
 }
 
 impl SchedulerName {

@@ -134,7 +134,8 @@ fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, 
     let shape = |row: &WorkerRow| {
         let mut shape = serde_json::to_value(row).expect("a row is plain data");
         let worker = definition.workers.get(&row.name);
-        let timeout = worker.and_then(|worker| worker.missing_timeout);
+        // One that is started on demand is away whenever nothing needs it.
+        let timeout = worker.filter(|worker| !worker.is_latent()).and_then(|worker| worker.missing_timeout);
         let since = row.absent_since.unwrap_or_else(|| master.started_at());
         let missing = timeout.is_some_and(|timeout| row.connected_to.is_empty() && since + timeout <= now);
         shape["missing_since"] = if missing { json!(since.as_second()) } else { Value::Null };
@@ -151,7 +152,7 @@ fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, 
 fn worker_options(worker: &WorkerDefinition) -> Value {
     let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
     json!({
-        "class": if worker.is_local() { "LocalWorker" } else { "Worker" },
+        "class": worker.class(),
         "max_builds": worker.max_builds,
         "keepalive_interval": seconds(worker.keepalive_interval),
         "missing_timeout": seconds(worker.missing_timeout),

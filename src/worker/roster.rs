@@ -38,8 +38,19 @@ pub struct RosterEntry {
     pub keepalive_interval: Option<Duration>,
     /// How long its answer may take; the default if absent.
     pub keepalive_timeout: Option<Duration>,
-    /// What it must know to log in; absent for one that cannot, which a LocalWorker is.
-    pub passwords: Option<Passwords>,
+    /// How it may log in.
+    pub login: Login,
+}
+
+/// How a worker may log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// With one of these passwords.
+    With(Passwords),
+    /// Not at all: it runs inside the master's process.
+    Local,
+    /// Not at all: nobody but an instance may have its name, and none was started.
+    Latent,
 }
 
 impl Roster {
@@ -62,15 +73,16 @@ impl Roster {
                     folders: folders.remove(&worker.name).unwrap_or_default().into(),
                     keepalive_interval: worker.keepalive_interval,
                     keepalive_timeout: worker.keepalive_timeout,
-                    passwords: match &worker.kind {
-                        WorkerKind::Remote { passwords } => Some(passwords.clone()),
-                        WorkerKind::Local { .. } => None,
+                    login: match &worker.kind {
+                        WorkerKind::Remote { passwords } => Login::With(passwords.clone()),
+                        WorkerKind::Local { .. } => Login::Local,
+                        WorkerKind::Latent(_) => Login::Latent,
                     },
                 };
                 (worker.name.clone(), Arc::new(entry))
             })
             .collect();
-        let hashes = HashCost::of(entries.values().filter_map(|entry| entry.passwords.as_ref()));
+        let hashes = HashCost::of(entries.values().filter_map(|entry| entry.login.passwords()));
         Self { entries, hashes }
     }
 
@@ -81,12 +93,31 @@ impl Roster {
 
     /// The passwords of a worker that may log in.
     pub fn passwords(&self, worker: &str) -> Option<&Passwords> {
-        self.entries.get(worker)?.passwords.as_ref()
+        self.entries.get(worker)?.login.passwords()
+    }
+
+    /// Why nobody may log in under a name, for the master's own log.
+    pub(super) fn why_not(&self, worker: &str) -> &'static str {
+        match self.entries.get(worker).map(|entry| &entry.login) {
+            Some(Login::Local) => "it is a LocalWorker, which does not log in",
+            Some(Login::Latent) => "it is a latent worker, of which no instance was started",
+            Some(Login::With(_)) | None => "no such worker is defined",
+        }
     }
 
     /// What the check of a hashed password costs, at most.
     pub(super) const fn hashes(&self) -> &HashCost {
         &self.hashes
+    }
+}
+
+impl Login {
+    /// The passwords of one that may log in.
+    const fn passwords(&self) -> Option<&Passwords> {
+        match self {
+            Self::With(passwords) => Some(passwords),
+            Self::Local | Self::Latent => None,
+        }
     }
 }
 

@@ -199,7 +199,18 @@ fn is_keywords(constructor: &Constructor, count: usize, shape: &Shape) -> bool {
     }
     let takes_table =
         constructor.positional.get(count - 1).and_then(|name| constructor.option(name)).is_some_and(
-            |option| matches!(option.kind, Kind::Texts | Kind::Secrets | Kind::Command | Kind::Objects(_)),
+            |option| {
+                matches!(
+                    option.kind,
+                    Kind::Texts
+                        | Kind::Secrets
+                        | Kind::Command
+                        | Kind::Objects(_)
+                        | Kind::Names
+                        | Kind::Pairs
+                        | Kind::Records(_)
+                )
+            },
         );
     shape.numbered.is_empty() && !takes_table
 }

@@ -106,13 +106,18 @@ impl Made {
                     // Without its factory a builder says nothing more, in which its own mistake was told already.
                     record.broken |= part_record.broken;
                     match self.constructor.option(name).map(|option| option.kind) {
-                        Some(Kind::Record(_)) => record::Value::Record(part_record),
+                        Some(Kind::Record(_) | Kind::Switch(_)) => record::Value::Record(part_record),
                         _ => record::Value::Object(part_record),
                     }
                 }
-                Field::Parts(parts) => record::Value::Objects(
-                    parts.iter().map(|part| part.finish(session)).collect::<Result<_, _>>()?,
-                ),
+                Field::Parts(parts) => {
+                    let records: Vec<Record> =
+                        parts.iter().map(|part| part.finish(session)).collect::<Result<_, _>>()?;
+                    if let Some(Kind::Records(_)) = self.constructor.option(name).map(|option| option.kind) {
+                        record.broken |= records.iter().any(|part| part.broken);
+                    }
+                    record::Value::Objects(records)
+                }
             };
             record.values.insert(name, value);
         }
@@ -183,7 +188,8 @@ impl Handle {
                         self.made.label(),
                         shape::describe(&step)
                     );
-                    self.complain(lua, text, None);
+                    let hint = self.session.uncalled(&step);
+                    self.complain(lua, text, hint);
                 }
             }
         }

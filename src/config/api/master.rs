@@ -4,8 +4,13 @@
 //! - A field that does not exist is a problem at the line that sets it.
 //! - Lists and tables are read when the file has ended, so that what is added later counts; the place is that of the
 //!   last assignment.
+//! - Of two assignments the last one counts. If it drops what the first one held, a warning says so.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use mlua::{Lua, Table, Value};
 
@@ -125,8 +130,43 @@ fn write(
         session.lose(None);
         return Ok(());
     }
-    places.borrow_mut().insert(name, session.place(lua));
+    let place = session.place(lua);
+    let kind = MASTER.option(name).map(|option| option.kind);
+    if value.is_nil() && matches!(kind, Some(Kind::Objects(_) | Kind::Record(_))) {
+        // As it was in the beginning: readable, and empty.
+        places.borrow_mut().remove(name);
+        return values.raw_set(name, lua.create_table()?);
+    }
+    if let Value::Table(old) = values.raw_get(name)?
+        && drops(&old, &value)?
+    {
+        let first = places.borrow().get(name).map_or_else(String::new, |first| format!(" at {first}"));
+        let text = format!("`c.{name}` is set again; what it was given{first} is dropped");
+        let hint = match kind {
+            Some(Kind::Objects(_)) => format!("add to it with `table.insert(c.{name}, …)`"),
+            _ => format!("add to it with `c.{name}.KEY = …`"),
+        };
+        session.remark(Problem::warning(place.clone(), "value that is set again", text).hint(hint));
+    }
+    places.borrow_mut().insert(name, place);
     values.raw_set(name, value)
+}
+
+/// Whether something in a table would be lost if `new` took its place: an element of a list, or a key.
+fn drops(old: &Table, new: &Value) -> mlua::Result<bool> {
+    let Value::Table(new) = new else { return Ok(!old.is_empty()) };
+    if old == new || old.is_empty() {
+        return Ok(false);
+    }
+    let kept = shape::Shape::of(new)?;
+    let values: BTreeSet<usize> = kept.numbered.values().map(address).collect();
+    let old = shape::Shape::of(old)?;
+    let is_dropped = |value: &Value| !values.contains(&address(value));
+    Ok(old.numbered.values().any(is_dropped) || old.named.keys().any(|name| !kept.named.contains_key(name)))
+}
+
+fn address(value: &Value) -> usize {
+    value.to_pointer() as usize
 }
 
 fn known(key: &Value) -> Option<&'static str> {

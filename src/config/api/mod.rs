@@ -14,7 +14,10 @@ use super::{sandbox, session::Session};
 use crate::definition::{Problem, options::CONSTRUCTORS, suggest};
 
 /// Modules of Buildbot in which there is nothing yet.
-const EMPTY_MODULES: [&str; 4] = ["changes", "reporters", "secrets", "status"];
+const EMPTY_MODULES: [&str; 2] = ["changes", "secrets"];
+
+/// Other names of modules, from older manuals.
+const OLD_NAMES: [(&str, &str); 1] = [("status", "reporters")];
 
 /// Makes `require "buildbot.plugins"` and its modules.
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
@@ -29,11 +32,15 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
             let session = Rc::clone(session);
             lua.create_function(move |lua, arguments| call::construct(lua, &session, constructor, arguments))?
         };
+        session.note_constructor(&function, constructor.path());
         modules[constructor.module].raw_set(constructor.name, function)?;
     }
     render::install(lua, session, &modules["util"])?;
 
     let plugins = lua.create_table()?;
+    for (old, name) in OLD_NAMES {
+        plugins.raw_set(old, modules[name].clone())?;
+    }
     for (name, module) in modules {
         seal(lua, session, Some(name), &module)?;
         plugins.raw_set(name, module)?;

@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 15] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("util.BuilderConfig", BUILDER),
@@ -16,6 +16,8 @@ const EXAMPLES: [(&str, &str); 13] = [
     ("steps.FileDownload", DOWNLOAD),
     ("schedulers.ForceScheduler", FORCE),
     ("schedulers.Periodic", PERIODIC),
+    ("reporters.MailNotifier", MAIL),
+    ("reporters.WorkerMissingGenerator", MISSING),
     ("c", MASTER),
     ("c.protocols.pb.port", PORT),
     ("renderables", RENDERABLES),
@@ -169,6 +171,40 @@ c.builders = { util.BuilderConfig { name = "hourly", workername = "bot1", factor
 c.schedulers = { schedulers.Periodic("each-hour", { "hourly" }, 60 * 60) }
 "#;
 
+const MAIL: &str = r#"local plugins = require "buildbot.plugins"
+local worker, status = plugins.worker, plugins.status
+
+-- As older manuals write it: mails about missing workers, and none about builds.
+local m = status.MailNotifier { fromaddr = "buildbot@localhost", builders = {}, relayhost = "smtp.example.org" }
+table.insert(c.status, m)
+
+c.workers = { worker.Worker("bot-solaris", "solarispasswd", { notify_on_missing = "bob@example.com" }) }
+"#;
+
+const MISSING: &str = r#"local plugins = require "buildbot.plugins"
+local worker, reporters, util = plugins.worker, plugins.reporters, plugins.util
+
+c.workers = {
+  worker.Worker("arm64-1", "sesame", { notify_on_missing = "arm@example.org", missing_timeout = "10m" }),
+  worker.Worker("x86-1", "sesame"),
+}
+c.reporters = {
+  reporters.MailNotifier {
+    fromaddr = "Our farm <ci@example.org>",
+    relayhost = "smtp.example.org",
+    useSmtps = true,
+    smtpUser = "ci",
+    smtpPassword = util.Secret "smtp",
+    generators = {
+      reporters.WorkerMissingGenerator {
+        workers = { "arm64-1" },
+        message_formatter = reporters.MessageFormatterMissingWorker { subject = "{{ worker.name }} is away" },
+      },
+    },
+  },
+}
+"#;
+
 const MASTER: &str = r#"local worker = require "buildbot.plugins".worker
 
 c.title = "Our farm"
@@ -176,6 +212,8 @@ c.titleURL = "https://example.org/"
 c.db = { db_url = "sqlite:///state.sqlite" }
 c.protocols = { pb = { port = 9989 } }
 c.workers = { worker.Worker("bot1", "sesame") }
+-- On each build, under what the request, the builder and the worker say.
+c.properties = { site = "lab" }
 "#;
 
 const PORT: &str = r#"local worker = require "buildbot.plugins".worker

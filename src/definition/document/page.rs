@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{SETTINGS, default, example};
+use super::{SETTINGS, default, example, tables};
 use crate::definition::options::{CONSTRUCTORS, Constructor, Kind, OptionSpec};
 
 /// Writing to a `String` cannot fail.
@@ -14,6 +14,9 @@ pub fn config_md() -> String {
     page.push_str("\n## Constructors\n");
     for constructor in CONSTRUCTORS {
         section(&mut page, constructor);
+        for table in tables(constructor) {
+            section(&mut page, table);
+        }
     }
     page.push_str("\n## The configuration itself\n");
     for constructor in SETTINGS {
@@ -49,7 +52,9 @@ fn row(page: &mut String, option: &OptionSpec) {
             write!(takes, ", at least {least}").expect(LAW);
         }
         Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
-        Kind::Seconds { least } if least > 0.0 => write!(takes, ", at least {least}").expect(LAW),
+        Kind::Seconds { least } | Kind::Number { least } if least > 0.0 => {
+            write!(takes, ", at least {least}").expect(LAW)
+        }
         _ => {}
     }
     if option.nullable {

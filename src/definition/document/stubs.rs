@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{SETTINGS, default};
+use super::{SETTINGS, default, tables};
 use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, MASTER, OptionSpec};
 
 /// Writing to a `String` cannot fail.
@@ -15,6 +15,9 @@ pub fn luals_stubs() -> String {
         fields(&mut out, &class_name(settings), settings);
     }
     for constructor in CONSTRUCTORS {
+        for table in tables(constructor) {
+            fields(&mut out, &class_name(table), table);
+        }
         fields(&mut out, &class_name(constructor), constructor);
     }
     let modules: BTreeSet<&str> = CONSTRUCTORS.iter().map(|constructor| constructor.module).collect();
@@ -27,13 +30,9 @@ pub fn luals_stubs() -> String {
             out.push_str(RENDERABLES);
         }
     }
-    out.push_str("---@class lunabot.plugins\n");
+    out.push_str("---@class lunabot.plugins\n---@field status lunabot.module.reporters\n");
     for module in &modules {
         writeln!(out, "---@field {module} lunabot.module.{module}").expect(LAW);
-    }
-    if modules.contains("reporters") {
-        // As older manuals call it.
-        out.push_str("---@field status lunabot.module.reporters\n");
     }
     out.push_str(TAIL);
     out
@@ -149,6 +148,9 @@ const fn made(class: Class) -> &'static str {
         Class::Factory => "lunabot.Factory",
         Class::Step => "lunabot.Step",
         Class::Scheduler => "lunabot.Scheduler",
+        Class::Reporter => "lunabot.Reporter",
+        Class::Generator => "lunabot.Generator",
+        Class::Formatter => "lunabot.MessageFormatter",
         Class::Settings => "table",
     }
 }
@@ -170,22 +172,29 @@ fn lua_type(option: &OptionSpec) -> String {
             format!("{one}|({one})[]")
         }
         Kind::Bool => "boolean".to_owned(),
+        Kind::Switch(constructor) => format!("boolean|{}", class_name(constructor)),
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Number { .. } => "number".to_owned(),
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => "function".to_owned(),
+        Kind::TextOrFunction => "string|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
-        Kind::Properties => "table<string, lunabot.Value>".to_owned(),
+        Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
+        Kind::Pairs => "string[][]".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, lunabot.Outcome>".to_owned(),
         Kind::LogFiles => format!("table<string, {text}|{{ filename: {text}, follow?: boolean }}>"),
         Kind::Mode => "string".to_owned(),
         Kind::Json => "lunabot.Value".to_owned(),
         Kind::Record(constructor) => class_name(constructor),
+        Kind::Records(constructor) => format!("{}[]", class_name(constructor)),
         Kind::Object(class) => made(class).to_owned(),
         Kind::Objects(class) => format!("{}[]", made(class)),
     };
+    if option.renderable && matches!(option.kind, Kind::Bool | Kind::Integer { .. } | Kind::Table) {
+        types.push_str("|lunabot.Renderable");
+    }
     if option.nullable {
         types.push_str("|lunabot.None|false");
     }
@@ -231,6 +240,16 @@ None = {}
 ---@class lunabot.Scheduler
 ---@field private _scheduler true
 ---@field name string
+
+---@class lunabot.Reporter
+---@field private _reporter true
+---@field name string
+
+---@class lunabot.Generator
+---@field private _generator true
+
+---@class lunabot.MessageFormatter
+---@field private _message_formatter true
 
 ---@class lunabot.Step
 ---@field private _step true

@@ -1,6 +1,6 @@
 //! The keys of `c`, and of the tables in it.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option};
+use super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
 
 static DB_OPTIONS: &[OptionSpec] = &[option(
     "db_url",
@@ -138,6 +138,25 @@ static MASTER_OPTIONS: &[OptionSpec] = &[
     option("workers", Kind::Objects(Class::Worker), Default::Empty, "The workers. At least one."),
     option("builders", Kind::Objects(Class::Builder), Default::Empty, "The builders."),
     option("schedulers", Kind::Objects(Class::Scheduler), Default::Empty, "What asks for builds."),
+    option("reporters", Kind::Objects(Class::Reporter), Default::Empty, "Who is told what happens."),
+    option(
+        "services",
+        Kind::Objects(Class::Reporter),
+        Default::Empty,
+        "Buildbot's name of `c.reporters`. Both may be filled, and `c.status` too: they are one list.",
+    ),
+    option(
+        "status",
+        Kind::Objects(Class::Reporter),
+        Default::Empty,
+        "The name of `c.reporters` in older manuals.",
+    ),
+    rendered(option(
+        "properties",
+        Kind::Properties,
+        Default::Empty,
+        "Set on each build with the source `Global`, under all other properties.",
+    )),
     option("protocols", Kind::Record(&PROTOCOLS), Default::None, "Where workers may connect."),
     option(
         "db",
@@ -156,26 +175,32 @@ pub static MASTER: Constructor = Constructor {
     positional: &[],
     groups: &[MASTER_OPTIONS],
     not_yet: &[
-        "services",
-        "reporters",
-        "status",
         "www",
         "change_source",
         "multiMaster",
         "manhole",
+        "mq",
+        "metrics",
         "caches",
+        "buildCacheSize",
+        "changeCacheSize",
+        "changeHorizon",
         "collapseRequests",
         "prioritizeBuilders",
-        "properties",
+        "select_next_worker",
         "secretsProviders",
         "machines",
         "configurators",
         "logCompressionLimit",
+        "logCompressionMethod",
+        "logEncoding",
         "logMaxSize",
+        "logMaxTailSize",
         "validation",
         "user_managers",
         "projects",
         "codebases",
+        "codebaseGenerator",
         "buildbotNetUsageData",
         "revlink",
         "hashlib",

@@ -1,5 +1,7 @@
 //! The laws of a plan, over configurations made at random.
 
+mod latent;
+
 use std::{num::NonZeroU32, time::Duration};
 
 use proptest::prelude::*;
@@ -9,11 +11,16 @@ use crate::{
     definition::{
         DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, StepDefinition, Text, TlsFiles,
         WorkerKind, Worth,
+        address::{Address, Mailbox},
         listener::Protocol,
         options::SHELL_COMMAND,
         record::{self, Record},
+        reporter::{
+            BuildMails, Login, Lookup, MissingGenerator, MissingMessage, Security, TemplateType,
+            WatchedWorkers,
+        },
     },
-    model::{BuilderName, Place, PropertyValue, SchedulerName, Secret, WorkerName},
+    model::{BuilderName, Place, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName},
 };
 
 fn worths(properties: BTreeMap<String, PropertyValue>) -> BTreeMap<String, Worth> {
@@ -50,8 +57,10 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
                 .expect("none is empty"),
         }),
         "[a-c]".prop_map(|workdir| WorkerKind::Local { workdir: workdir.into() }),
+        latent::latent().prop_map(|latent| WorkerKind::Latent(Box::new(latent))),
     ];
-    let mails = prop::collection::vec("[a-b]", 0..2);
+    let mail = "[a-b]".prop_map(|name| Mailbox::parse(&format!("{name}@x")).expect("it is an address"));
+    let mails = prop::collection::vec(mail, 0..2);
     let keepalive = (seconds(), seconds());
     (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), mails, place()).prop_map(
         |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, mails, place)| {
@@ -155,10 +164,11 @@ fn settings() -> impl Strategy<Value = Settings> {
             url: Secret::new(format!("postgresql://bot:{password}@db/ci")),
         }),
     ];
-    ("[a-b]", "[a-b]", database).prop_map(|(title, url, database)| Settings {
+    ("[a-b]", "[a-b]", properties(), database).prop_map(|(title, url, properties, database)| Settings {
         title,
         title_url: url.clone(),
         buildbot_url: url,
+        properties: worths(properties),
         database,
     })
 }
@@ -181,6 +191,54 @@ fn listener() -> impl Strategy<Value = ListenerDefinition> {
     )
 }
 
+fn reporter() -> impl Strategy<Value = ReporterDefinition> {
+    let security = prop_oneof![Just(Security::IfOffered), Just(Security::StartTls), Just(Security::Smtps)];
+    let login = prop::option::of(("[a-b]", "[a-b]").prop_map(|(user, password)| Login {
+        user: Secret::new(user).into(),
+        password: Secret::new(format!("bot:{password}")).into(),
+    }));
+    let builds = prop_oneof![
+        Just(BuildMails::All),
+        Just(BuildMails::None),
+        "[a-b]".prop_map(|name| BuildMails::Of(vec![BuilderName::new(&name).expect("a letter is a name")])),
+    ];
+    let workers = prop_oneof![
+        Just(WatchedWorkers::All),
+        "[a-b]".prop_map(|name| WatchedWorkers::Named(vec![
+            WorkerName::new(&name).expect("a letter is a name")
+        ])),
+    ];
+    let text = prop::option::of("[a-b]");
+    let missing = (workers, text, any::<bool>(), properties()).prop_map(|(workers, text, html, context)| {
+        let template_type = if html { TemplateType::Html } else { TemplateType::Plain };
+        let message = MissingMessage { template: text.clone(), subject: text, template_type, context };
+        MissingGenerator { workers, message }
+    });
+    let lookup = prop::option::of("[a-b]".prop_map(Lookup::Domain));
+    let headers = prop::collection::btree_map("[A-B]", "[a-b]".prop_map(Text::Plain), 0..2);
+    let told = (builds, prop::collection::vec(missing, 0..3));
+    (name(), "[a-b]", security, login, any::<[bool; 2]>(), lookup, headers, told, place()).prop_map(
+        |(name, text, security, login, [users, logs], lookup, extra_headers, (builds, missing), place)| {
+            ReporterDefinition {
+                name: ReporterName::new(&name).expect("a letter is a name"),
+                from: Mailbox::parse(&format!("{text}@x")).expect("an address"),
+                port: if text == "a" { 25 } else { 26 },
+                extra_recipients: vec![Address::new(&format!("{text}@y")).expect("an address")],
+                relay_host: text,
+                security,
+                login,
+                tells_interested_users: users,
+                lookup,
+                extra_headers,
+                logs_mails: logs,
+                builds,
+                missing,
+                place,
+            }
+        },
+    )
+}
+
 fn by<K: Ord, T>(list: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
     list.into_iter().map(|item| (key(&item), Arc::new(item))).collect()
 }
@@ -191,14 +249,16 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         prop::collection::vec(worker(), 0..4),
         prop::collection::vec(builder(), 0..4),
         prop::collection::vec(scheduler(), 0..4),
+        prop::collection::vec(reporter(), 0..4),
         prop::collection::vec(listener(), 0..4),
     )
-        .prop_map(|(settings, workers, builders, schedulers, listeners)| MasterDefinition {
+        .prop_map(|(settings, workers, builders, schedulers, reporters, listeners)| MasterDefinition {
             interpreter: crate::definition::Interpreter::none(),
             settings: settings.map(Arc::new),
             workers: by(workers, |worker| worker.name.clone()),
             builders: by(builders, |builder| builder.name.clone()),
             schedulers: by(schedulers, |scheduler| scheduler.name.clone()),
+            reporters: by(reporters, |reporter| reporter.name.clone()),
             listeners: by(listeners, |listener| listener.id),
         })
 }
@@ -228,6 +288,9 @@ proptest! {
                 step
             }).collect();
         }
+        for reporter in b.reporters.values_mut() {
+            Arc::make_mut(reporter).place.line += moved;
+        }
         prop_assert!(ReconfigPlan::between(&a, &b).is_empty());
     }
 
@@ -240,6 +303,6 @@ proptest! {
                 prop_assert!(fields.iter().filter(|field| field.option == "password").all(|field| field.new == "…"));
             }
         }
-        prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:")));
+        prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:") && !line.contains(latent::HIDDEN)));
     }
 }

@@ -203,7 +203,7 @@ impl Gate {
                 "its password is hashed, which PB cannot check"
             }
             Some(_) => "wrong password",
-            None => "no such worker is defined",
+            None => roster.why_not(name),
         };
         judgement.spend();
         self.tell_refusal(Some(name), peer, why);

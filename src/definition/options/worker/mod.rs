@@ -1,6 +1,18 @@
-//! The options of workers.
+//! The options of workers: what all share, those that connect by themselves, those that are started on demand.
 
 use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
+
+mod docker;
+mod ec2;
+mod libvirt;
+mod openstack;
+mod script;
+
+pub use docker::DOCKER_LATENT_WORKER;
+pub use ec2::EC2_LATENT_WORKER;
+pub use libvirt::LIBVIRT_WORKER;
+pub use openstack::OPENSTACK_LATENT_WORKER;
+pub use script::LATENT_WORKER;
 
 static WORKER_NAME: &[OptionSpec] = &[option(
     "name",
@@ -28,7 +40,7 @@ static WORKER_BASE: &[OptionSpec] = &[
         "notify_on_missing",
         Kind::Texts,
         Default::Empty,
-        "The addresses that are told when it has been missing for `missing_timeout`.",
+        "The mail addresses that are told when it has been missing for `missing_timeout`.",
     )),
     or_none(option(
         "missing_timeout",
@@ -62,6 +74,9 @@ static WORKER_BASE: &[OptionSpec] = &[
     ),
 ];
 
+/// Known from Buildbot and not there yet, for every worker.
+const NOT_YET: &[&str] = &["locks", "machine_name"];
+
 /// `worker.Worker`.
 pub static WORKER: Constructor = Constructor {
     module: "worker",
@@ -69,9 +84,49 @@ pub static WORKER: Constructor = Constructor {
     class: Class::Worker,
     positional: &["name", "password"],
     groups: &[WORKER_NAME, WORKER_PASSWORD, WORKER_BASE],
-    not_yet: &["locks", "machine_name"],
+    not_yet: NOT_YET,
     sentence: "A worker that connects to the master by itself: a `buildbot-worker` process on some machine.",
 };
+
+/// What an instance logs in with. A fleet needs no password in the file: who starts an instance can tell it one.
+static LATENT_PASSWORD: &[OptionSpec] = &[option(
+    "password",
+    Kind::Secrets,
+    Default::Derived("made anew for each instance"),
+    "What an instance must know to log in, for one whose image knows it already. A change applies to the next instance.",
+)];
+
+/// What all workers that are started on demand share.
+static LATENT: &[OptionSpec] = &[
+    option(
+        "build_wait_timeout",
+        Kind::Idle,
+        Default::Seconds(600),
+        "How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; \
+         a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker).",
+    ),
+    option(
+        "attach_timeout",
+        Kind::Seconds { least: 1.0 },
+        Default::Seconds(1200),
+        "How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the \
+         build is tried again. (In Buildbot this is `missing_timeout`, an hour.)",
+    ),
+    option(
+        "check_instance_interval",
+        Kind::Seconds { least: 0.1 },
+        Default::Seconds(10),
+        "How often a new instance is looked at until its worker has attached: one that has died is not waited for.",
+    ),
+];
+
+/// Where an instance finds the master.
+static MASTER_ADDRESS: &[OptionSpec] = &[option(
+    "masterFQDN",
+    Kind::Text,
+    Default::Derived("the full name of the master's machine"),
+    "Where an instance finds the master: a host, `host:port` or `[address]:port`; without a port, that of `c.protocols`.",
+)];
 
 static LOCAL: &[OptionSpec] = &[option(
     "workdir",
@@ -87,6 +142,6 @@ pub static LOCAL_WORKER: Constructor = Constructor {
     class: Class::Worker,
     positional: &["name", "workdir"],
     groups: &[WORKER_NAME, LOCAL, WORKER_BASE],
-    not_yet: &["locks", "machine_name"],
+    not_yet: NOT_YET,
     sentence: "A worker inside the master's process, for small set-ups and for trying things out. It needs no password.",
 };

@@ -1,0 +1,201 @@
+//! What a reporter tells: its generators, and the texts of their mails.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    definition::{
+        problem::Problem,
+        record::{Record, Value},
+        suggest,
+    },
+    model::{BuilderName, PropertyValue, WorkerName},
+};
+
+/// Which builds are mailed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildMails {
+    /// Those of all builders.
+    All,
+    /// Those of these builders, in the order of their names.
+    Of(Vec<BuilderName>),
+    /// None: `builders = {}`, or generators that say nothing of builds.
+    None,
+}
+
+/// `reporters.WorkerMissingGenerator`: a mail for each worker that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingGenerator {
+    /// Which count.
+    pub workers: WatchedWorkers,
+    /// The mail.
+    pub message: MissingMessage,
+}
+
+/// Whose absence is mailed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchedWorkers {
+    /// That of all workers, those of later reloads too.
+    All,
+    /// That of these, in the order of their names.
+    Named(Vec<WorkerName>),
+}
+
+/// `reporters.MessageFormatterMissingWorker`: the text of a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingMessage {
+    /// Its body, as a template; our own if absent.
+    pub template: Option<String>,
+    /// Its subject, as a template of one line; our own if absent.
+    pub subject: Option<String>,
+    /// What the body is.
+    pub template_type: TemplateType,
+    /// What the templates can use besides.
+    pub context: BTreeMap<String, PropertyValue>,
+}
+
+/// What the body of a mail is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateType {
+    /// Text.
+    Plain,
+    /// A page.
+    Html,
+}
+
+/// Faults of a record: the option, and what is wrong with it.
+type Faults = Vec<(&'static str, String)>;
+
+/// What older manuals give instead of `generators`.
+const OLDER: [&str; 3] = ["builders", "watchedWorkers", "messageFormatterMissingWorker"];
+
+/// What a reporter tells, by its `generators`, or by the options of older manuals.
+pub(super) fn told(
+    record: &Record,
+    faults: &mut Faults,
+    problems: &mut Vec<Problem>,
+) -> (BuildMails, Vec<MissingGenerator>) {
+    let Some(Value::Objects(generators)) = record.get("generators") else {
+        let builds = builds(record, faults);
+        let missing = MissingGenerator {
+            workers: watched(record, "watchedWorkers", faults).unwrap_or(WatchedWorkers::All),
+            message: message(record, "messageFormatterMissingWorker", problems)
+                .unwrap_or_else(|| MissingMessage::standard(TemplateType::Html)),
+        };
+        return (builds, vec![missing]);
+    };
+    for option in OLDER.into_iter().filter(|option| record.get(option).is_some()) {
+        faults.push((option, "says what `generators` says, which is given too; keep one of them".into()));
+    }
+    if generators.is_empty() {
+        faults.push(("generators", "is empty, so it would never send anything".into()));
+    }
+    let missing = generators
+        .iter()
+        .filter(|generator| !generator.broken)
+        .filter_map(|generator| MissingGenerator::from_record(generator, problems))
+        .collect();
+    (BuildMails::None, missing)
+}
+
+impl MissingGenerator {
+    fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut faults = Faults::new();
+        let workers = watched(record, "workers", &mut faults);
+        for (option, text) in faults {
+            let text = format!("{}: `{option}`: {text}", record.constructor.path());
+            problems.push(Problem::error(record.place_of(option), text));
+        }
+        let message = message(record, "message_formatter", problems)
+            .unwrap_or_else(|| MissingMessage::standard(TemplateType::Plain));
+        Some(Self { workers: workers?, message })
+    }
+}
+
+impl MissingMessage {
+    /// Our own text.
+    fn standard(template_type: TemplateType) -> Self {
+        Self { template: None, subject: None, template_type, context: BTreeMap::new() }
+    }
+
+    fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut complain = |option: &str, text: String, hint: Option<String>| {
+            let text = format!("{}: `{option}`: {text}", record.constructor.path());
+            problems.push(Problem::error(record.place_of(option), text).hint(hint));
+        };
+        let subject = record.text("subject");
+        if subject.as_ref().is_some_and(|subject| subject.contains(char::is_control)) {
+            complain("subject", "holds a control character; it is one line".into(), None);
+        }
+        let given = record.text("template_type")?;
+        let template_type = match given.as_str() {
+            "plain" => TemplateType::Plain,
+            "html" => TemplateType::Html,
+            other => {
+                let hint = suggest::did_you_mean(other, ["plain", "html"])
+                    .or_else(|| Some("`plain` and `html` are".to_owned()));
+                complain("template_type", format!("{other:?} is no type of a mail"), hint);
+                return None;
+            }
+        };
+        let context = record.plain_properties("ctx");
+        Some(Self { template: record.text("template"), subject, template_type, context })
+    }
+}
+
+fn message(record: &Record, option: &str, problems: &mut Vec<Problem>) -> Option<MissingMessage> {
+    match record.get(option)? {
+        Value::Object(formatter) => MissingMessage::from_record(&formatter, problems),
+        _ => None,
+    }
+}
+
+fn builds(record: &Record, faults: &mut Faults) -> BuildMails {
+    if record.get("builders").is_none() {
+        return BuildMails::All;
+    }
+    let mut names = Vec::new();
+    for text in record.texts("builders") {
+        match BuilderName::new(&text) {
+            Ok(name) => names.push(name),
+            Err(error) => faults.push(("builders", format!("builder {text:?}: {error}"))),
+        }
+    }
+    // Their order means nothing, and Lua's `pairs` gives another one at each load.
+    names.sort();
+    names.dedup();
+    if names.is_empty() { BuildMails::None } else { BuildMails::Of(names) }
+}
+
+/// `"all"`, which is what stands for it too, or names.
+fn watched(record: &Record, option: &'static str, faults: &mut Faults) -> Option<WatchedWorkers> {
+    if record.get(option).is_none() {
+        return Some(WatchedWorkers::All);
+    }
+    let texts = record.texts(option);
+    if matches!(&*texts, [all] if all == "all") {
+        return Some(WatchedWorkers::All);
+    }
+    if texts.is_empty() {
+        faults.push((option, "is empty, so nothing would ever be told".into()));
+    }
+    let mut names = Vec::new();
+    for text in texts {
+        match WorkerName::new(&text) {
+            Ok(name) => names.push(name),
+            Err(error) => faults.push((option, format!("worker {text:?}: {error}"))),
+        }
+    }
+    // Their order means nothing, and Lua's `pairs` gives another one at each load.
+    names.sort();
+    names.dedup();
+    Some(WatchedWorkers::Named(names))
+}
+
+impl fmt::Display for TemplateType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Html => "html",
+        })
+    }
+}
