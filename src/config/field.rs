@@ -138,6 +138,8 @@ impl Reader<'_> {
         let read = self.read(spec, &name, value, &mut bytes)?;
         self.session.copy(self.lua, bytes)?;
         made.bytes.set(made.bytes.get().saturating_add(bytes));
+        #[cfg(test)]
+        self.session.note_option(made.constructor.path(), spec.name, read.is_ok());
         match read {
             Ok(field) => return Ok(Some(field)),
             Err(Wrong::Told) => {}
@@ -170,7 +172,7 @@ impl Reader<'_> {
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
-            (Kind::TextOrFunction, Value::Function(function)) => {
+            (Kind::Function | Kind::TextOrFunction, Value::Function(function)) => {
                 plain(V::Hook(hooks::register(self.lua, self.session, function)?))
             }
             (Kind::Text | Kind::TextOrFunction, value) => {
@@ -221,9 +223,6 @@ impl Reader<'_> {
             }
             (Kind::TextTable, Value::Table(table)) => {
                 Ok(text_table(table, spec.renderable, bytes)?.map(|texts| Field::Plain(V::TextTable(texts))))
-            }
-            (Kind::Function, Value::Function(function)) => {
-                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
             }
             (Kind::Number { least }, value) => match number(value, least) {
                 Ok(number) => plain(V::Number(number)),
@@ -436,8 +435,15 @@ impl Reader<'_> {
                 value if is_dud(value) => return Ok(Err(Wrong::Told)),
                 Value::Table(table) => {
                     let mut texts = Vec::new();
-                    for element in taken!(list(table, Kind::Texts)?) {
-                        texts.push(taken!(text(&element, spec.renderable, bytes)));
+                    for (index, element) in (1..).zip(taken!(list(table, Kind::Texts)?)) {
+                        match text(&element, spec.renderable, bytes) {
+                            Ok(text) => texts.push(text),
+                            Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                            Err(_) => {
+                                let reason = wrong_element(Kind::Texts, index, &element);
+                                return Ok(because(format!("variable `{name}` {reason}")));
+                            }
+                        }
                     }
                     EnvironmentValue::Joined(texts)
                 }

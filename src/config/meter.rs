@@ -134,14 +134,19 @@ impl Stop {
         match self {
             Self::Instructions => {
                 format!(
-                    "the configuration comes to no end; stopped after {} instructions",
+                    "the configuration comes to no end; stopped after {} instructions (--config-instructions)",
                     limits.instructions
                 )
             }
-            Self::Wall => format!("the configuration comes to no end; stopped after {}", shown(limits.wall)),
+            Self::Wall => {
+                format!(
+                    "the configuration comes to no end; stopped after {} (--config-time)",
+                    shown(limits.wall)
+                )
+            }
             Self::Copied => {
                 format!(
-                    "the configuration is too large; its values take more than {} MiB",
+                    "the configuration is too large; its values take more than {} MiB (--config-memory)",
                     limits.memory_bytes >> 20
                 )
             }

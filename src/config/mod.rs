@@ -22,6 +22,7 @@ mod scalar;
 mod script;
 mod session;
 mod shape;
+mod source;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use std::{
 };
 
 pub use meter::Limits;
+pub use source::Sources;
 pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
 
 use crate::{
@@ -44,7 +46,13 @@ use crate::{
         session::{FilesRead, FilesSeen},
         thread::{ThreadError, on_thread},
     },
-    definition::{Draft, Problem, options::MASTER, record::Record},
+    definition::{
+        self, Draft, Problem,
+        check::Checked,
+        options::MASTER,
+        problem::{arrange, fold},
+        record::Record,
+    },
     model::Place,
 };
 
@@ -58,6 +66,34 @@ pub struct Loaded {
     /// All files that were looked for, those that were not there too, each with what it was just before: a change of
     /// any of them may change the configuration.
     pub seen: Sightings,
+    /// The texts of those that ran, for those who show a place.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// Holds what was read to the laws of a whole configuration. Of the warnings of one kind, five are told.
+    ///
+    /// # Errors
+    /// All problems at once, errors and warnings, each at its option where that can be told.
+    pub fn check(self) -> Result<Checked, Vec<Problem>> {
+        match self.check_whole().0 {
+            Ok(Checked { definition, warnings }) => Ok(Checked { definition, warnings: fold(warnings) }),
+            Err(problems) => Err(fold(problems)),
+        }
+    }
+
+    /// The same with all warnings, and with the texts of the files.
+    pub fn check_whole(self) -> (Result<Checked, Vec<Problem>>, Sources) {
+        let place = |mut problems: Vec<Problem>| {
+            self.sources.refine(&mut problems);
+            arrange(problems)
+        };
+        let checked = match definition::check(self.draft) {
+            Ok(Checked { definition, warnings }) => Ok(Checked { definition, warnings: place(warnings) }),
+            Err(problems) => Err(place(problems)),
+        };
+        (checked, self.sources)
+    }
 }
 
 /// Why there is nothing to read.
@@ -116,8 +152,8 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             (path.to_owned(), Arc::clone(&shown), Arc::clone(&seen), Arc::clone(&read));
         move || script::run(&path, shown, limits, seen, &read)
     };
-    let draft = match on_thread(limits.wall + GRACE, job).await {
-        Ok(draft) => draft?,
+    let (draft, sources) = match on_thread(limits.wall + GRACE, job).await {
+        Ok(read) => read?,
         Err(ThreadError::Start(source)) => return Err(LoadError::Thread(source)),
         Err(ThreadError::BrokenDown) => return Err(LoadError::BrokenDown),
         Err(ThreadError::Late) => {
@@ -128,11 +164,11 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             let empty = Record::new(&MASTER, Place::new(shown, 0));
             let mut draft = Draft::from_record(&empty, vec![Problem::error(seen.place(), text)]);
             draft.is_incomplete = true;
-            draft
+            (draft, Sources::default())
         }
     };
-    let FilesSeen { read: files, seen } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { draft, files, seen })
+    let looked = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { draft, files: looked.read, seen: looked.seen, sources })
 }
 
 fn shown_name(path: &Path) -> Arc<str> {

@@ -15,11 +15,13 @@ use super::{
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
     session::{FilesRead, Session, note_look},
+    source::Sources,
 };
 use crate::{
     definition::{
         Draft, Problem,
         options::{Class, MASTER},
+        problem::Frame,
         record::{self, Record},
     },
     model::Place,
@@ -32,7 +34,7 @@ pub(super) fn run(
     limits: Limits,
     seen: Arc<Seen>,
     read: &FilesRead,
-) -> Result<Draft, LoadError> {
+) -> Result<(Draft, Sources), LoadError> {
     note_look(read, path);
     let text = sandbox::read_main(path, limits.memory_bytes)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -60,7 +62,7 @@ pub(super) fn run(
     let lost = session.lost();
     draft.unreadable.extend(lost.names);
     draft.is_incomplete |= lost.nameless;
-    Ok(draft)
+    Ok((draft, session.take_sources()))
 }
 
 /// Runs the text; what it assigned to `c`, unless it was broken off.
@@ -160,24 +162,34 @@ fn complain(session: &Session, error: &Error) {
         return;
     }
     let mut cause = error;
-    while let Error::CallbackError { cause: inner, .. } | Error::WithContext { cause: inner, .. } = cause {
-        cause = inner;
+    let mut outer = None;
+    loop {
+        match cause {
+            Error::CallbackError { cause: inner, traceback } => {
+                // The innermost one has all frames.
+                outer = Some(traceback.clone());
+                cause = inner;
+            }
+            Error::WithContext { cause: inner, .. } => cause = inner,
+            _ => break,
+        }
     }
     let last_seen = || session.raised().unwrap_or_else(|| session.meter.seen().place());
     if let Error::MemoryError(_) = cause {
         let text = format!(
-            "not enough memory; a configuration may use {} MiB",
+            "not enough memory; a configuration may use {} MiB (--config-memory)",
             session.meter.limits().memory_bytes >> 20
         );
         session.complain(Problem::error(session.meter.seen().place(), text));
         return;
     }
-    let text = match cause {
+    let whole = match cause {
         Error::SyntaxError { message, .. } => message.clone(),
         Error::RuntimeError(text) => text.clone(),
         other => other.to_string(),
     };
-    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let (text, traceback) = whole.split_once("\nstack traceback:").unwrap_or((&whole, ""));
+    let traceback = outer.as_deref().unwrap_or(traceback);
     let (place, text) = split_place(session, text).unwrap_or_else(|| (last_seen(), text));
     // `nil` in the place of an undefined name is the same mistake as the name.
     let names_undefined = text
@@ -189,8 +201,39 @@ fn complain(session: &Session, error: &Error) {
             .ends_with("near '['")
             .then(|| "lists are written with braces: `{ \"a\", \"b\" }`".to_owned());
         let text: String = named(text).chars().take(SHOWN).collect();
-        session.complain(Problem::error(place, text).hint(hint));
+        let trace = frames(session, traceback, &place);
+        let place = match near(&text) {
+            Some(word) => session.at_text(place, word),
+            None => place,
+        };
+        session.complain(Problem { trace, ..Problem::error(place, text).hint(hint) });
     }
+}
+
+/// The word of the line that Lua speaks of: `(local 'x')`, `(field 'x')`, `near 'x'`.
+fn near(text: &str) -> Option<&str> {
+    let kinds = ["(global '", "(local '", "(upvalue '", "(field '", "(method '", "near '"];
+    let (_, rest) = kinds.iter().find_map(|kind| text.split_once(kind))?;
+    rest.split_once('\'').map(|(word, _)| word)
+}
+
+/// The calls of a traceback that stand in the operator's files, but for the line of the error itself.
+fn frames(session: &Session, traceback: &str, error: &Place) -> Vec<Frame> {
+    /// A recursion has the same line again and again.
+    const MOST: usize = 20;
+    let frame = |line: &str| {
+        let (place, rest) = split_place(session, line.trim_start())?;
+        let quoted = rest.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
+        Some(Frame { place, function: quoted.map(|(function, _)| function.to_owned()) })
+    };
+    let mut frames: Vec<Frame> = traceback.lines().filter_map(frame).collect();
+    // Those before it are of the function that blamed its caller, and its own line was told.
+    let is_error = |frame: &Frame| frame.place.file == error.file && frame.place.line == error.line;
+    if let Some(index) = frames.iter().position(is_error) {
+        frames.drain(..=index);
+    }
+    frames.truncate(MOST);
+    frames
 }
 
 /// An error may be any value, and Lua shows some by their address, which says nothing.

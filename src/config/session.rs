@@ -19,6 +19,7 @@ use mlua::Lua;
 use super::{
     api::made::Made,
     meter::{Meter, Stop},
+    source::Sources,
     watch::{Sightings, Stamp},
 };
 use crate::{definition::Problem, model::Place};
@@ -39,6 +40,9 @@ pub(super) struct FilesSeen {
     pub(super) read: Vec<PathBuf>,
     /// All that was looked for.
     pub(super) seen: Sightings,
+    /// Which options were given: of which constructor, and whether they could be read.
+    #[cfg(test)]
+    pub(super) options: BTreeSet<(String, &'static str, bool)>,
 }
 
 /// What one load has gathered so far.
@@ -56,8 +60,10 @@ pub(super) struct Session {
     read: FilesRead,
     /// File names as shown, so that places share them.
     names: RefCell<Vec<Arc<str>>>,
-    /// The texts of the files that run, by their names as shown.
-    texts: RefCell<BTreeMap<Arc<str>, Arc<str>>>,
+    /// The texts of the files that run.
+    sources: RefCell<Sources>,
+    /// The last call that was looked for, and its column: a loop makes thousands of one line.
+    last_call: RefCell<Option<(Place, &'static str)>>,
     /// Globals that were read and are not there.
     undefined: RefCell<Vec<(String, Place)>>,
     /// Where `error` was last called: an error may be any value, and most hold no line.
@@ -90,7 +96,8 @@ impl Session {
             made: RefCell::default(),
             read,
             names: RefCell::new(vec![Arc::clone(&main)]),
-            texts: RefCell::default(),
+            sources: RefCell::default(),
+            last_call: RefCell::default(),
             undefined: RefCell::default(),
             raised: RefCell::default(),
             lost: RefCell::default(),
@@ -123,16 +130,46 @@ impl Session {
     /// Keeps the text of a file.
     pub(super) fn note_text(&self, shown: &str, text: &[u8]) {
         let file = self.file(shown);
-        self.texts.borrow_mut().insert(file, String::from_utf8_lossy(text).into());
+        self.sources.borrow_mut().keep(file, String::from_utf8_lossy(text).into());
     }
 
     /// Some lines of a file, counted from 1, the last one included.
     pub(super) fn lines(&self, shown: &str, first: u32, last: u32) -> Arc<str> {
-        let texts = self.texts.borrow();
-        let Some(text) = texts.get(shown) else { return "".into() };
-        let (first, last) = (first.max(1) as usize, last as usize);
-        let lines = text.lines().skip(first - 1).take((last + 1).saturating_sub(first));
-        lines.collect::<Vec<_>>().join("\n").into()
+        self.sources.borrow().lines(shown, first, last).into()
+    }
+
+    /// The texts so far; they are taken out.
+    pub(super) fn take_sources(&self) -> Sources {
+        self.sources.take()
+    }
+
+    /// Where the running function was called, with the column if its name stands there.
+    pub(super) fn place_of_call(&self, lua: &Lua, function: &'static str) -> Place {
+        let place = self.place(lua);
+        let mut last = self.last_call.borrow_mut();
+        if let Some((known, of)) = &*last
+            && *of == function
+            && known.line == place.line
+            && known.file == place.file
+        {
+            return known.clone();
+        }
+        let column = self.sources.borrow().call_column(&place.file, place.line, function);
+        let place = place.column(column.unwrap_or(0));
+        *last = Some((place.clone(), function));
+        place
+    }
+
+    /// The same place with the column of a name, if that stands in its line.
+    pub(super) fn at_name(&self, place: Place, name: &str) -> Place {
+        let column = self.sources.borrow().name_column(&place.file, place.line, name);
+        place.column(column.unwrap_or(0))
+    }
+
+    /// The same place with the column of what Lua says it stands near, if that stands in its line once.
+    pub(super) fn at_text(&self, place: Place, text: &str) -> Place {
+        let column = self.sources.borrow().only_column(&place, text);
+        place.column(column.unwrap_or(0))
     }
 
     /// All files' names as they are shown.
@@ -181,6 +218,13 @@ impl Session {
             self.seen_file.replace(Arc::clone(file));
         }
         self.meter.seen().note(file, line_number(frame.current_line()));
+    }
+
+    /// Notes that an option was given, and whether it could be read.
+    #[cfg(test)]
+    pub(super) fn note_option(&self, constructor: String, option: &'static str, is_good: bool) {
+        let mut files = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        files.options.insert((constructor, option, is_good));
     }
 
     /// Gathers a problem.

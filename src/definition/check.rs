@@ -11,7 +11,6 @@ use crate::{
     definition::{
         Draft, MasterDefinition, Problem, latent,
         listener::{self, ListenerId, Protocol},
-        problem::arrange,
         suggest,
     },
     model::{Place, WorkerName},
@@ -22,14 +21,14 @@ use crate::{
 pub struct Checked {
     /// The configuration.
     pub definition: MasterDefinition,
-    /// What somebody should look at, in the order of the lines.
+    /// What somebody should look at.
     pub warnings: Vec<Problem>,
 }
 
 /// Holds a draft to the laws.
 ///
 /// # Errors
-/// All problems at once, errors and warnings, in the order of their lines, if one of them is an error.
+/// All problems at once, errors and warnings, if one of them is an error.
 pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let Draft {
         settings,
@@ -102,7 +101,6 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
         latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
     }
-    let problems = arrange(problems);
     if failed {
         return Err(problems);
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     build::Load,
     config::{self, Sightings},
-    definition::{self, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
+    definition::{Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
     master::generations::{Item, counted},
     model::{BuilderName, WorkerName},
     worker::RegistryHandle,
@@ -23,6 +23,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Look {
     pub(super) main: PathBuf,
+    /// How much a load of it may use.
+    pub(super) limits: config::Limits,
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) load: watch::Receiver<Load>,
     pub(super) registry: RegistryHandle,
@@ -49,7 +51,7 @@ pub(super) enum Tense {
 impl Look {
     /// Load, check, plan, refusals. The files that were looked at are told, if the main file could be read.
     pub(super) async fn examine(&self) -> (Option<Sightings>, Result<Good, Vec<Problem>>) {
-        let loaded = match config::load(&self.main, config::Limits::default()).await {
+        let loaded = match config::load(&self.main, self.limits).await {
             Ok(loaded) => loaded,
             Err(failure) => {
                 let mut text = failure.to_string();
@@ -61,18 +63,19 @@ impl Look {
                 return (None, Err(vec![Problem::error(None, text)]));
             }
         };
-        let checked = match definition::check(loaded.draft) {
+        let seen = loaded.seen.clone();
+        let checked = match loaded.check() {
             Ok(checked) => checked,
-            Err(problems) => return (Some(loaded.seen), Err(problems)),
+            Err(problems) => return (Some(seen), Err(problems)),
         };
         let plan = ReconfigPlan::between(&self.definition.borrow(), &checked.definition);
         let refusals = plan.refusals();
         if !refusals.is_empty() {
             let problems =
                 refusals.into_iter().map(|refusal| Problem::error(None, refusal.to_string())).collect();
-            return (Some(loaded.seen), Err(problems));
+            return (Some(seen), Err(problems));
         }
-        (Some(loaded.seen), Ok(Good { new: checked.definition, plan, warnings: checked.warnings }))
+        (Some(seen), Ok(Good { new: checked.definition, plan, warnings: checked.warnings }))
     }
 
     /// Why a file alone may not do this, if it may not.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{FileWatch, Watched},
+    config::{FileWatch, Limits, Watched},
     definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
         generations::{Attempt, Cause, Generations, Verdict, counted, named},
@@ -69,6 +69,12 @@ pub struct ReloadHandle {
     look: Look,
     /// One dry run at a time: each may use as much memory as a configuration is given.
     dry: Arc<Semaphore>,
+}
+
+/// The main file of the configuration, and how much a load of it may use.
+pub(super) struct MainFile {
+    pub(super) path: PathBuf,
+    pub(super) limits: Limits,
 }
 
 /// The task.
@@ -188,7 +194,7 @@ impl Attempt {
 impl Reloads {
     /// The reloads of the configuration whose parts run.
     pub(super) fn new(
-        main: PathBuf,
+        main: MainFile,
         parts: Parts,
         files: FileWatch,
         generations: Generations,
@@ -197,7 +203,8 @@ impl Reloads {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (generations, watch) = watch::channel(Arc::new(generations));
         let look = Look {
-            main,
+            main: main.path,
+            limits: main.limits,
             definition: parts.definition.subscribe(),
             load: parts.load.clone(),
             registry: parts.registry.clone(),

@@ -19,13 +19,13 @@ use tracing::{info, warn};
 use crate::{
     build::{self, Builds, BuildsHandle, Surroundings},
     config::{self, FileWatch, Pace},
-    definition::{self, MasterDefinition, NoSecrets, Problem, ReconfigPlan},
+    definition::{MasterDefinition, NoSecrets, Problem, ReconfigPlan},
     master::{
         folder::{FolderError, FolderLock, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
         reconfig::{Parts, PrepareError},
-        reload::Reloads,
+        reload::{MainFile, Reloads},
         socket::{self, SocketError},
     },
     model::Timestamp,
@@ -108,13 +108,16 @@ struct Tasks {
 
 /// Starts a master: load, check, plan from nothing, prepare, commit. The socket is bound but not served: that is the
 /// edge's part.
-pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), StartError> {
+pub async fn start(
+    folder: MasterFolder,
+    limits: config::Limits,
+) -> Result<(Master, UnixListener), StartError> {
     // What cannot be repaired by any configuration is told first, and costs nothing.
     socket::check_path(&folder.socket())?;
     let lock = folder.lock()?;
-    let loaded = config::load(&folder.config(), config::Limits::default()).await.map_err(StartError::Load)?;
-    let seen = loaded.seen;
-    let checked = definition::check(loaded.draft).map_err(|problems| StartError::Problems { problems })?;
+    let loaded = config::load(&folder.config(), limits).await.map_err(StartError::Load)?;
+    let seen = loaded.seen.clone();
+    let checked = loaded.check().map_err(|problems| StartError::Problems { problems })?;
     let (new, warnings) = (checked.definition, checked.warnings);
     let plan = ReconfigPlan::between(&MasterDefinition::nothing(), &new);
 
@@ -186,8 +189,13 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     };
     let stop_reloads = CancellationToken::new();
     let generations = Generations::after_start(running, &stored);
-    let (reloads, reload_handle) =
-        Reloads::new(folder.config(), parts, files, generations, stop_reloads.clone());
+    let (reloads, reload_handle) = Reloads::new(
+        MainFile { path: folder.config(), limits },
+        parts,
+        files,
+        generations,
+        stop_reloads.clone(),
+    );
 
     let (stop, stop_watch) = watch::channel(None);
     let handle = MasterHandle {

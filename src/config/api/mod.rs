@@ -2,6 +2,7 @@
 
 pub(super) mod call;
 pub(super) mod dud;
+mod given;
 pub(super) mod made;
 pub(super) mod master;
 pub(super) mod render;
@@ -74,7 +75,8 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
             } else {
                 format!("there is no `{path}`")
             };
-            session.complain(Problem::error(session.place(lua), text).hint(hint));
+            let place = session.at_name(session.place(lua), &member);
+            session.complain(Problem::error(place, text).hint(hint));
             lua.create_userdata(dud::Dud(Rc::clone(&session)))
         })?
     };

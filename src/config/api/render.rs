@@ -67,7 +67,7 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>, util: &Table) -> mlua::R
                 Ok(rendered) => lua.create_userdata(rendered),
                 Err(None) => lua.create_userdata(Dud(Rc::clone(&session))),
                 Err(Some(text)) => {
-                    let place = session.place(lua);
+                    let place = session.place_of_call(lua, name);
                     session.complain(Problem::error(place, format!("util.{name}: {text}")));
                     lua.create_userdata(Dud(Rc::clone(&session)))
                 }
