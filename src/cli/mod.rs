@@ -51,6 +51,9 @@ enum Command {
     CreateMaster {
         /// The folder; made if it is missing
         dir: PathBuf,
+        /// Only write what editors need, over that of an older version; touch nothing else
+        #[arg(long)]
+        editor: bool,
     },
     /// Check a configuration without running it: all problems at once
     Checkconfig {
@@ -242,7 +245,8 @@ pub enum LogFormat {
 /// Runs a command to its end.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        Command::CreateMaster { dir } => create_master::run(&dir),
+        Command::CreateMaster { dir, editor: true } => create_master::editor(&dir),
+        Command::CreateMaster { dir, editor: false } => create_master::run(&dir),
         Command::Checkconfig { path, strict, limits, json } => {
             let how = checkconfig::How { strict, json };
             checkconfig::run(&path, limits.limits(), how).await

@@ -1,13 +1,13 @@
-//! What is written from the table of options: `docs/config.md` for people, `lua/lunabot.lua` for their editors.
+//! What is written from the table of options: `docs/config.md` for people, `lua/` for their editors.
 //!
-//! A test compares both files with what is written here; with `UPDATE_GENERATED=1` it writes them anew.
+//! A test compares these files with what is written here; with `UPDATE_GENERATED=1` it writes them anew.
 
 mod example;
 mod page;
 mod stubs;
 
 pub use page::config_md;
-pub use stubs::luals_stubs;
+pub use stubs::{LUALS_PLUGINS, luals_stubs};
 
 use crate::definition::options::{
     Constructor, DB, Default, MASTER, MSGPACK, OptionSpec, PB, PORT, PROTOCOLS, TLS,
@@ -70,6 +70,8 @@ mod tests {
     #[test]
     fn the_stubs_for_the_editor_are_what_the_table_says() {
         compare("lua/lunabot.lua", &luals_stubs());
+        compare("lua/buildbot/plugins.lua", LUALS_PLUGINS);
+        compare("lua/lunabot/plugins.lua", LUALS_PLUGINS);
     }
 
     #[test]

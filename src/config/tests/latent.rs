@@ -191,7 +191,7 @@ c.workers = {
     assert_eq!(
         ports,
         [
-            "master.cfg.lua:4: warning: worker \"d\": its instances speak `pb`, and there is no port for it, set `c.protocols.pb`"
+            "master.cfg.lua:4:3: warning: worker \"d\": its instances speak `pb`, and there is no port for it, set `c.protocols.pb`"
         ]
     );
     let found =

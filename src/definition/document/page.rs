@@ -116,7 +116,8 @@ c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
   that it does not send mail yet.
 - **Modules.** `require "lib.workers"` reads `lib/workers.lua` or `lib/workers/init.lua` below the folder of `master.cfg.lua`, nothing
   else. `require "buildbot.plugins"` has another name, `lunabot.plugins`.
-- **Editors.** With the Lua language server and `lua/lunabot.lua` as library, names complete and types are checked as you type.
+- **Editors.** With a Lua language server names complete and types are checked as you type: [editor.md](editor.md).
+- **Coming from Buildbot?** [from-buildbot.md](from-buildbot.md) has Python on the left and Lua on the right.
 "#;
 
 const RENDERABLES: &str = r"
