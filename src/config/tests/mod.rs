@@ -5,6 +5,7 @@ mod latent;
 mod laws;
 mod runaway;
 mod texts;
+mod walk;
 
 use std::{path::Path, time::Duration};
 
