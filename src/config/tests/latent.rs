@@ -1,6 +1,6 @@
 //! Workers that are started on demand: what a reload sees of them, and what is said of them.
 
-use super::{checked, lines};
+use super::checked;
 use crate::definition::{
     Cost, IdlePolicy, ReconfigPlan, WorkerKind,
     check::Checked,
@@ -169,15 +169,20 @@ async fn values_are_typed_and_secrets_may_be_named() {
     assert!(matches!(&nova.auth, Auth::Arguments(all) if all.len() == 1));
 }
 
+/// What is said of a good configuration, without its places.
+fn said(checked: &Checked) -> Vec<&str> {
+    checked.warnings.iter().map(|warning| warning.text.as_str()).collect()
+}
+
 #[tokio::test]
 async fn each_latent_worker_is_said_not_to_be_started_and_to_need_a_port() {
     let found = with("LibVirtWorker 'v'").await;
     assert_eq!(found.warnings.iter().map(|warning| warning.kind).collect::<Vec<_>>(), [NOT_STARTED]);
+    let place = found.warnings[0].place.as_ref().expect("it has its line");
+    assert_eq!((&*place.file, place.line), ("master.cfg.lua", 4));
     assert_eq!(
-        lines(&Ok(found)),
-        [
-            "master.cfg.lua:4:15: warning: worker \"v\": this version checks `LibVirtWorker` and does not start its instances yet"
-        ]
+        said(&found),
+        ["worker \"v\": this version checks `LibVirtWorker` and does not start its instances yet"]
     );
     let text = "local worker = require 'buildbot.plugins'.worker
 c.protocols = { msgpack_experimental_v7 = { port = 9989 } }
@@ -186,15 +191,11 @@ c.workers = {
   worker.DockerLatentWorker('e', None, 'tcp://engine:2375', 'image', { master_protocol = 'msgpack_experimental_v7' }),
   worker.LibVirtWorker 'v',
 }";
-    let found: Vec<String> = lines(&Ok(checked(text).await));
-    let ports: Vec<&String> = found.iter().filter(|line| !line.contains("does not start")).collect();
-    assert_eq!(
-        ports,
-        [
-            "master.cfg.lua:4:3: warning: worker \"d\": its instances speak `pb`, and there is no port for it, set `c.protocols.pb`"
-        ]
-    );
-    let found =
-        lines(&Ok(checked("c.workers = { require 'buildbot.plugins'.worker.LibVirtWorker 'v' }").await));
-    assert!(found[0].contains("its instances have no port to connect to"), "{found:?}");
+    let mut found = checked(text).await;
+    found.warnings.retain(|warning| warning.kind != NOT_STARTED);
+    assert_eq!(said(&found), ["worker \"d\": its instances speak `pb`, and there is no port for it"]);
+    assert_eq!(found.warnings[0].hint.as_deref(), Some("set `c.protocols.pb`"));
+    let mut found = checked("c.workers = { require 'buildbot.plugins'.worker.LibVirtWorker 'v' }").await;
+    found.warnings.retain(|warning| warning.kind != NOT_STARTED);
+    assert_eq!(said(&found), ["worker \"v\": its instances have no port to connect to"]);
 }

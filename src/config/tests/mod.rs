@@ -8,7 +8,7 @@ mod options;
 mod outline;
 mod runaway;
 mod texts;
-mod worker_options;
+mod walk;
 
 use std::{path::Path, time::Duration};
 

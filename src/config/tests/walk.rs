@@ -1,4 +1,4 @@
-//! Each option of each worker has its cases, in the tables within it and by position too.
+//! Each option of each worker stands in the files of `tests/config`: once well, once wrong.
 
 use std::{collections::BTreeSet, fs};
 
