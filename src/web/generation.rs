@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     definition::{Deed, Problem},
     master::{
-        Attempt, Generations, MasterHandle, Verdict,
+        Attempt, Generations, Impact, MasterHandle, Verdict,
         generations::{Cause, Item},
     },
     web::{error::ApiError, query::Asked, resource::Pairs},
@@ -43,12 +43,24 @@ pub(super) fn attempt_shape(attempt: &Attempt) -> Value {
         "outcome": attempt.verdict.name(),
         "summary": attempt.summary,
         "items": items.collect::<Vec<_>>(),
-        "impact": attempt.impact,
+        "impact": attempt.impact.as_ref().map(impact_shape),
+        "too_many_cuts": attempt.too_many_cuts().is_some(),
         "tally": attempt.tally(),
         "max_disconnects": attempt.max_disconnects,
         "errors": attempt.errors(),
         "problems": attempt.problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
     })
+}
+
+fn impact_shape(impact: &Impact) -> Value {
+    let mut shape = json!(impact);
+    let cuts = impact.disconnects.iter().map(|cut| {
+        let mut shape = json!(cut);
+        shape["shown"] = json!(cut.to_string());
+        shape
+    });
+    shape["disconnects"] = cuts.collect();
+    shape
 }
 
 fn item_shape(item: &Item) -> Value {
