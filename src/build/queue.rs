@@ -364,7 +364,10 @@ impl Builds {
         let requests = match self.store.queued_requests(name, None, WINDOW).await {
             Ok(requests) => requests,
             Err(failure) => {
-                error!(builder = %name, error = &failure as &dyn std::error::Error, "cannot read the queue");
+                let source = self.definition.borrow().builders.get(name).map(|builder| builder.place.clone());
+                let source = source.map(tracing::field::display);
+                let error = &failure as &dyn std::error::Error;
+                error!(builder = %name, source, error, "cannot read the queue");
                 return Err(());
             }
         };
@@ -411,7 +414,7 @@ impl Builds {
             connection.takes_builds() && self.operator.allows_builds(&worker.name)
         };
         let Some((connection, lease)) = leased.filter(|(connection, _)| may_begin(connection)) else {
-            warn!(worker = %worker.name, "went away while a build was given to it");
+            warn!(worker = %worker.name, source = %worker.place, "went away while a build was given to it");
             pending.stale = true;
             return;
         };

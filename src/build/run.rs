@@ -62,14 +62,15 @@ pub(super) enum Ran {
 /// written is resolved by the next start of the master.
 pub(super) async fn run(assignment: Assignment, store: Store, running: Running) -> Ran {
     let request = assignment.request.id;
-    let builder = assignment.builder.name.clone();
+    let (builder, worker) = (Arc::clone(&assignment.builder), assignment.worker.name.clone());
     let info = assignment.connection.info();
     let build = Build { assignment, info, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
             let failure = &failure as &dyn std::error::Error;
-            error!(%builder, %request, error = failure, "a build could not begin");
+            let (builder, source) = (&builder.name, &builder.place);
+            error!(%builder, %request, %worker, %source, error = failure, "a build could not begin");
             Ran::NotBegun
         }
     }
@@ -116,7 +117,8 @@ impl Build {
                 Ok(progress) => self.verdict(&progress),
                 Err(failure) => {
                     let failure = &failure as &dyn std::error::Error;
-                    error!(builder = %builder.name, number = begun.number, error = failure, "a build cannot go on");
+                    let (builder, source) = (&builder.name, &builder.place);
+                    error!(%builder, number = begun.number, %source, error = failure, "a build cannot go on");
                     self.lost("the master could not write it down")
                 }
             },

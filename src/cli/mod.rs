@@ -102,6 +102,9 @@ enum Command {
         /// Only tell what would change
         #[arg(long)]
         dry_run: bool,
+        /// Refuse it, and change nothing, if it would cut more links of workers than this
+        #[arg(long, value_name = "N")]
+        max_disconnects: Option<u32>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -256,7 +259,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             start::run(&dir, log_format, &log_level, limits.limits()).await
         }
         Command::Stop { dir, clean } => stop::run(&dir, clean).await,
-        Command::Reconfig { dir, dry_run, json } => reconfig::run(&dir, dry_run, json).await,
+        Command::Reconfig { dir, dry_run, max_disconnects, json } => {
+            reconfig::run(&dir, dry_run, max_disconnects, json).await
+        }
         Command::Workers { dir, json } => workers::run(&dir, json).await,
         Command::Worker { dir, deed, name, reason, json } => {
             worker::run(&dir, deed, &name, reason.as_deref(), json).await

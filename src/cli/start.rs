@@ -119,7 +119,7 @@ fn raise_open_files() {
 async fn reload(master: MasterHandle) {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
-    if let Err(failure) = master.reload(Cause::Signal).await {
+    if let Err(failure) = master.reload(Cause::Signal, None).await {
         warn!(error = &failure as &dyn std::error::Error, "SIGHUP is heard");
     }
     notify("READY=1");

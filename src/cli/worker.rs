@@ -114,6 +114,7 @@ async fn show(master: &RunningMaster, worker: &Value, as_json: bool) -> Result<(
         return Ok(());
     }
     line("worker", text(worker, "name"));
+    line("written at", worker["source"]["shown"].as_str().unwrap_or("not in the configuration any more"));
     line("state", &workers::state(worker, builds.len()).to_string());
     for (what, noun) in [("paused", "pause"), ("graceful", "stop")] {
         if worker[what] == true {

@@ -134,6 +134,10 @@ impl Planned for BuilderDefinition {
         self.name.as_str()
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
         let mut out = changes!(self, new;
             "workernames" worker_names InPlace,

@@ -191,6 +191,10 @@ impl Planned for ListenerDefinition {
         &self.name
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
         changes!(self, new;
             // The next handshake has the new files; links stay.

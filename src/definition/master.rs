@@ -16,7 +16,7 @@ use crate::{
         problem::Problem,
         record::{Record, Value},
     },
-    model::{BuilderName, Place, ReporterName, SchedulerName, WorkerName},
+    model::{BuilderName, Place, Places, ReporterName, SchedulerName, WorkerName},
 };
 
 /// A configuration as it was read: lists as they were written, duplicates and all, and what was wrong so far.
@@ -59,6 +59,8 @@ pub struct Settings {
     pub properties: BTreeMap<String, Worth>,
     /// Where the master keeps what it must not forget.
     pub database: DatabaseDefinition,
+    /// Where they were written.
+    pub places: Places,
 }
 
 /// A configuration that obeys all laws. Parts are shared, so that a copy of the whole costs little.
@@ -210,15 +212,27 @@ impl Settings {
             database: database.unwrap_or_else(|| DatabaseDefinition::Sqlite {
                 path: options::DEFAULT_DATABASE_FILE.into(),
             }),
+            places: Places { whole: record.place.clone(), options: record.places.clone() },
         }
     }
 }
 
 impl Planned for Settings {
     const NOUN: &'static str = "setting";
+    const IS_THE_MASTER: bool = true;
 
     fn name(&self) -> &'static str {
         "c"
+    }
+
+    fn place(&self) -> &Place {
+        &self.places.whole
+    }
+
+    fn place_of(&self, option: &str) -> &Place {
+        // Buildbot's other way to name the database.
+        let flat = || self.places.options.get("db_url").filter(|_| option == "db");
+        self.places.options.get(option).or_else(flat).unwrap_or_else(|| self.place())
     }
 
     fn changes(&self, new: &Self) -> Vec<FieldChange> {

@@ -9,9 +9,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use crate::definition::{
-    BuilderDefinition, ListenerDefinition, MasterDefinition, ReporterDefinition, SchedulerDefinition,
-    WorkerDefinition, master::Settings, shown::Shown,
+use crate::{
+    definition::{
+        BuilderDefinition, ListenerDefinition, MasterDefinition, ReporterDefinition, SchedulerDefinition,
+        WorkerDefinition, master::Settings, shown::Shown,
+    },
+    model::Place,
 };
 
 #[cfg(test)]
@@ -87,6 +90,8 @@ pub struct PlanItem {
     pub name: String,
     /// What is done with it.
     pub deed: Deed,
+    /// Where it is written; of what goes, where it was.
+    pub place: Place,
     /// The whole in one line, without secrets: `~ worker "bot1": max_builds 1 -> 2 (in place)`.
     pub line: String,
 }
@@ -100,6 +105,8 @@ pub enum Deed {
     Remove,
     /// One of its options changes, at this cost.
     Change(Cost),
+    /// One of its options would change, which a running master cannot do: the plan is refused whole.
+    Refuse,
 }
 
 /// A change that a running master cannot make.
@@ -112,14 +119,24 @@ pub struct Refusal {
     pub old: String,
     /// To what.
     pub new: String,
+    /// Where the new one is written.
+    pub place: Place,
 }
 
 /// A part that a plan may add, remove or change.
 pub trait Planned: PartialEq + Sized {
     /// What people call it.
     const NOUN: &'static str;
+    /// Whether to replace it means to restart the master.
+    const IS_THE_MASTER: bool = false;
     /// What it is called.
     fn name(&self) -> &str;
+    /// Where it was written.
+    fn place(&self) -> &Place;
+    /// Where one of its options was written; where the whole was, if that is not known.
+    fn place_of(&self, _option: &str) -> &Place {
+        self.place()
+    }
     /// The options in which `new` differs, and what each costs. Empty if and only if they are equal.
     fn changes(&self, new: &Self) -> Vec<FieldChange>;
 }
@@ -135,6 +152,30 @@ macro_rules! changes {
     }};
 }
 pub(crate) use changes;
+
+impl Cost {
+    /// As programs are told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in_place",
+            Self::WhenIdle => "when_idle",
+            Self::Reattach => "reattach",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+impl Deed {
+    /// As programs are told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Change(_) => "change",
+            Self::Refuse => "refuse",
+        }
+    }
+}
 
 impl FieldChange {
     /// A change with both sides shown.
@@ -200,15 +241,16 @@ impl ReconfigPlan {
 
     /// What a running master cannot do: the plan is refused whole.
     pub fn refusals(&self) -> Vec<Refusal> {
-        let changes = self.settings.iter().filter_map(|transition| match transition {
-            Transition::Change { fields, .. } => Some(fields),
-            Transition::Add(_) | Transition::Remove(_) => None,
-        });
-        changes
-            .flatten()
-            .filter(|field| field.cost == Cost::Replace)
-            .map(|field| Refusal { option: field.option, old: field.old.clone(), new: field.new.clone() })
-            .collect()
+        let mut refusals = Vec::new();
+        for transition in &self.settings {
+            let Transition::Change { new, fields, .. } = transition else { continue };
+            for field in fields.iter().filter(|field| needs_restart::<Settings>(field)) {
+                let FieldChange { option, old, new: is, .. } = field.clone();
+                let place = new.place_of(option).clone();
+                refusals.push(Refusal { option, old, new: is, place });
+            }
+        }
+        refusals
     }
 
     /// All that is done, one by one, as `reconfig --dry-run` and the log show it.
@@ -288,20 +330,31 @@ fn apply_all<K: Ord, T>(transitions: &[Transition<T>], map: &mut BTreeMap<K, Arc
     }
 }
 
+/// Whether a running master cannot make this change.
+fn needs_restart<T: Planned>(field: &FieldChange) -> bool {
+    T::IS_THE_MASTER && field.cost == Cost::Replace
+}
+
 fn describe<T: Planned>(transitions: &[Transition<T>], items: &mut Vec<PlanItem>) {
-    let mut push = |name: &str, deed, line| {
-        items.push(PlanItem { noun: T::NOUN, name: name.to_owned(), deed, line });
+    let mut push = |part: &T, deed, place: &Place, line| {
+        let (name, place) = (part.name().to_owned(), place.clone());
+        items.push(PlanItem { noun: T::NOUN, name, deed, place, line });
     };
+    let named = |part: &T| format!("{} {:?}", T::NOUN, part.name());
     for transition in transitions {
         match transition {
-            Transition::Add(new) => push(new.name(), Deed::Add, format!("+ {} {:?}", T::NOUN, new.name())),
-            Transition::Remove(old) => {
-                push(old.name(), Deed::Remove, format!("- {} {:?}", T::NOUN, old.name()));
-            }
-            Transition::Change { old, fields, .. } => {
-                for FieldChange { option, old: was, new: is, cost } in fields {
-                    let line = format!("~ {} {:?}: {option} {was} -> {is} ({cost})", T::NOUN, old.name());
-                    push(old.name(), Deed::Change(*cost), line);
+            Transition::Add(new) => push(new, Deed::Add, new.place(), format!("+ {}", named(new))),
+            Transition::Remove(old) => push(old, Deed::Remove, old.place(), format!("- {}", named(old))),
+            Transition::Change { old, new, fields } => {
+                for field in fields {
+                    let FieldChange { option, old: was, new: is, cost } = field;
+                    let change = format!("{}: {option} {was} -> {is}", named(old));
+                    let place = new.place_of(option);
+                    if needs_restart::<T>(field) {
+                        push(new, Deed::Refuse, place, format!("! {change} (needs a restart)"));
+                    } else {
+                        push(new, Deed::Change(*cost), place, format!("~ {change} ({cost})"));
+                    }
                 }
             }
         }

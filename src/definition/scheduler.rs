@@ -114,6 +114,10 @@ impl Planned for SchedulerDefinition {
         self.name.as_str()
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
         let mut out = changes!(self, new;
             "builderNames" builder_names InPlace,

@@ -173,6 +173,10 @@ impl Planned for WorkerDefinition {
         self.name.as_str()
     }
 
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
         let mut out = changes!(self, new;
             "max_builds" max_builds InPlace,

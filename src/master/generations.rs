@@ -1,7 +1,7 @@
 //! What became of the last reloads, as people and programs are told.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::Arc,
 };
@@ -9,8 +9,9 @@ use std::{
 use jiff::tz::TimeZone;
 
 use crate::{
-    definition::Problem,
-    model::{Timestamp, WorkerName},
+    definition::{Deed, Problem, WorkerDefinition},
+    master::impact::Impact,
+    model::{Place, Timestamp, WorkerName},
     store::GenerationRow,
 };
 
@@ -63,6 +64,10 @@ pub struct Attempt {
     pub generation: Option<i64>,
     /// What the plan does, one by one.
     pub items: Vec<Item>,
+    /// What the plan does to what runs; nothing if there was no plan.
+    pub impact: Option<Impact>,
+    /// The most links that it may cut; any number if nobody gave a limit.
+    pub max_disconnects: Option<u32>,
     /// What is wrong, warnings too, in the order of lines.
     pub problems: Vec<Problem>,
     /// The whole in one line.
@@ -76,6 +81,14 @@ pub struct Item {
     pub change: String,
     /// `added`.
     pub effect: String,
+    /// What the part is called by people: `worker`, `builder`.
+    pub noun: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What is done with it.
+    pub deed: Deed,
+    /// Where it is written; of what goes, where it was.
+    pub place: Place,
 }
 
 /// The generation that runs.
@@ -99,7 +112,7 @@ pub struct Generations {
     /// Why a load is under way, if one is.
     pub pending: Option<BTreeSet<Cause>>,
     /// Workers that are gone from the configuration and finish their builds.
-    pub draining: Vec<WorkerName>,
+    pub draining: BTreeMap<WorkerName, Arc<WorkerDefinition>>,
 }
 
 impl Cause {
@@ -146,11 +159,26 @@ impl Attempt {
         self.problems.iter().filter(|problem| problem.is_error()).count()
     }
 
+    /// What it does in all, or would do, in one line; nothing if it may not be done.
+    pub fn tally(&self) -> Option<String> {
+        let is_told = matches!(self.verdict, Verdict::Committed | Verdict::Planned);
+        self.impact.as_ref().filter(|_| is_told).map(ToString::to_string)
+    }
+
+    /// How many links it would cut, if those are more than it may.
+    pub fn too_many_cuts(&self) -> Option<usize> {
+        let (limit, impact) = (self.max_disconnects?, self.impact.as_ref()?);
+        impact.exceeds(limit).then_some(impact.links_cut)
+    }
+
     /// Why what it loaded is not in force; nothing if it is.
     pub fn obstacle(&self) -> Option<String> {
         match self.verdict {
             Verdict::Committed | Verdict::Unchanged | Verdict::Planned => None,
-            Verdict::Refused => Some(counted(self.errors(), "problem")),
+            Verdict::Refused => Some(match self.too_many_cuts().filter(|_| self.errors() == 0) {
+                Some(count) => format!("it would cut {}", counted(count, "link")),
+                None => counted(self.errors(), "problem"),
+            }),
             Verdict::Held => Some("it takes away so many workers that it is held".into()),
             Verdict::Failed => Some("it could not be brought into force".into()),
         }
@@ -160,6 +188,9 @@ impl Attempt {
         let mut short = self.clone();
         short.items.truncate(MOST_LINES);
         short.problems.truncate(MOST_LINES);
+        if let Some(impact) = &mut short.impact {
+            impact.disconnects.truncate(MOST_LINES);
+        }
         short
     }
 }
@@ -179,6 +210,8 @@ impl Generations {
                 verdict: Verdict::Committed,
                 generation: Some(row.generation),
                 items: Vec::new(),
+                impact: None,
+                max_disconnects: None,
                 problems: Vec::new(),
                 summary: format!(
                     "{}, {}, {}",
@@ -189,7 +222,7 @@ impl Generations {
             })
         });
         let attempts = attempts.collect();
-        Self { running, attempts, differs: None, pending: None, draining: Vec::new() }
+        Self { running, attempts, differs: None, pending: None, draining: BTreeMap::new() }
     }
 
     /// Remembers a load.
@@ -213,7 +246,8 @@ impl fmt::Display for Generation {
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.change, self.effect)
+        let was = if self.deed == Deed::Remove { "was " } else { "" };
+        write!(f, "{}: {} [{was}{}]", self.change, self.effect, self.place)
     }
 }
 
@@ -227,7 +261,19 @@ mod tests {
             causes: [Cause::File, Cause::Command].into(),
             verdict,
             generation,
-            items: vec![Item { change: "+ worker \"w\"".into(), effect: "added".into() }; MOST_LINES + 1],
+            items: vec![
+                Item {
+                    change: "+ worker \"w\"".into(),
+                    effect: "added".into(),
+                    noun: "worker",
+                    name: "w".into(),
+                    deed: Deed::Add,
+                    place: Place::new("master.cfg.lua", 14),
+                };
+                MOST_LINES + 1
+            ],
+            impact: None,
+            max_disconnects: None,
             problems: Vec::new(),
             summary: String::new(),
         }

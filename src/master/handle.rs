@@ -96,13 +96,17 @@ impl MasterHandle {
     }
 
     /// Reloads the configuration, and tells what became of it; see [`ReloadHandle::reload`].
-    pub async fn reload(&self, cause: Cause) -> Result<Arc<Attempt>, RequestError> {
-        Ok(self.reloads.reload(cause).await?)
+    pub async fn reload(
+        &self,
+        cause: Cause,
+        max_disconnects: Option<u32>,
+    ) -> Result<Arc<Attempt>, RequestError> {
+        Ok(self.reloads.reload(cause, max_disconnects).await?)
     }
 
     /// What a reload would do now, without doing it; see [`ReloadHandle::dry_run`].
-    pub async fn dry_run(&self) -> Result<Attempt, RequestError> {
-        Ok(self.reloads.dry_run().await?)
+    pub async fn dry_run(&self, max_disconnects: Option<u32>) -> Result<Attempt, RequestError> {
+        Ok(self.reloads.dry_run(max_disconnects).await?)
     }
 
     /// What runs, and what became of the last reloads.

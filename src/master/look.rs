@@ -13,8 +13,14 @@ use tokio::sync::watch;
 use crate::{
     build::Load,
     config::{self, Sightings},
-    definition::{Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
-    master::generations::{Item, counted},
+    definition::{
+        BuilderDefinition, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, WorkerDefinition,
+        plan::{Planned, Transition},
+    },
+    master::{
+        generations::{Generations, Item, counted},
+        impact::{Impact, Live},
+    },
     model::{BuilderName, WorkerName},
     worker::RegistryHandle,
 };
@@ -28,13 +34,17 @@ pub(super) struct Look {
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) load: watch::Receiver<Load>,
     pub(super) registry: RegistryHandle,
+    /// Among them the workers that drain.
+    pub(super) generations: watch::Receiver<Arc<Generations>>,
 }
 
-/// A configuration that could come into force.
+/// A configuration that obeys all laws.
 pub(super) struct Good {
     pub(super) new: MasterDefinition,
     pub(super) plan: ReconfigPlan,
     pub(super) warnings: Vec<Problem>,
+    /// Why it needs a restart; if there is nothing here, it could come into force.
+    pub(super) refusals: Vec<Problem>,
 }
 
 /// How an effect is told.
@@ -69,13 +79,11 @@ impl Look {
             Err(problems) => return (Some(seen), Err(problems)),
         };
         let plan = ReconfigPlan::between(&self.definition.borrow(), &checked.definition);
-        let refusals = plan.refusals();
-        if !refusals.is_empty() {
-            let problems =
-                refusals.into_iter().map(|refusal| Problem::error(None, refusal.to_string())).collect();
-            return (Some(seen), Err(problems));
-        }
-        (Some(seen), Ok(Good { new: checked.definition, plan, warnings: checked.warnings }))
+        let refusals = plan.refusals().into_iter();
+        let refusals =
+            refusals.map(|refusal| Problem::error(refusal.place.clone(), refusal.to_string())).collect();
+        let good = Good { new: checked.definition, plan, warnings: checked.warnings, refusals };
+        (Some(seen), Ok(good))
     }
 
     /// Why a file alone may not do this, if it may not.
@@ -93,44 +101,67 @@ impl Look {
     }
 
     pub(super) fn items(&self, plan: &ReconfigPlan, tense: Tense) -> Vec<Item> {
-        let load = self.load.borrow().clone();
-        let items = plan.items().into_iter().map(|item| {
-            let effect = match tense {
-                Tense::Not => "not applied".to_owned(),
-                Tense::Done => self.effect(&item, &load),
-                Tense::Would => format!("would be {}", self.effect(&item, &load)),
-            };
-            Item { change: item.line, effect }
-        });
-        items.collect()
+        self.live(|live| {
+            let items = plan.items().into_iter().map(|item| {
+                let effect = match (item.deed, tense) {
+                    (Deed::Refuse, _) => "refused".to_owned(),
+                    (_, Tense::Not) => "not applied".to_owned(),
+                    (_, Tense::Done) => effect(&item, plan, live),
+                    (_, Tense::Would) => format!("would be {}", effect(&item, plan, live)),
+                };
+                let PlanItem { noun, name, deed, place, line } = item;
+                Item { change: line, effect, noun, name, deed, place }
+            });
+            items.collect()
+        })
     }
 
-    /// What an item does to what runs.
-    fn effect(&self, item: &PlanItem, load: &Load) -> String {
-        let worker = || {
-            let name = WorkerName::new(&item.name).ok().filter(|_| item.noun == "worker")?;
-            Some((self.registry.connection(name.as_str()).is_some(), load.of_worker(&name)))
-        };
-        match (item.deed, worker()) {
-            (Deed::Add, Some((true, _))) => "added, with the link that it still has".into(),
-            (Deed::Add, _) => "added".into(),
-            (Deed::Remove, Some((true, 0))) => "removed and disconnected".into(),
-            (Deed::Remove, Some((true, builds))) => {
-                format!("removed, and disconnected after {} that still runs", counted(builds, "build"))
-            }
-            (Deed::Remove, _) if item.noun == "builder" => {
-                match BuilderName::new(&item.name).map_or(0, |name| load.of_builder(&name)) {
-                    0 => "removed".into(),
-                    builds => format!("removed; {} goes on to its end", counted(builds, "build")),
-                }
-            }
-            (Deed::Remove, _) => "removed".into(),
-            (Deed::Change(cost), Some((true, builds))) if cost >= Cost::Reattach => match builds {
-                0 => "applied, with a new link".into(),
-                builds => format!("applied, with a new link; {} is built again", counted(builds, "build")),
-            },
-            (Deed::Change(_), _) => "applied".into(),
+    /// What a plan does to what runs.
+    pub(super) fn impact(&self, plan: &ReconfigPlan) -> Impact {
+        self.live(|live| Impact::of(plan, live))
+    }
+
+    /// Looks at what runs.
+    fn live<T>(&self, look: impl FnOnce(&Live<'_>) -> T) -> T {
+        let (load, generations) = (self.load.borrow().clone(), Arc::clone(&self.generations.borrow()));
+        look(&Live {
+            is_connected: &|worker| self.registry.connection(worker.as_str()).is_some(),
+            load: &load,
+            draining: &generations.draining,
+        })
+    }
+}
+
+/// What an item does to what runs.
+fn effect(item: &PlanItem, plan: &ReconfigPlan, live: &Live<'_>) -> String {
+    let worker = WorkerName::new(&item.name).ok().filter(|_| item.noun == WorkerDefinition::NOUN);
+    let worker = worker.map(|name| ((live.is_connected)(&name), live.load.of_worker(&name), name));
+    match (item.deed, worker) {
+        (Deed::Add, Some((true, _, name))) => {
+            let is_another = |transition: &Transition<WorkerDefinition>| matches!(transition, Transition::Add(new) if new.name == name && live.takes_a_new_link(new));
+            let which =
+                if plan.workers.iter().any(is_another) { "a new link" } else { "the link that it still has" };
+            format!("added, with {which}")
         }
+        (Deed::Add, _) => "added".into(),
+        (Deed::Remove, Some((true, 0, _))) => "removed and disconnected".into(),
+        (Deed::Remove, Some((true, builds, _))) => {
+            format!("removed, and disconnected after {} that still runs", counted(builds, "build"))
+        }
+        (Deed::Remove, _) if item.noun == BuilderDefinition::NOUN => {
+            match BuilderName::new(&item.name).map_or(0, |name| live.load.of_builder(&name)) {
+                0 => "removed".into(),
+                builds => format!("removed; {} goes on to its end", counted(builds, "build")),
+            }
+        }
+        (Deed::Remove, _) => "removed".into(),
+        (Deed::Change(cost), Some((true, builds, _))) if cost >= Cost::Reattach => match builds {
+            0 => "applied, with a new link".into(),
+            builds => format!("applied, with a new link; {} is built again", counted(builds, "build")),
+        },
+        (Deed::Change(Cost::WhenIdle), Some(_)) => "applied to the next instance".into(),
+        (Deed::Change(_), _) => "applied".into(),
+        (Deed::Refuse, _) => "refused".into(),
     }
 }
 

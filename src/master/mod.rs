@@ -13,6 +13,7 @@
 pub mod folder;
 pub mod generations;
 pub mod handle;
+pub mod impact;
 mod look;
 pub mod reconfig;
 pub mod reload;
@@ -22,6 +23,7 @@ pub mod start;
 pub use folder::{FolderError, FolderLock, MasterFolder};
 pub use generations::{Attempt, Cause, Generations, Verdict};
 pub use handle::{MasterHandle, RequestError, StopMode};
+pub use impact::Impact;
 pub use reconfig::PrepareError;
 pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};

@@ -148,7 +148,7 @@ impl Parts {
         let number = rows.commit().await?;
         // From here on nothing can fail.
         self.roster.send_replace(Arc::new(roster));
-        self.definition.send_replace(new);
+        self.definition.send_replace(Arc::clone(&new));
         let mut retired = Retired { schedulers: Vec::new() };
         for transition in &plan.workers {
             self.change_worker(transition);
@@ -159,6 +159,7 @@ impl Parts {
         for transition in &plan.schedulers {
             self.change_scheduler(transition, &mut retired);
         }
+        self.move_schedulers(&new);
         Ok((number, retired))
     }
 
@@ -172,7 +173,25 @@ impl Parts {
 
     /// Takes the places of a configuration that is otherwise the one that runs.
     pub(super) fn refresh(&self, same: MasterDefinition) {
+        // Nobody is woken by a line that moved.
+        let roster = Arc::new(Roster::new(&same));
+        self.roster.send_if_modified(|moved| {
+            *moved = roster;
+            false
+        });
+        self.move_schedulers(&same);
         self.definition.send_replace(Arc::new(same));
+    }
+
+    /// Gives the schedulers that stay as they are the places that they have now.
+    fn move_schedulers(&self, new: &MasterDefinition) {
+        for (name, task) in &self.periodic {
+            let Some(moved) = new.schedulers.get(name) else { continue };
+            task.definition.send_if_modified(|definition| {
+                *definition = Arc::clone(moved);
+                false
+            });
+        }
     }
 
     /// Waits until builds have come or gone while something waits for their end.
@@ -201,7 +220,7 @@ impl Parts {
             stays
         });
         for old in idle {
-            info!(worker = %old.name, "removed worker is idle, so its link is closed");
+            info!(worker = %old.name, source = %old.place, "removed worker is idle, so its link is closed");
             self.disconnect(&old);
         }
     }
@@ -340,8 +359,10 @@ impl Parts {
 impl PeriodicTask {
     /// Waits for the task: it hears its stop at once, unless it waits for the database, which bounds its waits.
     async fn end(self) {
+        let scheduler = Arc::clone(&self.definition.borrow());
         if let Err(failure) = self.task.await {
-            error!(error = &failure as &dyn std::error::Error, "a scheduler failed");
+            let (name, error) = (&scheduler.name, &failure as &dyn std::error::Error);
+            error!(scheduler = %name, source = %scheduler.place, error, "a scheduler failed");
         }
     }
 }

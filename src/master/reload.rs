@@ -7,6 +7,7 @@
 //! - One reload runs, and at most one waits.
 //! - A bad file changes nothing. Until the commit, all is as before.
 //! - What was caused by a file alone takes away no more than half of the connected workers: half a file is often valid.
+//! - Requests that became one reload are held to the strictest limit among them.
 //! - Each request is answered, and each attempt remembered.
 //!
 //! # Not here
@@ -23,9 +24,9 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{FileWatch, Limits, Watched},
-    definition::{MasterDefinition, Problem, ReconfigPlan},
+    definition::{MasterDefinition, Problem, ReconfigPlan, problem},
     master::{
-        generations::{Attempt, Cause, Generations, Verdict, counted, named},
+        generations::{Attempt, Cause, Generation, Generations, Verdict, counted, named},
         look::{Good, Look, Tense},
         reconfig::{Parts, PrepareError},
     },
@@ -58,6 +59,8 @@ pub enum ReloadError {
 /// A wish for a reload.
 struct Request {
     cause: Cause,
+    /// The most links that it may cut.
+    max_disconnects: Option<u32>,
     answer: oneshot::Sender<Arc<Attempt>>,
 }
 
@@ -88,19 +91,25 @@ pub(super) struct Reloads {
 }
 
 impl ReloadHandle {
-    /// Reloads the configuration, and tells what became of it.
+    /// Reloads the configuration, unless that cuts more links than it may, and tells what became of it.
     ///
     /// # Errors
     /// [`ReloadError`]; after [`ReloadError::Late`] the reload goes on.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the reload goes on.
-    pub async fn reload(&self, cause: Cause) -> Result<Arc<Attempt>, ReloadError> {
+    pub async fn reload(
+        &self,
+        cause: Cause,
+        max_disconnects: Option<u32>,
+    ) -> Result<Arc<Attempt>, ReloadError> {
         let (answer, outcome) = oneshot::channel();
-        self.requests.try_send(Request { cause, answer }).map_err(|failure| match failure {
-            mpsc::error::TrySendError::Full(_) => ReloadError::Busy,
-            mpsc::error::TrySendError::Closed(_) => ReloadError::Stopping,
-        })?;
+        self.requests.try_send(Request { cause, max_disconnects, answer }).map_err(
+            |failure| match failure {
+                mpsc::error::TrySendError::Full(_) => ReloadError::Busy,
+                mpsc::error::TrySendError::Closed(_) => ReloadError::Stopping,
+            },
+        )?;
         match time::timeout(ANSWER_WITHIN, outcome).await {
             Ok(outcome) => outcome.map_err(|_| ReloadError::Stopping),
             Err(_) => Err(ReloadError::Late),
@@ -114,26 +123,23 @@ impl ReloadHandle {
     ///
     /// # Cancel safety
     /// Dropped before it returns, nothing is left but an interpreter that ends by its limits.
-    pub async fn dry_run(&self) -> Result<Attempt, ReloadError> {
+    pub async fn dry_run(&self, max_disconnects: Option<u32>) -> Result<Attempt, ReloadError> {
         let turn = time::timeout(ANSWER_WITHIN, self.dry.acquire()).await.map_err(|_| ReloadError::Late)?;
         let _turn = turn.map_err(|_| ReloadError::Stopping)?;
         let running = self.generations.borrow().running;
-        let mut attempt = Attempt::new([Cause::Command].into());
+        let mut attempt = Attempt::new([Cause::Command].into(), max_disconnects);
         let (_, examined) = self.look.examine().await;
-        match examined {
-            Err(problems) => attempt.refuse(problems, &running.to_string()),
-            Ok(Good { plan, warnings, .. }) => {
-                attempt.verdict = if plan.is_empty() { Verdict::Unchanged } else { Verdict::Planned };
-                attempt.problems = warnings;
-                attempt.items = self.look.items(&plan, Tense::Would);
-                attempt.summary = match plan.items().len() {
-                    0 => format!("the configuration is unchanged; {running} goes on"),
-                    count => format!("{}; nothing is changed by a dry run", counted(count, "change")),
-                };
-                if let Some(text) = self.look.held(&plan) {
-                    attempt.summary = format!("{}; by a change of the file alone {text}", attempt.summary);
-                }
-            }
+        let Some(Good { plan, .. }) = attempt.admit(examined, &self.look, running) else {
+            return Ok(attempt);
+        };
+        attempt.verdict = if plan.is_empty() { Verdict::Unchanged } else { Verdict::Planned };
+        attempt.items = self.look.items(&plan, Tense::Would);
+        attempt.summary = match attempt.items.len() {
+            0 => format!("the configuration is unchanged; {running} goes on"),
+            count => format!("{}; nothing is changed by a dry run", counted(count, "change")),
+        };
+        if let Some(text) = self.look.held(&plan) {
+            attempt.summary = format!("{}; by a change of the file alone {text}", attempt.summary);
         }
         Ok(attempt)
     }
@@ -145,16 +151,55 @@ impl ReloadHandle {
 }
 
 impl Attempt {
-    fn new(causes: BTreeSet<Cause>) -> Self {
+    fn new(causes: BTreeSet<Cause>, max_disconnects: Option<u32>) -> Self {
         Self {
             at: Timestamp::now(),
             causes,
             verdict: Verdict::Unchanged,
             generation: None,
             items: Vec::new(),
+            impact: None,
+            max_disconnects,
             problems: Vec::new(),
             summary: String::new(),
         }
+    }
+
+    /// What may come into force; if it may not, this tells why.
+    fn admit(
+        &mut self,
+        examined: Result<Good, Vec<Problem>>,
+        look: &Look,
+        running: Generation,
+    ) -> Option<Good> {
+        let mut good = match examined {
+            Ok(good) => good,
+            Err(problems) => {
+                self.refuse(problems, &running.to_string());
+                return None;
+            }
+        };
+        self.problems.append(&mut good.warnings);
+        if good.plan.is_empty() {
+            return Some(good);
+        }
+        self.impact = Some(look.impact(&good.plan));
+        if !good.refusals.is_empty() {
+            self.items = look.items(&good.plan, Tense::Not);
+            good.refusals.append(&mut self.problems);
+            self.refuse(problem::arrange(good.refusals), &running.to_string());
+            return None;
+        }
+        let (Some(count), Some(limit)) = (self.too_many_cuts(), self.max_disconnects) else {
+            return Some(good);
+        };
+        self.items = look.items(&good.plan, Tense::Not);
+        self.verdict = Verdict::Refused;
+        self.summary = format!(
+            "it would cut {}, and at most {limit} may be cut; the running configuration, {running}, is kept",
+            counted(count, "link")
+        );
+        None
     }
 
     fn refuse(&mut self, problems: Vec<Problem>, running: &str) {
@@ -175,10 +220,19 @@ impl Attempt {
         for item in self.items.iter().take(MOST_LOGGED) {
             info!("{item}");
         }
-        for (count, noun) in [(self.problems.len(), "problem"), (self.items.len(), "change")] {
+        let cuts = self.too_many_cuts().and(self.impact.as_ref());
+        let cuts = cuts.map_or(&[][..], |impact| &impact.disconnects);
+        for cut in cuts.iter().take(MOST_LOGGED) {
+            error!("{cut}");
+        }
+        let counts = [(self.problems.len(), "problem"), (self.items.len(), "change"), (cuts.len(), "link")];
+        for (count, noun) in counts {
             if let Some(more) = count.checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
                 info!("and {} more", counted(more, noun));
             }
+        }
+        if let Some(tally) = self.tally() {
+            info!("{tally}");
         }
         let (cause, outcome) = (named(&self.causes), self.verdict.name());
         match self.verdict {
@@ -208,6 +262,7 @@ impl Reloads {
             definition: parts.definition.subscribe(),
             load: parts.load.clone(),
             registry: parts.registry.clone(),
+            generations: watch.clone(),
         };
         let handle = ReloadHandle {
             requests: sender,
@@ -223,11 +278,13 @@ impl Reloads {
         loop {
             let mut causes = BTreeSet::new();
             let mut answers = Vec::new();
+            let mut limits = Vec::new();
             tokio::select! {
                 // Each arm is cancel-safe: what it has not returned is still there at the next turn.
                 () = self.stop.cancelled() => return self.parts,
                 Some(request) = self.requests.recv() => {
                     causes.insert(request.cause);
+                    limits.extend(request.max_disconnects);
                     answers.push(request.answer);
                 }
                 () = self.files.changed() => {
@@ -241,13 +298,16 @@ impl Reloads {
             }
             while let Ok(request) = self.requests.try_recv() {
                 causes.insert(request.cause);
+                limits.extend(request.max_disconnects);
                 answers.push(request.answer);
             }
             if self.files.take_changed() {
                 causes.insert(Cause::File);
             }
             self.tell(|generations| generations.pending = Some(causes.clone()));
-            let Some(attempt) = self.reload(causes).await else { return self.parts };
+            let Some(attempt) = self.reload(causes, limits.into_iter().min()).await else {
+                return self.parts;
+            };
             attempt.log();
             self.tell(|generations| {
                 generations.pending = None;
@@ -263,7 +323,7 @@ impl Reloads {
 
     /// Changes what others see.
     fn tell(&self, change: impl FnOnce(&mut Generations)) {
-        let draining = self.parts.draining.keys().cloned().collect();
+        let draining = self.parts.draining.clone();
         self.generations.send_modify(|generations| {
             let generations = Arc::make_mut(generations);
             change(generations);
@@ -272,10 +332,10 @@ impl Reloads {
     }
 
     /// One reload; nothing if the master stops meanwhile.
-    async fn reload(&mut self, causes: BTreeSet<Cause>) -> Option<Attempt> {
+    async fn reload(&mut self, causes: BTreeSet<Cause>, max_disconnects: Option<u32>) -> Option<Attempt> {
         let running = self.generations.borrow().running;
         let by_file_alone = causes.iter().all(|cause| *cause == Cause::File);
-        let mut attempt = Attempt::new(causes);
+        let mut attempt = Attempt::new(causes, max_disconnects);
         // Whatever becomes of the rest: who renews a certificate asks for a reload.
         self.parts.renew_certificates().await;
         let (seen, examined) = tokio::select! {
@@ -288,14 +348,9 @@ impl Reloads {
             let watched = if examined.is_ok() { Watched::Only } else { Watched::Also };
             self.files.read(seen, watched);
         }
-        let Good { new, plan, warnings } = match examined {
-            Ok(good) => good,
-            Err(problems) => {
-                attempt.refuse(problems, &running.to_string());
-                return Some(attempt);
-            }
+        let Some(Good { new, plan, .. }) = attempt.admit(examined, &self.look, running) else {
+            return Some(attempt);
         };
-        attempt.problems = warnings;
         if plan.is_empty() {
             // The lines may have moved all the same.
             self.parts.refresh(new);
@@ -325,6 +380,7 @@ impl Reloads {
                     "the configuration cannot be brought into force"
                 );
                 attempt.verdict = Verdict::Failed;
+                attempt.impact = None;
                 for item in &mut attempt.items {
                     item.effect = "not applied".into();
                 }

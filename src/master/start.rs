@@ -153,7 +153,7 @@ pub async fn start(
         registry: registry_handle.clone(),
         definition,
         roster,
-        local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone()),
+        local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone(), roster_watch.clone()),
         periodic: HashMap::new(),
         gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
         listeners: HashMap::new(),

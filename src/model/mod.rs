@@ -28,7 +28,7 @@ pub use log_record::RecordReader;
 pub use log_stream::LogStream;
 pub use names::{BuilderName, NameError, ReporterName, SchedulerName, WorkerName};
 pub use outcome::Outcome;
-pub use place::Place;
+pub use place::{Place, Places};
 pub use properties::{Properties, Property, PropertyValue};
 pub use secret::Secret;
 pub use source_stamp::{SourceStamp, SourceStamps};

@@ -33,7 +33,7 @@ pub async fn run(
         let wait = match store.last_buildset_at(&current.name).await {
             Ok(last) => until_next(last, *interval, Timestamp::now()),
             Err(failure) => {
-                complain(&current, &failure);
+                complain(&definition, &failure);
                 AFTER_FAILURE
             }
         };
@@ -51,7 +51,7 @@ pub async fn run(
             // All its builders have work waiting: look again when the next one would be due.
             Ok(false) => *interval,
             Err(failure) => {
-                complain(&current, &failure);
+                complain(&definition, &failure);
                 AFTER_FAILURE
             }
         };
@@ -65,8 +65,10 @@ pub async fn run(
     }
 }
 
-fn complain(scheduler: &SchedulerDefinition, failure: &StoreError) {
-    error!(scheduler = %scheduler.name, error = failure as &dyn std::error::Error, "cannot ask for builds");
+/// Tells where the scheduler is written now: the lines may have moved since it asked.
+fn complain(definition: &watch::Receiver<Arc<SchedulerDefinition>>, failure: &StoreError) {
+    let scheduler = Arc::clone(&definition.borrow());
+    error!(scheduler = %scheduler.name, source = %scheduler.place, error = failure as &dyn std::error::Error, "cannot ask for builds");
 }
 
 /// How long from `now` to the next time.

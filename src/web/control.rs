@@ -102,6 +102,17 @@ impl Params {
         }
     }
 
+    fn count(&mut self, name: &str) -> Result<Option<u32>, CallError> {
+        let wrong = || CallError::params(format!("`{name}` must be a whole number, 0 or more"));
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+                count.map(Some).ok_or_else(wrong)
+            }
+        }
+    }
+
     fn flag(&mut self, name: &str) -> Result<bool, CallError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(false),
@@ -223,8 +234,8 @@ async fn worker_name(master: &MasterHandle, key: &str) -> Result<WorkerName, Cal
     })
 }
 
-/// `POST /api/v2/masters/ID`, method `stop`: param `clean`; answers at once. Method `reconfig`: param `dry_run`; answers
-/// when it is done, with the shape of `/generations`.
+/// `POST /api/v2/masters/ID`, method `stop`: param `clean`; answers at once. Method `reconfig`: params `dry_run` and
+/// `max_disconnects`, the most links that it may cut; answers when it is done, with the shape of `/generations`.
 pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
     if id != master.store().master_id().0 {
         return (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no master {id}") })))
@@ -232,10 +243,11 @@ pub(super) async fn master(State(master): State<MasterHandle>, Path(id): Path<i6
     }
     answer(&body, |method, mut params| async move {
         if method == "reconfig" {
+            let limit = params.count("max_disconnects")?;
             let attempt = if params.flag("dry_run")? {
-                Arc::new(master.dry_run().await?)
+                Arc::new(master.dry_run(limit).await?)
             } else {
-                master.reload(Cause::Command).await?
+                master.reload(Cause::Command, limit).await?
             };
             return Ok(generation::attempt_shape(&attempt));
         }

@@ -7,8 +7,11 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    definition::Problem,
-    master::{Attempt, Generations, MasterHandle, Verdict, generations::Cause},
+    definition::{Deed, Problem},
+    master::{
+        Attempt, Generations, Impact, MasterHandle, Verdict,
+        generations::{Cause, Item},
+    },
     web::{error::ApiError, query::Asked, resource::Pairs},
 };
 
@@ -32,7 +35,7 @@ pub(super) async fn list(
 
 /// A load and what became of it.
 pub(super) fn attempt_shape(attempt: &Attempt) -> Value {
-    let items = attempt.items.iter().map(|item| json!({ "change": item.change, "effect": item.effect }));
+    let items = attempt.items.iter().map(item_shape);
     json!({
         "generation": attempt.generation,
         "at": attempt.at.as_second(),
@@ -40,8 +43,41 @@ pub(super) fn attempt_shape(attempt: &Attempt) -> Value {
         "outcome": attempt.verdict.name(),
         "summary": attempt.summary,
         "items": items.collect::<Vec<_>>(),
+        "impact": attempt.impact.as_ref().map(impact_shape),
+        "too_many_cuts": attempt.too_many_cuts().is_some(),
+        "tally": attempt.tally(),
+        "max_disconnects": attempt.max_disconnects,
         "errors": attempt.errors(),
         "problems": attempt.problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn impact_shape(impact: &Impact) -> Value {
+    let mut shape = json!(impact);
+    let cuts = impact.disconnects.iter().map(|cut| {
+        let mut shape = json!(cut);
+        shape["shown"] = json!(cut.to_string());
+        shape
+    });
+    shape["disconnects"] = cuts.collect();
+    shape
+}
+
+fn item_shape(item: &Item) -> Value {
+    let cost = match item.deed {
+        Deed::Change(cost) => Some(cost.name()),
+        Deed::Refuse => Some("restart"),
+        Deed::Add | Deed::Remove => None,
+    };
+    json!({
+        "change": item.change,
+        "effect": item.effect,
+        "noun": item.noun,
+        "name": item.name,
+        "deed": item.deed.name(),
+        "cost": cost,
+        "source": item.place,
+        "shown": item.to_string(),
     })
 }
 
@@ -65,6 +101,6 @@ fn status_shape(generations: &Generations) -> Value {
         "differs": differs,
         "held": is_held,
         "pending": generations.pending.as_ref().map(names),
-        "draining": generations.draining,
+        "draining": generations.draining.keys().collect::<Vec<_>>(),
     })
 }

@@ -14,8 +14,8 @@ use crate::{
         IdlePolicy, MasterDefinition, SchedulerDefinition, SchedulerKind, WorkerDefinition, WorkerKind,
     },
     master::MasterHandle,
-    model::{BuildId, Timestamp},
-    store::{Page, WorkerRow},
+    model::{BuildId, Place, Timestamp},
+    store::{BuilderRow, Page, SchedulerRow, WorkerRow},
     web::{error::ApiError, query::Asked},
 };
 
@@ -111,13 +111,13 @@ impl Noun {
         let (query, store) = (&asked.query, master.store());
         let (rows, total) = match self {
             Self::Workers => worker_shapes(master, &store.workers(query).await?),
-            Self::Builders => shapes(&store.builders(query).await?),
+            Self::Builders => builder_shapes(master, &store.builders(query).await?),
             Self::Buildsets => shapes(&store.buildsets(query).await?),
             Self::BuildRequests => shapes(&store.build_requests(query).await?),
             Self::Builds => shapes(&store.builds(query).await?),
             Self::Steps => shapes(&store.steps(query).await?),
             Self::Logs => shapes(&store.logs(query).await?),
-            Self::Schedulers => shapes(&store.schedulers(query).await?),
+            Self::Schedulers => scheduler_shapes(master, &store.schedulers(query).await?),
         };
         Ok((asked.project(rows)?, total))
     }
@@ -129,7 +129,7 @@ fn shapes<T: Serialize>(page: &Page<T>) -> (Vec<Value>, Option<u64>) {
 }
 
 /// Workers with what only the running master knows: which of its links this is and from where, since when it counts as
-/// missing, and the options that tell what becomes of it.
+/// missing, where it is written, and the options that tell what becomes of it.
 fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, Option<u64>) {
     let definition = master.definition();
     let now = Timestamp::now();
@@ -145,10 +145,34 @@ fn worker_shapes(master: &MasterHandle, page: &Page<WorkerRow>) -> (Vec<Value>, 
         shape["link_epoch"] = link.as_ref().map_or(Value::Null, |link| json!(link.epoch.0));
         shape["link_peer"] =
             link.and_then(|link| link.peer).map_or(Value::Null, |peer| json!(peer.to_string()));
+        shape["source"] = json!(worker.map(|worker| &worker.place));
         shape["options"] = worker.map_or(Value::Null, |worker| worker_options(worker));
         shape
     };
     (page.rows.iter().map(shape).collect(), page.total)
+}
+
+/// Builders with where they are written; null for those that are no longer configured.
+fn builder_shapes(master: &MasterHandle, page: &Page<BuilderRow>) -> (Vec<Value>, Option<u64>) {
+    let definition = master.definition();
+    with_source(page, |row| definition.builders.get(&row.name).map(|builder| &builder.place))
+}
+
+/// The same for schedulers.
+fn scheduler_shapes(master: &MasterHandle, page: &Page<SchedulerRow>) -> (Vec<Value>, Option<u64>) {
+    let definition = master.definition();
+    with_source(page, |row| definition.schedulers.get(&row.name).map(|scheduler| &scheduler.place))
+}
+
+fn with_source<'a, T: Serialize>(
+    page: &Page<T>,
+    source: impl Fn(&T) -> Option<&'a Place>,
+) -> (Vec<Value>, Option<u64>) {
+    let (mut rows, total) = shapes(page);
+    for (shape, row) in rows.iter_mut().zip(&page.rows) {
+        shape["source"] = json!(source(row));
+    }
+    (rows, total)
 }
 
 fn worker_options(worker: &WorkerDefinition) -> Value {
@@ -309,6 +333,7 @@ fn force_rows(definition: &MasterDefinition) -> Vec<Value> {
             "builder_names": scheduler.builder_names.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
             "default_reason": reason,
             "enabled": true,
+            "source": scheduler.place,
         })),
         SchedulerKind::Periodic { .. } => None,
     };

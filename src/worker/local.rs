@@ -14,7 +14,10 @@ use crate::{
     bot,
     definition::{WorkerDefinition, WorkerKind},
     model::WorkerName,
-    worker::registry::{self, RegistryHandle},
+    worker::{
+        registry::{self, RegistryHandle},
+        roster::RosterWatch,
+    },
 };
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -28,6 +31,7 @@ pub struct LocalWorkers {
     /// `DIR/workers`.
     root: PathBuf,
     registry: RegistryHandle,
+    roster: RosterWatch,
     running: HashMap<WorkerName, Running>,
     /// Those that were told to stop: another one of the same name waits until nothing of them runs.
     ending: HashMap<WorkerName, CancellationToken>,
@@ -41,8 +45,8 @@ struct Running {
 
 impl LocalWorkers {
     /// None yet; their folders will lie below `root`.
-    pub fn new(root: PathBuf, registry: RegistryHandle) -> Self {
-        Self { root, registry, running: HashMap::new(), ending: HashMap::new() }
+    pub fn new(root: PathBuf, registry: RegistryHandle, roster: RosterWatch) -> Self {
+        Self { root, registry, roster, running: HashMap::new(), ending: HashMap::new() }
     }
 
     /// Starts a worker, once nothing of an earlier one of its name runs. Does nothing for one that is no LocalWorker or
@@ -61,14 +65,14 @@ impl LocalWorkers {
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
         };
-        let (registry, stop, ended) =
-            (self.registry.clone(), running.stop.clone(), running.ended.clone().drop_guard());
+        let (registry, roster) = (self.registry.clone(), self.roster.clone());
+        let (stop, ended) = (running.stop.clone(), running.ended.clone().drop_guard());
         self.running.insert(name.clone(), running);
         tokio::spawn(async move {
             if let Some(before) = before {
                 end(&name, &before).await;
             }
-            keep(name, basedir, registry, stop).await;
+            keep(name, basedir, registry, roster, stop).await;
             drop(ended);
         });
     }
@@ -100,7 +104,17 @@ async fn end(name: &WorkerName, ended: &CancellationToken) {
     }
 }
 
-async fn keep(name: WorkerName, basedir: PathBuf, registry: RegistryHandle, stop: CancellationToken) {
+async fn keep(
+    name: WorkerName,
+    basedir: PathBuf,
+    registry: RegistryHandle,
+    roster: RosterWatch,
+    stop: CancellationToken,
+) {
+    let complain = |failure: &(dyn std::error::Error + 'static), what: &str| {
+        let source = roster.borrow().place(name.as_str()).map(tracing::field::display);
+        error!(worker = %name, source, error = failure, "{what}");
+    };
     let mut delay = FIRST_DELAY;
     // It may have been told to stop while an earlier one ended.
     while !stop.is_cancelled() {
@@ -117,18 +131,14 @@ async fn keep(name: WorkerName, basedir: PathBuf, registry: RegistryHandle, stop
                             () = connection.gone() => delay = FIRST_DELAY,
                         }
                     }
-                    Err(failure) => {
-                        error!(worker = %name, error = &failure as &dyn std::error::Error, "cannot attach");
-                    }
+                    Err(failure) => complain(&failure, "cannot attach"),
                 }
                 // The link is down now, which ends the bot once its commands are killed.
                 if let Err(failure) = bot.await {
-                    error!(worker = %name, error = &failure as &dyn std::error::Error, "the local worker failed");
+                    complain(&failure, "the local worker failed");
                 }
             }
-            Err(failure) => {
-                error!(worker = %name, error = &failure as &dyn std::error::Error, "cannot start the local worker");
-            }
+            Err(failure) => complain(&failure, "cannot start the local worker"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -28,7 +28,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{field::DisplayValue, info, warn};
 
 use crate::{
     model::WorkerName,
@@ -309,6 +309,7 @@ impl Registry {
         places.insert(worker.clone(), Place::Greeting(epoch, settled));
         drop(places);
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
+        let written_in = roster.clone();
         let operator = self.operator.clone();
         let abandoned = self.abandoned.remove(&worker).unwrap_or_default();
         self.connections.spawn(async move {
@@ -328,7 +329,9 @@ impl Registry {
                         abandoned
                     }
                     Err(source) => {
-                        warn!(%worker, error = &source as &dyn std::error::Error, "worker did not attach");
+                        let (place, error) =
+                            (written(&written_in, &worker), &source as &dyn std::error::Error);
+                        warn!(%worker, error, source = place, "worker did not attach");
                         reply(answer, Err(AttachError::Greeting { worker: worker.clone(), source }));
                         abandoned
                     }
@@ -349,6 +352,7 @@ impl Registry {
     /// cut, and the second asks again once that is written down.
     fn arbitrate(&self, first: ConnectionHandle, attach: Attach) {
         let (requests, fights) = (self.sender.clone(), Arc::clone(&self.fights));
+        let roster = self.roster.clone();
         self.connections.spawn(async move {
             let worker = first.worker.clone();
             let (here, there) = (from(first.peer), from(attach.peer));
@@ -356,14 +360,16 @@ impl Registry {
             if first.is_up() && first.answers(attach.patience).await {
                 let what = "a second worker with this name was refused; the first one is alive";
                 if let Some(before) = tell(what) {
-                    warn!(%worker, first = %here, second = %there, "{what}{before}");
+                    let source = written(&roster, &worker);
+                    warn!(%worker, first = %here, second = %there, source, "{what}{before}");
                 }
                 reply(attach.answer, Err(AttachError::Duplicate { worker }));
                 return;
             }
             let what = "its old link is dead and gives its place to a new one";
             if let Some(before) = tell(what) {
-                info!(%worker, old = %here, new = %there, "{what}{before}");
+                let source = written(&roster, &worker);
+                info!(%worker, old = %here, new = %there, source, "{what}{before}");
             }
             first.close();
             first.gone().await;
@@ -423,6 +429,11 @@ async fn ask_again(requests: &mpsc::Sender<Request>, attach: Attach) {
 }
 
 /// From where, for people.
+/// Where a worker is written now.
+fn written(roster: &RosterWatch, worker: &WorkerName) -> Option<DisplayValue<crate::model::Place>> {
+    roster.borrow().place(worker.as_str()).map(tracing::field::display)
+}
+
 fn from(peer: Option<SocketAddr>) -> String {
     peer.map_or_else(|| "inside the master".to_owned(), |peer| peer.to_string())
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::{
     definition::{HashedPassword, MasterDefinition, Passwords, WorkerKind},
-    model::WorkerName,
+    model::{Place, WorkerName},
     protocol::message::BuilderFolder,
 };
 
@@ -40,6 +40,8 @@ pub struct RosterEntry {
     pub keepalive_timeout: Option<Duration>,
     /// How it may log in.
     pub login: Login,
+    /// Where it is written.
+    pub place: Place,
 }
 
 /// How a worker may log in.
@@ -78,6 +80,7 @@ impl Roster {
                         WorkerKind::Local { .. } => Login::Local,
                         WorkerKind::Latent(_) => Login::Latent,
                     },
+                    place: worker.place.clone(),
                 };
                 (worker.name.clone(), Arc::new(entry))
             })
@@ -89,6 +92,11 @@ impl Roster {
     /// What it says of a worker; nothing for one that is not defined.
     pub fn of(&self, worker: &WorkerName) -> Option<Arc<RosterEntry>> {
         self.entries.get(worker).map(Arc::clone)
+    }
+
+    /// Where a worker is written, for the master's own log.
+    pub(super) fn place(&self, worker: &str) -> Option<Place> {
+        self.entries.get(worker).map(|entry| entry.place.clone())
     }
 
     /// The passwords of a worker that may log in.

@@ -20,7 +20,7 @@ use crate::{
             WatchedWorkers,
         },
     },
-    model::{BuilderName, Place, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName},
+    model::{BuilderName, Place, Places, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName},
 };
 
 fn worths(properties: BTreeMap<String, PropertyValue>) -> BTreeMap<String, Worth> {
@@ -164,12 +164,16 @@ fn settings() -> impl Strategy<Value = Settings> {
             url: Secret::new(format!("postgresql://bot:{password}@db/ci")),
         }),
     ];
-    ("[a-b]", "[a-b]", properties(), database).prop_map(|(title, url, properties, database)| Settings {
-        title,
-        title_url: url.clone(),
-        buildbot_url: url,
-        properties: worths(properties),
-        database,
+    let place = place();
+    ("[a-b]", "[a-b]", properties(), database, place).prop_map(|(title, url, properties, database, place)| {
+        Settings {
+            title,
+            title_url: url.clone(),
+            buildbot_url: url,
+            properties: worths(properties),
+            database,
+            places: Places { whole: place, options: BTreeMap::new() },
+        }
     })
 }
 
@@ -245,12 +249,13 @@ fn by<K: Ord, T>(list: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
 
 fn definition() -> impl Strategy<Value = MasterDefinition> {
     (
-        prop::option::of(settings()),
-        prop::collection::vec(worker(), 0..4),
-        prop::collection::vec(builder(), 0..4),
-        prop::collection::vec(scheduler(), 0..4),
-        prop::collection::vec(reporter(), 0..4),
-        prop::collection::vec(listener(), 0..4),
+        // Boxed: together, they are more than the stack of a test's thread.
+        prop::option::of(settings()).boxed(),
+        prop::collection::vec(worker().boxed(), 0..4),
+        prop::collection::vec(builder().boxed(), 0..4),
+        prop::collection::vec(scheduler().boxed(), 0..4),
+        prop::collection::vec(reporter().boxed(), 0..4),
+        prop::collection::vec(listener().boxed(), 0..4),
     )
         .prop_map(|(settings, workers, builders, schedulers, reporters, listeners)| MasterDefinition {
             interpreter: crate::definition::Interpreter::none(),
@@ -305,4 +310,66 @@ proptest! {
         }
         prop_assert!(plan.lines().iter().all(|line| !line.contains("bot:") && !line.contains(latent::HIDDEN)));
     }
+}
+
+fn worker_at(name: &str, workdir: &str, line: u32) -> WorkerDefinition {
+    WorkerDefinition {
+        name: WorkerName::new(name).expect("a letter is a name"),
+        kind: WorkerKind::Local { workdir: workdir.into() },
+        max_builds: None,
+        properties: BTreeMap::new(),
+        default_properties: BTreeMap::new(),
+        keepalive_interval: None,
+        keepalive_timeout: None,
+        missing_timeout: None,
+        notify_on_missing: Vec::new(),
+        place: Place::new("master.cfg.lua", line),
+    }
+}
+
+fn settings_at(title: &str, path: &str, lines: [u32; 2]) -> Arc<Settings> {
+    let options = ["title", "db_url"].into_iter().zip(lines);
+    Arc::new(Settings {
+        title: title.into(),
+        title_url: String::new(),
+        buildbot_url: String::new(),
+        properties: BTreeMap::new(),
+        database: DatabaseDefinition::Sqlite { path: path.into() },
+        places: Places {
+            whole: Place::new("master.cfg.lua", 0),
+            options: options.map(|(option, line)| (option, Place::new("master.cfg.lua", line))).collect(),
+        },
+    })
+}
+
+#[test]
+fn each_item_tells_where_it_is_written_and_what_goes_where_it_was() {
+    let of = |settings, workers: Vec<WorkerDefinition>| MasterDefinition {
+        settings: Some(settings),
+        workers: by(workers, |worker| worker.name.clone()),
+        ..MasterDefinition::nothing()
+    };
+    let old = of(settings_at("a", "a", [1, 2]), vec![worker_at("b", "b", 3), worker_at("c", "c", 4)]);
+    let new = of(settings_at("b", "b", [11, 12]), vec![worker_at("b", "x", 13), worker_at("d", "d", 14)]);
+    let plan = ReconfigPlan::between(&old, &new);
+    let told: Vec<String> = plan
+        .items()
+        .into_iter()
+        .map(|item| format!("{} [{}] {:?}", item.line, item.place, item.deed))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "~ setting \"c\": title \"a\" -> \"b\" (in place) [master.cfg.lua:11] Change(InPlace)",
+            "! setting \"c\": db sqlite a -> sqlite b (needs a restart) [master.cfg.lua:12] Refuse",
+            "~ worker \"b\": workdir b -> x (cuts the link once) [master.cfg.lua:13] Change(Reattach)",
+            "- worker \"c\" [master.cfg.lua:4] Remove",
+            "+ worker \"d\" [master.cfg.lua:14] Add",
+        ]
+    );
+    let refusals: Vec<String> = plan.refusals().iter().map(|it| format!("{}: {it}", it.place)).collect();
+    assert_eq!(
+        refusals,
+        ["master.cfg.lua:12: `c.db` cannot change while the master runs (sqlite a -> sqlite b); restart it"]
+    );
 }

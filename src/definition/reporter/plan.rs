@@ -3,9 +3,12 @@
 use std::fmt::Display;
 
 use super::{BuildMails, Lookup, MissingGenerator, ReporterDefinition, WatchedWorkers};
-use crate::definition::{
-    plan::{Cost, FieldChange, Planned, changes},
-    shown::Shown,
+use crate::{
+    definition::{
+        plan::{Cost, FieldChange, Planned, changes},
+        shown::Shown,
+    },
+    model::Place,
 };
 
 impl Planned for ReporterDefinition {
@@ -13,6 +16,10 @@ impl Planned for ReporterDefinition {
 
     fn name(&self) -> &str {
         self.name.as_str()
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
     }
 
     fn changes(&self, new: &Self) -> Vec<FieldChange> {

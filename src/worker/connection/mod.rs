@@ -178,7 +178,9 @@ impl Connection {
                 // While its news are held back, the worker may have spoken without having been heard.
                 Due::GiveUp if held.is_some() => Some(Instant::now() + HEARD_LATER),
                 Due::GiveUp => {
-                    warn!(worker = %self.handle.worker, "gives no sign of life; its link is cut");
+                    let worker = &self.handle.worker;
+                    let source = self.roster.borrow().place(worker.as_str()).map(tracing::field::display);
+                    warn!(%worker, source, "gives no sign of life; its link is cut");
                     return;
                 }
                 Due::Ask => {

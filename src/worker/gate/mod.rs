@@ -264,10 +264,11 @@ impl Gate {
 
     /// Tells a refused login, unless it was told a moment ago.
     fn tell_refusal(&self, name: Option<&str>, peer: SocketAddr, why: &'static str) {
+        let source = name.and_then(|name| self.roster.borrow().place(name)).map(tracing::field::display);
         let name = name.map(refusals::shown);
         let thing = (name.clone().unwrap_or_default(), why, peer.ip());
         if let Some(before) = self.shared.refusals.count(thing, Instant::now()) {
-            warn!(worker = name.map(tracing::field::display), %peer, "login refused: {why}{before}");
+            warn!(worker = name.map(tracing::field::display), %peer, source, "login refused: {why}{before}");
         }
     }
 }

@@ -312,20 +312,23 @@ fn two_of_a_class() -> impl Strategy<Value = (LatentDefinition, LatentDefinition
     let docker = || docker().boxed().prop_map(|docker| Backend::Docker(Box::new(docker)));
     let script = || script().boxed().prop_map(Backend::Script);
     let backends = prop_oneof![
-        (ec2(), ec2()),
-        (libvirt(), libvirt()),
-        (openstack(), openstack()),
-        (docker(), docker()),
-        (script(), script()),
+        // Boxed: together, they are more than the stack of a test's thread.
+        (ec2(), ec2()).boxed(),
+        (libvirt(), libvirt()).boxed(),
+        (openstack(), openstack()).boxed(),
+        (docker(), docker()).boxed(),
+        (script(), script()).boxed(),
     ];
-    (latent(), latent(), backends, any::<bool>()).prop_map(|(mut a, mut b, backends, is_all)| {
-        if !is_all {
-            // Then the backend's options alone differ.
-            b = a.clone();
-        }
-        (a.backend, b.backend) = backends;
-        (a, b)
-    })
+    (latent().boxed(), latent().boxed(), backends, any::<bool>()).prop_map(
+        |(mut a, mut b, backends, is_all)| {
+            if !is_all {
+                // Then the backend's options alone differ.
+                b = a.clone();
+            }
+            (a.backend, b.backend) = backends;
+            (a, b)
+        },
+    )
 }
 
 proptest! {
