@@ -73,6 +73,8 @@ pub enum Kind {
     Idle,
     /// A Lua function.
     Function,
+    /// `true` or `false`, or a function that answers so in a build.
+    Condition,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
@@ -215,6 +217,7 @@ impl Kind {
                 "a number of seconds, or text like \"10m\"; 0 ends an idle instance at once, -1 never".into()
             }
             Self::Function => "a function".into(),
+            Self::Condition => "true or false, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties => "a table of names and values".into(),

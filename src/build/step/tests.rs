@@ -12,8 +12,8 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
-        step::Description,
+        Condition, DatabaseDefinition, Extraction, Hook, HookArgument, HookCall, HookError, HookId, NoHooks,
+        NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth, step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
@@ -253,8 +253,7 @@ async fn files_that_a_command_watches_have_logs_of_their_own() {
 async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "version".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "version".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("git describe"),
     };
@@ -298,8 +297,7 @@ async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
 async fn a_property_without_end_is_a_failure_and_fills_no_memory() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "p".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "p".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("yes"),
     };

@@ -116,6 +116,7 @@ fn write(
     key: &Value,
     value: Value,
 ) -> mlua::Result<()> {
+    session.only_in_a_load(lua, "`c` cannot be changed")?;
     let Some(name) = known(key) else {
         // What is assigned may have told its own problem; that of the field is another.
         unknown(lua, session, key);

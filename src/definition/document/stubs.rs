@@ -146,6 +146,8 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Number { .. } => "number".to_owned(),
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => "function".to_owned(),
+        Kind::Condition if option.renderable => "boolean|lunabot.Renderable|function".to_owned(),
+        Kind::Condition => "boolean|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties => "table<string, any>".to_owned(),
