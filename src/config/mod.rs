@@ -127,7 +127,8 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
                 let (caller, line) = live::open(limits.wall + GRACE, seen);
                 draft.interpreter = Interpreter::of(Arc::new(caller));
                 tell.answer(Ok(draft));
-                line.serve(&live);
+                live.begin();
+                line.serve(|call| live.call(call));
             }
             Err(error) => tell.answer(Err(error)),
         }

@@ -1,6 +1,7 @@
 //! Steps against a link whose worker's end the test holds.
 
 mod files;
+mod functions;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,8 +13,8 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        Condition, DatabaseDefinition, Extraction, Hook, HookArgument, HookCall, HookError, HookId, NoHooks,
-        NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth, step::Description,
+        DatabaseDefinition, Extraction, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand,
+        WatchedFile, Worth, step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
@@ -36,6 +37,7 @@ struct Bench {
     properties: Properties,
     control: BuildControl,
     worker: Player,
+    hooks: Arc<dyn Hooks>,
     steps: i32,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
@@ -96,6 +98,7 @@ async fn bench() -> Bench {
         properties,
         control: BuildControl::new(),
         worker: Player(end),
+        hooks: Arc::new(NoHooks),
         steps: 0,
         _roster: told,
     }
@@ -120,7 +123,7 @@ impl Bench {
             builder: "b".into(),
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
-            hooks: &NoHooks,
+            hooks: &*self.hooks,
             secrets: &NoSecrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
