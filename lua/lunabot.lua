@@ -419,7 +419,7 @@ function Factory.addSteps(self, steps) end
 ---@field [integer] lunabot.Step The same as `steps`.
 
 ---Runs a command on the worker. Its exit code is the outcome, its output the log `stdio`.
----@class lunabot.options.ShellCommand: { command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.ShellCommand: { command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
@@ -446,13 +446,16 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
----@class lunabot.options.SetPropertyFromCommand: { property?: any, strip?: any, includeStdout?: any, includeStderr?: any, command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
----@field property? string|lunabot.Renderable The property that is set.
+---@class lunabot.options.SetPropertyFromCommand: { property?: any, extract_fn?: any, strip?: any, includeStdout?: any, includeStderr?: any, command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@field property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given. Default: `None`.
+---@field extract_fn? function|lunabot.None|false A function that is given the exit code, the standard output and the standard error, and returns a table of properties, all of which are set; also if the command has failed. Default: `None`.
 ---@field strip? boolean Whether white space around the value is removed. Default: `true`.
----@field includeStdout? boolean Whether its standard output is the value. Default: `true`.
----@field includeStderr? boolean Meant for `extract_fn`; without effect beside `property`, as in Buildbot. Default: `false`.
+---@field includeStdout? boolean Whether its standard output is the value, and given to `extract_fn`. Default: `true`.
+---@field includeStderr? boolean Without effect: as in Buildbot `extract_fn` is always given the standard error, and `property` never. Default: `false`.
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
@@ -479,10 +482,12 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field [1]? string|lunabot.Renderable The same as `property`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field [1]? string|lunabot.Renderable|lunabot.None|false The same as `property`.
 
 ---Sets a property of the build, on the master.
----@class lunabot.options.SetProperty: { property?: any, value?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.SetProperty: { property?: any, value?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field property? string|lunabot.Renderable The property that is set.
 ---@field value? lunabot.Value Its value. `util.Property` keeps the type of what it stands for.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"SetProperty"`.
@@ -495,11 +500,13 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `property`.
 ---@field [2]? lunabot.Value The same as `value`.
 
 ---Brings a file from the worker to the master. The file is replaced when all of it has come, and not before.
----@class lunabot.options.FileUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.FileUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrc? string|lunabot.Renderable The file on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
@@ -519,6 +526,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -530,7 +539,7 @@ function Factory.addSteps(self, steps) end
 ---@field [9]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings a folder from the worker to the master, into one that may be there already. Nothing changes there before all of it has come. A folder with devices, or with links that lead out of it, is refused.
----@class lunabot.options.DirectoryUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, compress?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.DirectoryUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, compress?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrc? string|lunabot.Renderable The folder on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
@@ -549,6 +558,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -559,7 +570,7 @@ function Factory.addSteps(self, steps) end
 ---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings files and folders from the worker into a folder on the master, one after the other. The first that fails is the last.
----@class lunabot.options.MultipleFileUpload: { workersrcs?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, glob?: any, mode?: any, compress?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.MultipleFileUpload: { workersrcs?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, glob?: any, mode?: any, compress?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrcs? string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder. Default: `"build"`.
@@ -581,6 +592,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -594,7 +607,7 @@ function Factory.addSteps(self, steps) end
 ---@field [11]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings a file from the master to the worker.
----@class lunabot.options.FileDownload: { mastersrc?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.FileDownload: { mastersrc?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field mastersrc? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -611,6 +624,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -619,7 +634,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a text into a file on the worker.
----@class lunabot.options.StringDownload: { s?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.StringDownload: { s?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field s? string|lunabot.Renderable What the file holds.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -636,6 +651,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `s`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -644,7 +661,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a value as JSON into a file on the worker.
----@class lunabot.options.JSONStringDownload: { o?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.JSONStringDownload: { o?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field o? lunabot.Value What the file holds, as JSON.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -661,6 +678,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? lunabot.Value The same as `o`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -669,7 +688,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Makes a folder on the worker, and those above it. One that is there already is a success.
----@class lunabot.options.MakeDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.MakeDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field dir? string|lunabot.Renderable Which, below the builder's folder: `build/out` is `out` in the folder where commands run.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"MakeDirectory"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -681,10 +700,12 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `dir`.
 
 ---Removes a folder on the worker and all in it. One that is missing is a success.
----@class lunabot.options.RemoveDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.RemoveDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field dir? string|lunabot.Renderable|(string|lunabot.Renderable)[] Which, below the builder's folder; or a list of them.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"RemoveDirectory"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -696,10 +717,12 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `dir`.
 
 ---Copies a folder on the worker, links kept.
----@class lunabot.options.CopyDirectory: { src?: any, dest?: any, timeout?: any, maxTime?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.CopyDirectory: { src?: any, dest?: any, timeout?: any, maxTime?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field src? string|lunabot.Renderable What is copied, below the builder's folder.
 ---@field dest? string|lunabot.Renderable Where to, below the builder's folder.
 ---@field timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `120`.
@@ -714,6 +737,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `src`.
 ---@field [2]? string|lunabot.Renderable The same as `dest`.
 ---@field [3]? number|string|lunabot.None|false The same as `timeout`.
@@ -871,8 +896,8 @@ function steps.ShellCommand(options) end
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
 ---@overload fun(options: lunabot.options.SetPropertyFromCommand): lunabot.Step
----@overload fun(property: string|lunabot.Renderable, options: lunabot.options.SetPropertyFromCommand): lunabot.Step
----@param property string|lunabot.Renderable The property that is set.
+---@overload fun(property: string|lunabot.Renderable|lunabot.None|false, options: lunabot.options.SetPropertyFromCommand): lunabot.Step
+---@param property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given.
 ---@return lunabot.Step
 function steps.SetPropertyFromCommand(property) end
 

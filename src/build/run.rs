@@ -17,7 +17,7 @@ use crate::{
         BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition, master::Settings,
     },
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
-    store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
+    store::{BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
 
@@ -180,28 +180,30 @@ impl Build {
         };
         let state = step::running_line(step, known).await;
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
+        let context = StepContext {
+            step: id,
+            build,
+            store: &self.store,
+            connection,
+            info: &self.info,
+            builder: builder.name.as_str().into(),
+            env: &builder.env,
+            sources: &sources,
+            hooks: interpreter.hooks(),
+            secrets: &**secrets,
+            properties,
+            master_dir,
+            stop,
+        };
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
-            StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason))
+            let end = StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason));
+            step::pass_over(step, end, context).await?
         } else {
-            let context = StepContext {
-                step: id,
-                build,
-                store: &self.store,
-                connection,
-                info: &self.info,
-                builder: builder.name.as_str().into(),
-                env: &builder.env,
-                sources: &sources,
-                hooks: interpreter.hooks(),
-                secrets: &**secrets,
-                properties,
-                master_dir,
-                stop,
-            };
             step::run(step, context).await?
         };
-        self.store.finish_step(id, end.outcome, &end.state, Timestamp::now()).await?;
+        let ended = EndedStep { outcome: end.outcome, state: &end.state, hidden: end.hidden };
+        self.store.finish_step(id, ended, Timestamp::now()).await?;
         Ok(end)
     }
 

@@ -3,18 +3,24 @@
 //! Each load is a fresh interpreter on a thread of its own, with bounds to memory, instructions and time. Whatever the
 //! operator wrote, [`load`] returns: with a draft, and in it all that is wrong, each with its line.
 //!
+//! If the file gave functions away (`util.renderer`), its interpreter stays on its thread and calls them, each call within
+//! the limits of a load, until nobody holds the draft's [`Interpreter`] any more.
+//!
 //! # Laws
 //! - Loading is pure: no socket, no database, no child process, no file written. Files and environment may be read,
 //!   and each file that was read is told, so that it can be watched.
 //! - Raise for no bad value: gather, so that one load tells everything.
 //! - Two loads of one text give equal definitions.
+//! - A call of a function has an answer in bounded time, also if the interpreter hangs.
 //!
 //! # Not here
 //! The laws over the whole of a configuration (`definition::check`), and what a change of it costs (`definition::plan`).
 
 mod api;
+mod calls;
 mod field;
 mod hooks;
+mod live;
 mod meter;
 mod ports;
 mod sandbox;
@@ -43,11 +49,12 @@ pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
 use crate::{
     config::{
         meter::Seen,
+        script::Ran,
         session::{FilesRead, FilesSeen},
-        thread::{ThreadError, on_thread},
+        thread::{Tell, ThreadError, on_thread},
     },
     definition::{
-        self, Draft, Problem,
+        self, Draft, Interpreter, Problem,
         check::Checked,
         options::MASTER,
         problem::{arrange, fold},
@@ -150,7 +157,17 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
     let job = {
         let (path, shown, seen, read) =
             (path.to_owned(), Arc::clone(&shown), Arc::clone(&seen), Arc::clone(&read));
-        move || script::run(&path, shown, limits, seen, &read)
+        move |tell: Tell<_>| match script::run(&path, shown, limits, Arc::clone(&seen), &read) {
+            Ok(Ran { draft, sources, live: None }) => tell.answer(Ok((draft, sources))),
+            Ok(Ran { mut draft, sources, live: Some(live) }) => {
+                let (caller, line) = live::open(limits.wall + GRACE, seen);
+                draft.interpreter = Interpreter::of(Arc::new(caller));
+                tell.answer(Ok((draft, sources)));
+                live.begin();
+                line.serve(|call| live.call(call));
+            }
+            Err(error) => tell.answer(Err(error)),
+        }
     };
     let (draft, sources) = match on_thread(limits.wall + GRACE, job).await {
         Ok(read) => read?,

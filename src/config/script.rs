@@ -1,4 +1,5 @@
-//! One load, on the thread of its own: an interpreter is made, runs the file, and what it gathered becomes a draft.
+//! One load, on the thread of its own: an interpreter is made, runs the file, and what it gathered becomes a draft. If the
+//! file gave functions away, the interpreter is kept ([`Live`]).
 
 use std::{path::Path, rc::Rc, sync::Arc};
 
@@ -10,8 +11,10 @@ use super::{
         self,
         made::{Field, Made},
         master::Master,
-        render::NoneValue,
+        none::NoneValue,
     },
+    calls::Live,
+    hooks,
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
     session::{FilesRead, Session, note_look},
@@ -27,6 +30,16 @@ use crate::{
     model::Place,
 };
 
+/// What a load has come to.
+pub(super) struct Ran {
+    /// The values, and what is wrong with them.
+    pub(super) draft: Draft,
+    /// The texts of the files that ran.
+    pub(super) sources: Sources,
+    /// The interpreter, if functions of it are to be called.
+    pub(super) live: Option<Live>,
+}
+
 /// Reads and runs the file at `path`, which is shown as `shown`.
 pub(super) fn run(
     path: &Path,
@@ -34,18 +47,18 @@ pub(super) fn run(
     limits: Limits,
     seen: Arc<Seen>,
     read: &FilesRead,
-) -> Result<(Draft, Sources), LoadError> {
+) -> Result<Ran, LoadError> {
     note_look(read, path);
     let text = sandbox::read_main(path, limits.memory_bytes)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));
     session.note_read(path);
     session.note_text(&session.main().file, &text);
-    let record = match evaluate(&session, sandbox::runnable(&text)) {
-        Ok(made) => finish(&session, &made),
+    let (record, lua) = match evaluate(&session, sandbox::runnable(&text)) {
+        Ok((made, lua)) => (finish(&session, &made), lua),
         Err(error) => {
             complain(&session, &error);
-            None
+            (None, None)
         }
     };
     let mut draft = match record {
@@ -62,20 +75,23 @@ pub(super) fn run(
     let lost = session.lost();
     draft.unreadable.extend(lost.names);
     draft.is_incomplete |= lost.nameless;
-    Ok((draft, session.take_sources()))
+    let sources = session.sources();
+    Ok(Ran { draft, sources, live: lua.map(|lua| Live::new(lua, session)) })
 }
 
-/// Runs the text; what it assigned to `c`, unless it was broken off.
-fn evaluate(session: &Rc<Session>, text: &[u8]) -> mlua::Result<Made> {
+/// Runs the text; what it assigned to `c`, unless it was broken off, and the interpreter, if it gave functions away.
+fn evaluate(session: &Rc<Session>, text: &[u8]) -> mlua::Result<(Made, Option<Lua>)> {
     let lua = sandbox::interpreter(session)?;
     api::install(&lua, session)?;
     let master = Master::new(&lua, session)?;
-    let none = lua.create_userdata(NoneValue).map(mlua::Value::UserData)?;
+    let none = NoneValue::install(&lua)?;
     sandbox::arm(&lua, session, Given { c: master.c.clone(), none })?;
     let name = format!("@{}", session.main().file);
     lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()?.call::<()>(())?;
     reading(&lua, session)?;
-    master.finish(&lua, session)
+    let made = master.finish(&lua, session)?;
+    let is_kept = hooks::any(&lua)?;
+    Ok((made, is_kept.then_some(lua)))
 }
 
 /// From here on nothing of the operator's runs; but a load that was stopped has nothing to be read.
@@ -154,8 +170,8 @@ fn unlisted(session: &Session) {
     }
 }
 
-/// The error that ended the file, as a problem at its line.
-fn complain(session: &Session, error: &Error) {
+/// The error that ended the file, or a call of a function, as a problem at its line.
+pub(super) fn complain(session: &Session, error: &Error) {
     const SHOWN: usize = 500;
     if session.meter.is_stopped() {
         // Told when it happened.

@@ -1,4 +1,5 @@
-//! What one load has gathered so far: problems, the values made, the files read.
+//! What one load has gathered so far: problems, the values made, the files read; and what one call of a function gathers
+//! after it.
 //!
 //! All functions that Lua can call share one [`Session`]. It knows no Lua value, so it keeps no interpreter alive.
 //!
@@ -7,7 +8,7 @@
 //! - There are at most [`MOST_PROBLEMS`]; then the load is stopped.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     rc::Rc,
@@ -62,8 +63,12 @@ pub(super) struct Session {
     names: RefCell<Vec<Arc<str>>>,
     /// The texts of the files that run.
     sources: RefCell<Sources>,
+    /// What was taken of them already: a loop makes a thousand functions of the same lines.
+    excerpts: RefCell<BTreeMap<(Arc<str>, u32, u32), Arc<str>>>,
     /// The last call that was looked for, and its column: a loop makes thousands of one line.
     last_call: RefCell<Option<(Place, &'static str)>>,
+    /// Whether the load is over, and a function is called for a build.
+    calling: Cell<bool>,
     /// Globals that were read and are not there.
     undefined: RefCell<Vec<(String, Place)>>,
     /// Where `error` was last called: an error may be any value, and most hold no line.
@@ -97,7 +102,9 @@ impl Session {
             read,
             names: RefCell::new(vec![Arc::clone(&main)]),
             sources: RefCell::default(),
+            excerpts: RefCell::default(),
             last_call: RefCell::default(),
+            calling: Cell::new(false),
             undefined: RefCell::default(),
             raised: RefCell::default(),
             lost: RefCell::default(),
@@ -135,12 +142,18 @@ impl Session {
 
     /// Some lines of a file, counted from 1, the last one included.
     pub(super) fn lines(&self, shown: &str, first: u32, last: u32) -> Arc<str> {
-        self.sources.borrow().lines(shown, first, last).into()
+        let key = (self.file(shown), first, last);
+        if let Some(known) = self.excerpts.borrow().get(&key) {
+            return Arc::clone(known);
+        }
+        let lines: Arc<str> = self.sources.borrow().lines(shown, first, last).into();
+        self.excerpts.borrow_mut().insert(key, Arc::clone(&lines));
+        lines
     }
 
-    /// The texts so far; they are taken out.
-    pub(super) fn take_sources(&self) -> Sources {
-        self.sources.take()
+    /// The texts so far.
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.borrow().clone()
     }
 
     /// Where the running function was called, with the column if its name stands there.
@@ -343,6 +356,37 @@ impl Session {
     /// Whether nothing is wrong so far.
     pub(super) fn is_well(&self) -> bool {
         !self.lost.borrow().nameless && !self.problems.borrow().iter().any(Problem::is_error)
+    }
+
+    /// The load is over: from here on functions are called for builds. What only a load needs is let go.
+    pub(super) fn end_load(&self) {
+        self.calling.set(true);
+        self.made.take();
+        self.sources.take();
+        self.excerpts.take();
+        self.end_call();
+    }
+
+    /// A function is about to be called.
+    pub(super) fn begin_call(&self) {
+        self.meter.restart();
+    }
+
+    /// The function has returned; what it did wrong.
+    pub(super) fn end_call(&self) -> Vec<Problem> {
+        self.undefined.take();
+        self.raised.take();
+        self.lost.take();
+        self.take_problems()
+    }
+
+    /// Refuses what only a load may do, once the load is over.
+    pub(super) fn only_in_a_load(&self, lua: &Lua, what: &str) -> mlua::Result<()> {
+        if self.calling.get() {
+            Err(self.error(lua, format!("{what} while a build runs, only while the configuration is loaded")))
+        } else {
+            Ok(())
+        }
     }
 
     /// The problems so far; they are taken out.

@@ -46,11 +46,12 @@ pub use master::{Draft, MasterDefinition};
 pub use password::{HashedPassword, Password, Passwords};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
-pub use render::{Call, Known, RenderError, Renderable, Text, Worth};
+pub use render::{Call, Known, RenderError, Renderable, Rendering, Text, Worth};
 pub use reporter::ReporterDefinition;
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
 pub use step::{
-    Command, EnvironmentValue, SetPropertyFromCommand, ShellCommand, StepDefinition, StepKind, WatchedFile,
+    Command, Condition, EnvironmentValue, Extraction, SetPropertyFromCommand, ShellCommand, StepDefinition,
+    StepKind, WatchedFile,
 };
 pub use worker::{WorkerDefinition, WorkerKind};

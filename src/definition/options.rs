@@ -80,6 +80,8 @@ pub enum Kind {
     Function,
     /// A text, or a Lua function.
     TextOrFunction,
+    /// `true` or `false`, or a function that answers so in a build.
+    Condition,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
@@ -255,6 +257,7 @@ impl Kind {
             }
             Self::Function => "a function".into(),
             Self::TextOrFunction => "text, or a function".into(),
+            Self::Condition => "true or false, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties | Self::Table => "a table of names and values".into(),

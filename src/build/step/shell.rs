@@ -10,8 +10,11 @@ use super::{
     logs::Logs,
 };
 use crate::{
-    definition::{Command, EnvironmentValue, Known, RenderError, SetPropertyFromCommand, ShellCommand},
-    model::{LogStream, Outcome},
+    definition::{
+        Command, EnvironmentValue, Extraction, Hook, HookArgument, HookCall, Known, RenderError, Rendering,
+        SetPropertyFromCommand, ShellCommand,
+    },
+    model::{LogStream, Outcome, PropertyValue},
     protocol::{
         ShellArguments, WorkerCommand,
         command::{EnvironmentChange, LogFile, ShellLine},
@@ -37,35 +40,112 @@ pub(super) async fn set_property(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let property = set.property.render(context.known()).await?;
-    let mut output = Output { wanted: set.include_stdout, bytes: Vec::new(), overflows: false };
+    let what = match &set.extraction {
+        Extraction::Property { name, strip } => What::Property(name.render(context.known()).await?, *strip),
+        Extraction::Function(hook) => What::Table(hook),
+    };
+    let mut output = Output {
+        stdout: Kept { wanted: set.include_stdout, ..Kept::default() },
+        stderr: Kept { wanted: matches!(what, What::Table(_)), ..Kept::default() },
+    };
     let (end, rc) = perform(&set.command, context, logs, &mut output).await?;
-    // As in Buildbot, `decodeRC` says what the step is, and a failed command sets nothing.
-    if rc.is_none() || matches!(end.outcome, Outcome::Failure | Outcome::Exception) {
-        return Ok(end);
+    // What did not come to its own end says nothing.
+    let Some(rc) = rc else { return Ok(end) };
+    // As in Buildbot, `decodeRC` says what the step is, and a failed command sets no property by itself; but a function is
+    // asked all the same.
+    let has_failed = matches!(end.outcome, Outcome::Failure | Outcome::Exception);
+    let changes = match what {
+        What::Property(..) if has_failed => return Ok(end),
+        _ if output.overflows() => {
+            let whose = match &what {
+                What::Property(name, _) => format!("property '{name}'"),
+                What::Table(_) => "`extract_fn`".to_owned(),
+            };
+            let line = format!("the output for {whose} has more than {LONGEST_VALUE} bytes");
+            logs.note(&line).await?;
+            return Ok(StepEnd::new(Outcome::Failure, line));
+        }
+        What::Property(name, strip) => {
+            let text = output.stdout.text();
+            BTreeMap::from([(name, if strip { text.trim().into() } else { text.into() })])
+        }
+        What::Table(hook) => extracted(hook, rc, &output, context).await?,
+    };
+    for (name, value) in &changes {
+        logs.note(&format!("property changes: {name}: {value}")).await?;
     }
-    if output.overflows {
-        let line = format!("the output for property '{property}' has more than {LONGEST_VALUE} bytes");
-        logs.note(&line).await?;
-        return Ok(StepEnd::new(Outcome::Failure, line));
-    }
-    let text = String::from_utf8_lossy(&output.bytes);
-    let value = if set.strip { text.trim() } else { &*text };
-    logs.note(&format!("property changes: {property}: {value:?}")).await?;
-    context.set_property(&property, value.into(), "SetPropertyFromCommand Step").await?;
-    Ok(StepEnd::new(end.outcome, format!("property '{property}' set")))
+    let line = match (changes.len(), changes.keys().next()) {
+        (1, Some(name)) => format!("property '{name}' set"),
+        (0, _) | (_, None) => end.state,
+        (count, Some(_)) => format!("{count} properties set"),
+    };
+    context.set_properties(changes, "SetPropertyFromCommand Step").await?;
+    Ok(StepEnd::new(end.outcome, line))
 }
 
-/// The standard output of a command, within bounds.
+/// What becomes of the output of a command.
+enum What<'a> {
+    /// The value of this property, perhaps without white space around it.
+    Property(String, bool),
+    /// What a function makes of it.
+    Table(&'a Hook),
+}
+
+/// What `extract_fn` makes of the output.
+async fn extracted(
+    hook: &Hook,
+    rc: i32,
+    output: &Output,
+    context: &StepContext<'_>,
+) -> Result<BTreeMap<String, PropertyValue>, StepError> {
+    let arguments = [rc.into(), output.stdout.text().into(), output.stderr.text().into()];
+    let arguments = arguments.into_iter().map(HookArgument::Value).collect();
+    let answer =
+        context.hooks.call(HookCall { hook: hook.id, arguments }).await.map_err(RenderError::Hook)?;
+    match answer.value(context.known()).await? {
+        PropertyValue::Object(table) => Ok(table.into_iter().collect()),
+        // An empty table of Lua's is an empty list as well.
+        PropertyValue::Array(list) if list.is_empty() => Ok(BTreeMap::new()),
+        PropertyValue::Null => Ok(BTreeMap::new()),
+        other => {
+            let found = match other {
+                PropertyValue::Array(_) => "a list",
+                PropertyValue::String(_) => "text",
+                PropertyValue::Number(_) => "a number",
+                _ => "a truth value",
+            };
+            Err(StepError::Extract { place: hook.place.clone(), found })
+        }
+    }
+}
+
+/// The output of a command, within bounds.
 struct Output {
+    stdout: Kept,
+    stderr: Kept,
+}
+
+/// One stream of it.
+#[derive(Default)]
+struct Kept {
     wanted: bool,
     bytes: Vec<u8>,
     overflows: bool,
 }
 
-impl Peer for Output {
-    fn output(&mut self, stream: LogStream, bytes: &Bytes) {
-        if !self.wanted || stream != LogStream::Stdout || self.overflows {
+impl Output {
+    const fn overflows(&self) -> bool {
+        self.stdout.overflows || self.stderr.overflows
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn add(&mut self, bytes: &Bytes) {
+        if !self.wanted || self.overflows {
             return;
         }
         if self.bytes.len() + bytes.len() > LONGEST_VALUE {
@@ -73,6 +153,16 @@ impl Peer for Output {
             self.bytes = Vec::new();
         } else {
             self.bytes.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl Peer for Output {
+    fn output(&mut self, stream: LogStream, bytes: &Bytes) {
+        match stream {
+            LogStream::Stdout => self.stdout.add(bytes),
+            LogStream::Stderr => self.stderr.add(bytes),
+            LogStream::Header => {}
         }
     }
 }
@@ -118,11 +208,16 @@ async fn render(
     command: &ShellCommand,
     builder_env: &BTreeMap<String, EnvironmentValue>,
     known: Known<'_>,
-) -> Result<ShellArguments, RenderError> {
+) -> Result<ShellArguments, StepError> {
     let mut env = BTreeMap::new();
     for (name, value) in builder_env.iter().chain(&command.env) {
         let change = match value {
-            EnvironmentValue::Set(text) => EnvironmentChange::Set(text.render(known).await?),
+            // As in Buildbot, what becomes a list is joined like one, and what becomes nothing is not set.
+            EnvironmentValue::Set(text) => match text.rendering(known).await? {
+                Rendering::Nothing => EnvironmentChange::Unset,
+                Rendering::One(text) => EnvironmentChange::Set(text),
+                Rendering::Several(texts) => EnvironmentChange::Joined(texts),
+            },
             EnvironmentValue::Joined(texts) => EnvironmentChange::Joined(all_of(texts, known).await?),
             EnvironmentValue::Unset => EnvironmentChange::Unset,
         };
@@ -138,10 +233,7 @@ async fn render(
         log_files.push(LogFile { name: name.as_str().into(), path, follow: file.follow });
     }
     Ok(ShellArguments {
-        command: match &command.command {
-            Command::Shell(line) => ShellLine::Shell(line.render(known).await?),
-            Command::Argv(argv) => ShellLine::Argv(all_of(argv, known).await?),
-        },
+        command: line(&command.command, known).await?,
         workdir: command.workdir.render(known).await?,
         env,
         stdin,
@@ -156,6 +248,22 @@ async fn render(
         max_lines: command.max_lines,
         use_pty: command.use_pty,
     })
+}
+
+/// What is run: a text for the shell, or a list.
+async fn line(command: &Command, known: Known<'_>) -> Result<ShellLine, StepError> {
+    let line = match command {
+        Command::Shell(line) => match line.rendering(known).await? {
+            Rendering::Nothing => ShellLine::Argv(Vec::new()),
+            Rendering::One(line) => ShellLine::Shell(line),
+            Rendering::Several(argv) => ShellLine::Argv(argv),
+        },
+        Command::Argv(argv) => ShellLine::Argv(all_of(argv, known).await?),
+    };
+    match line {
+        ShellLine::Argv(argv) if argv.is_empty() => Err(StepError::NoCommand),
+        line => Ok(line),
+    }
 }
 
 /// The first words of a command, for one line.

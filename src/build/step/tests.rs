@@ -1,6 +1,7 @@
 //! Steps against a link whose worker's end the test holds.
 
 mod files;
+mod functions;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,8 +13,8 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
-        step::Description,
+        DatabaseDefinition, Extraction, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand,
+        WatchedFile, Worth, step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
@@ -36,6 +37,7 @@ struct Bench {
     properties: Properties,
     control: BuildControl,
     worker: Player,
+    hooks: Arc<dyn Hooks>,
     steps: i32,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
@@ -96,6 +98,7 @@ async fn bench() -> Bench {
         properties,
         control: BuildControl::new(),
         worker: Player(end),
+        hooks: Arc::new(NoHooks),
         steps: 0,
         _roster: told,
     }
@@ -120,7 +123,7 @@ impl Bench {
             builder: "b".into(),
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
-            hooks: &NoHooks,
+            hooks: &*self.hooks,
             secrets: &NoSecrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
@@ -253,8 +256,7 @@ async fn files_that_a_command_watches_have_logs_of_their_own() {
 async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "version".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "version".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("git describe"),
     };
@@ -298,8 +300,7 @@ async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
 async fn a_property_without_end_is_a_failure_and_fills_no_memory() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "p".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "p".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("yes"),
     };

@@ -16,7 +16,7 @@ use mlua::{Lua, Table, Value};
 
 use super::{
     dud::{Dud, is_dud},
-    given::{self, Lines},
+    lists::{self, Lines},
     made::{Field, Made},
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Master {
         for option in MASTER.options() {
             // Readable from the start: `c.workers[#c.workers + 1] = …`, `c.protocols.pb = …`.
             if matches!(option.kind, Kind::Objects(_) | Kind::Record(_)) {
-                values.raw_set(option.name, given::table(lua, session, option, &lines)?)?;
+                values.raw_set(option.name, lists::table(lua, session, option, &lines)?)?;
             }
         }
         let places = Rc::new(RefCell::new(BTreeMap::new()));
@@ -162,6 +162,7 @@ struct Kept<'a> {
 }
 
 fn write(lua: &Lua, session: &Rc<Session>, kept: &Kept<'_>, key: &Value, value: Value) -> mlua::Result<()> {
+    session.only_in_a_load(lua, "`c` cannot be changed")?;
     let Kept { values, places, lines } = kept;
     let Some(name) = known(key) else {
         // What is assigned may have told its own problem; that of the field is another.
@@ -178,7 +179,7 @@ fn write(lua: &Lua, session: &Rc<Session>, kept: &Kept<'_>, key: &Value, value: 
     if value.is_nil() && matches!(kind, Kind::Objects(_) | Kind::Record(_)) {
         // As it was in the beginning: readable, and empty.
         places.borrow_mut().remove(name);
-        return values.raw_set(name, given::table(lua, session, option, lines)?);
+        return values.raw_set(name, lists::table(lua, session, option, lines)?);
     }
     if let Value::Table(old) = values.raw_get(name)?
         && drops(&old, &value)?

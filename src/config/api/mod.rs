@@ -2,10 +2,14 @@
 
 pub(super) mod call;
 pub(super) mod dud;
-mod given;
+pub(super) mod functions;
+pub(super) mod given;
+mod lists;
 pub(super) mod made;
 pub(super) mod master;
+pub(super) mod none;
 pub(super) mod render;
+pub(super) mod results;
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -37,6 +41,8 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
         modules[constructor.module].raw_set(constructor.name, function)?;
     }
     render::install(lua, session, &modules["util"])?;
+    functions::install(lua, session, &modules["util"])?;
+    results::install(lua, session, &modules["util"])?;
 
     let plugins = lua.create_table()?;
     for (old, name) in OLD_NAMES {
@@ -49,6 +55,16 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     seal(lua, session, None, &plugins)?;
     sandbox::provide(lua, "buildbot.plugins", &plugins)?;
     sandbox::provide(lua, "lunabot.plugins", &plugins)
+}
+
+/// Names of older versions of Buildbot, and what to write instead.
+const REPLACED: [(&str, &str, &str); 2] = [
+    ("util", "WithProperties", "write `util.Interpolate \"…%(prop:name)s…\"`"),
+    ("util", "IRenderable", "write `util.renderer(function(props) … end)`"),
+];
+
+fn replacement(module: &str, member: &str) -> Option<&'static str> {
+    REPLACED.iter().find(|(of, old, _)| *of == module && *old == member).map(|(.., new)| *new)
 }
 
 /// Makes a misspelt member a problem, and stands something in its place that does no further harm.
@@ -68,8 +84,10 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
                 let near = name.map_or_else(|| near.to_owned(), |name| format!("{name}.{near}"));
                 format!("did you mean `{near}`?")
             });
-            let hint =
-                near.or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            let replaced = name.and_then(|module| replacement(module, &member)).map(str::to_owned);
+            let hint = replaced
+                .or(near)
+                .or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
             let text = if members.is_empty() {
                 format!("`{path}` is not supported yet")
             } else {

@@ -1,5 +1,6 @@
 //! Whole files, loaded and checked: those of `tests/config`, and the laws of a load.
 
+mod calls;
 mod files;
 mod latent;
 mod laws;

@@ -178,6 +178,8 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => "function".to_owned(),
         Kind::TextOrFunction => "string|function".to_owned(),
+        Kind::Condition if option.renderable => "boolean|lunabot.Renderable|function".to_owned(),
+        Kind::Condition => "boolean|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
