@@ -142,7 +142,21 @@ impl Reader<'_> {
     }
 }
 
-/// What holds nothing rendered is one plain value.
+/// What holds nothing rendered is one plain value. Moved, not copied: tables nest.
 fn joined(worth: Worth) -> Worth {
-    worth.plain().map_or(worth, Worth::Plain)
+    let is_plain = |worth: &Worth| matches!(worth, Worth::Plain(_));
+    let value = |worth: Worth| match worth {
+        Worth::Plain(value) => value,
+        Worth::Rendered(_) | Worth::List(_) | Worth::Table(_) => PropertyValue::Null,
+    };
+    match worth {
+        Worth::List(list) if list.iter().all(is_plain) => {
+            Worth::Plain(PropertyValue::Array(list.into_iter().map(value).collect()))
+        }
+        Worth::Table(table) if table.values().all(is_plain) => {
+            let members = table.into_iter().map(|(name, worth)| (name, value(worth)));
+            Worth::Plain(PropertyValue::Object(members.collect()))
+        }
+        worth => worth,
+    }
 }
