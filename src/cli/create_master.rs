@@ -8,6 +8,7 @@ use crate::{
     cli::failure::{Failure, Kind},
     definition::document,
     master::socket,
+    secret,
 };
 
 /// The configuration of a new master: short, commented, runs as it is.
@@ -37,6 +38,7 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
     }
     let write = || -> anyhow::Result<()> {
         create_dir(&dir.join(".lunabot"))?;
+        create_private_dir(&dir.join(secret::DEFAULT_FOLDER))?;
         write_new(&dir.join(".lunabot").join("lunabot.lua"), &document::luals_stubs())?;
         write_new(&dir.join(".luarc.json"), LUARC)?;
         // Last: a folder with a configuration is a whole master.
@@ -55,6 +57,15 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
 
 fn create_dir(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// For the master's user alone.
+fn create_private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.with_context(|| format!("cannot make the folder {}", path.display())),
+    }
 }
 
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -36,7 +36,7 @@ use std::{
 };
 
 pub use meter::Limits;
-pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
+pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched, look_at};
 
 use crate::{
     config::{

@@ -97,6 +97,7 @@ fn broken_off(session: &Session) -> Draft {
             Class::Worker => "workers",
             Class::Builder => "builders",
             Class::Scheduler => "schedulers",
+            Class::SecretsProvider => "secretsProviders",
             Class::Factory | Class::Step | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
@@ -110,6 +111,7 @@ fn broken_off(session: &Session) -> Draft {
     draft.workers.clear();
     draft.builders.clear();
     draft.schedulers.clear();
+    draft.secrets_providers.clear();
     draft.is_incomplete = true;
     draft
 }
@@ -134,6 +136,7 @@ fn unlisted(session: &Session) {
             Class::Worker => "made, but not listed in `c.workers`",
             Class::Builder => "made, but not listed in `c.builders`",
             Class::Scheduler => "made, but not listed in `c.schedulers`",
+            Class::SecretsProvider => "made, but not listed in `c.secretsProviders`",
             Class::Factory => "made, but no builder in `c.builders` uses it",
             Class::Step => "made, but in no factory",
             Class::Settings => continue,

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     definition::{
-        Draft, MasterDefinition, Problem,
+        Draft, MasterDefinition, Password, Problem, SecretName, SecretUse, SecretsProvider,
+        SecretsProviderKind,
         listener::{self, ListenerId, Protocol},
         problem::arrange,
         suggest,
@@ -22,6 +23,8 @@ pub struct Checked {
     pub definition: MasterDefinition,
     /// What somebody should look at, in the order of the lines.
     pub warnings: Vec<Problem>,
+    /// The secrets that it names, and where.
+    pub secrets: BTreeMap<SecretName, SecretUse>,
 }
 
 /// Holds a draft to the laws.
@@ -35,6 +38,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         builders,
         schedulers,
         listeners,
+        secrets_providers,
+        secrets,
         interpreter,
         unreadable,
         is_incomplete,
@@ -48,6 +53,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let builders = by_name(builders, "builder", |b| (b.name.clone(), b.place.clone()), &mut problems);
     let schedulers = by_name(schedulers, "scheduler", |s| (s.name.clone(), s.place.clone()), &mut problems);
     let listeners = listener::by_id(listeners, &mut problems);
+    let secrets_providers = SecretsProvider::by_name(secrets_providers, &mut problems);
 
     for builder in builders.values() {
         for worker in builder
@@ -91,14 +97,23 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         // What is idle may be so because of what is wrong.
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
+        open_variables(&workers, &secrets_providers, &mut problems);
     }
     let problems = arrange(problems);
     if failed {
         return Err(problems);
     }
     let settings = Some(Arc::new(settings));
-    let definition = MasterDefinition { settings, workers, builders, schedulers, listeners, interpreter };
-    Ok(Checked { definition, warnings: problems })
+    let definition = MasterDefinition {
+        settings,
+        workers,
+        builders,
+        schedulers,
+        listeners,
+        secrets_providers,
+        interpreter,
+    };
+    Ok(Checked { definition, warnings: problems, secrets })
 }
 
 fn by_name<K: Ord + AsRef<str>, T>(
@@ -197,7 +212,9 @@ fn hashed_passwords(
     }
     for worker in workers.values() {
         let super::WorkerKind::Remote { passwords } = &worker.kind else { continue };
-        if passwords.plain().next().is_none() {
+        // What a provider knows may be either.
+        let may_be_plain = |password: &Password| !matches!(password, Password::Hashed(_));
+        if !passwords.all().iter().any(may_be_plain) {
             let text = format!(
                 "worker {:?}: its password is hashed, which PB cannot check, and there is no port for msgpack",
                 worker.name.as_str()
@@ -205,6 +222,27 @@ fn hashed_passwords(
             let hint = "set `c.protocols.msgpack_experimental_v7`".to_owned();
             problems
                 .push(Problem::warning(worker.place.clone(), "worker that cannot log in", text).hint(hint));
+        }
+    }
+}
+
+/// Commands of a LocalWorker have the master's environment but for what begins with `LUNABOT_`.
+fn open_variables(
+    workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>,
+    providers: &BTreeMap<String, Arc<SecretsProvider>>,
+    problems: &mut Vec<Problem>,
+) {
+    if !workers.values().any(|worker| worker.is_local()) {
+        return;
+    }
+    for provider in providers.values() {
+        let SecretsProviderKind::Environment { prefix } = &provider.kind else { continue };
+        if !prefix.starts_with("LUNABOT_") {
+            let text = format!(
+                "secrets.SecretInEnvironment: variables that begin with {prefix:?} are seen by each command of a LocalWorker"
+            );
+            let hint = "let `prefix` begin with `LUNABOT_`".to_owned();
+            problems.push(Problem::warning(provider.place.clone(), "secret that is seen", text).hint(hint));
         }
     }
 }

@@ -29,6 +29,8 @@ pub mod record;
 pub mod render;
 pub mod scheduler;
 pub mod secret;
+pub mod secret_use;
+pub mod secrets_provider;
 pub mod shown;
 pub mod step;
 pub mod suggest;
@@ -47,6 +49,8 @@ pub use problem::{Problem, Severity};
 pub use render::{Call, Known, RenderError, Renderable, Text, Worth};
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
+pub use secret_use::{Need, SecretUse};
+pub use secrets_provider::{SecretsProvider, SecretsProviderKind};
 pub use step::{
     Command, EnvironmentValue, SetPropertyFromCommand, ShellCommand, StepDefinition, StepKind, WatchedFile,
 };

@@ -8,12 +8,14 @@
 
 mod builder;
 mod scheduler;
+mod secrets;
 mod settings;
 mod step;
 mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
+pub use secrets::{SECRET_IN_A_FILE, SECRET_IN_COMMAND, SECRET_IN_ENVIRONMENT, SECRET_IN_PASS};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
     COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MAKE_DIRECTORY,
@@ -152,6 +154,8 @@ pub enum Class {
     Step,
     /// A scheduler.
     Scheduler,
+    /// A provider of secrets.
+    SecretsProvider,
     /// The options of `c` itself, or of a table in it.
     Settings,
 }
@@ -244,6 +248,7 @@ impl Class {
             Self::Factory => "build factory",
             Self::Step => "step",
             Self::Scheduler => "scheduler",
+            Self::SecretsProvider => "secrets provider",
             Self::Settings => "table",
         }
     }
@@ -272,6 +277,18 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &COPY_DIRECTORY,
     &FORCE_SCHEDULER,
     &PERIODIC,
+    &SECRET_IN_A_FILE,
+    &SECRET_IN_ENVIRONMENT,
+    &SECRET_IN_PASS,
+    &SECRET_IN_COMMAND,
+];
+
+/// What Buildbot has and we have not: module and name.
+pub static NOT_YET: &[(&str, &str)] = &[
+    ("secrets", "HashiCorpVaultKvSecretProvider"),
+    ("secrets", "SecretInVault"),
+    ("secrets", "VaultAuthenticatorApprole"),
+    ("secrets", "VaultAuthenticatorToken"),
 ];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {

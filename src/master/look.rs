@@ -14,9 +14,13 @@ use crate::{
     build::Load,
     config::{self, Sightings},
     definition::{self, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, plan::Transition},
-    master::generations::{Item, counted},
+    master::{
+        generations::{Item, counted},
+        passwords::{self, Resolved},
+    },
     model::{BuilderName, WorkerName},
-    worker::RegistryHandle,
+    secret::Masker,
+    worker::{RegistryHandle, Roster},
 };
 
 /// What a plan is compared with.
@@ -26,6 +30,10 @@ pub(super) struct Look {
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) load: watch::Receiver<Load>,
     pub(super) registry: RegistryHandle,
+    pub(super) roster: watch::Receiver<Arc<Roster>>,
+    /// The master's folder, below which secrets may be.
+    pub(super) root: PathBuf,
+    pub(super) masker: Masker,
 }
 
 /// A configuration that could come into force.
@@ -33,6 +41,7 @@ pub(super) struct Good {
     pub(super) new: MasterDefinition,
     pub(super) plan: ReconfigPlan,
     pub(super) warnings: Vec<Problem>,
+    pub(super) resolved: Resolved,
 }
 
 /// How an effect is told.
@@ -47,7 +56,7 @@ pub(super) enum Tense {
 }
 
 impl Look {
-    /// Load, check, plan, refusals. The files that were looked at are told, if the main file could be read.
+    /// Load, check, plan, refusals, passwords. The files that were looked at are told, if the main file could be read.
     pub(super) async fn examine(&self) -> (Option<Sightings>, Result<Good, Vec<Problem>>) {
         let loaded = match config::load(&self.main, config::Limits::default()).await {
             Ok(loaded) => loaded,
@@ -72,7 +81,31 @@ impl Look {
                 refusals.into_iter().map(|refusal| Problem::error(None, refusal.to_string())).collect();
             return (Some(loaded.seen), Err(problems));
         }
-        (Some(loaded.seen), Ok(Good { new: checked.definition, plan, warnings: checked.warnings }))
+        let (files, resolved) = passwords::resolve(&checked.definition, &self.root, &self.masker).await;
+        let seen = loaded.seen.into_iter().chain(files).collect();
+        let good = resolved.map(|resolved| Good {
+            new: checked.definition,
+            plan,
+            warnings: checked.warnings,
+            resolved,
+        });
+        (Some(seen), good)
+    }
+
+    /// What becomes of passwords that are others now though the configuration names the same secrets.
+    pub(super) fn renewed_passwords(
+        &self,
+        new: &MasterDefinition,
+        resolved: &Resolved,
+        tense: Tense,
+    ) -> Vec<Item> {
+        let effect = match tense {
+            Tense::Not => "not applied",
+            Tense::Done => "applied",
+            Tense::Would => "would be applied",
+        };
+        let (old, old_roster) = (self.definition.borrow(), self.roster.borrow());
+        passwords::renewed((&old, &old_roster), (new, &resolved.roster), effect)
     }
 
     /// Why a file alone may not do this, if it may not.

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod generations;
 pub mod handle;
 mod look;
+mod passwords;
 pub mod reconfig;
 pub mod reload;
 pub mod socket;

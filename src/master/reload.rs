@@ -27,6 +27,7 @@ use crate::{
     master::{
         generations::{Attempt, Cause, Generations, Verdict, counted, named},
         look::{Good, Look, Tense},
+        passwords::Resolved,
         reconfig::{Parts, PrepareError},
     },
     model::Timestamp,
@@ -116,11 +117,14 @@ impl ReloadHandle {
         let (_, examined) = self.look.examine().await;
         match examined {
             Err(problems) => attempt.refuse(problems, &running.to_string()),
-            Ok(Good { plan, warnings, .. }) => {
-                attempt.verdict = if plan.is_empty() { Verdict::Unchanged } else { Verdict::Planned };
+            Ok(Good { new, plan, warnings, resolved }) => {
+                let renewed = self.look.renewed_passwords(&new, &resolved, Tense::Would);
+                let is_same = plan.is_empty() && renewed.is_empty();
+                attempt.verdict = if is_same { Verdict::Unchanged } else { Verdict::Planned };
                 attempt.problems = warnings;
                 attempt.items = self.look.items(&plan, Tense::Would);
-                attempt.summary = match plan.items().len() {
+                attempt.items.extend(renewed);
+                attempt.summary = match attempt.items.len() {
                     0 => format!("the configuration is unchanged; {running} goes on"),
                     count => format!("{}; nothing is changed by a dry run", counted(count, "change")),
                 };
@@ -201,6 +205,9 @@ impl Reloads {
             definition: parts.definition.subscribe(),
             load: parts.load.clone(),
             registry: parts.registry.clone(),
+            roster: parts.roster.subscribe(),
+            root: parts.root.clone(),
+            masker: parts.keeper.masker().clone(),
         };
         let handle = ReloadHandle {
             requests: sender,
@@ -281,7 +288,7 @@ impl Reloads {
             let watched = if examined.is_ok() { Watched::Only } else { Watched::Also };
             self.files.read(seen, watched);
         }
-        let Good { new, plan, warnings } = match examined {
+        let Good { new, plan, warnings, resolved } = match examined {
             Ok(good) => good,
             Err(problems) => {
                 attempt.refuse(problems, &running.to_string());
@@ -291,8 +298,15 @@ impl Reloads {
         attempt.problems = warnings;
         if plan.is_empty() {
             // The lines may have moved all the same.
-            self.parts.refresh(new);
-            attempt.summary = format!("the configuration is unchanged; {running} goes on");
+            attempt.items = self.look.renewed_passwords(&new, &resolved, Tense::Done);
+            self.parts.refresh(new, resolved);
+            attempt.summary = match attempt.items.len() {
+                0 => format!("the configuration is unchanged; {running} goes on"),
+                count => {
+                    let count = counted(count, "password");
+                    format!("the configuration is unchanged; {count} in force anew; {running} goes on")
+                }
+            };
             return Some(attempt);
         }
         if let Some(text) = self.look.held(&plan).filter(|_| by_file_alone) {
@@ -305,7 +319,8 @@ impl Reloads {
         }
         // The links and builds as they are before they are touched.
         attempt.items = self.look.items(&plan, Tense::Done);
-        match self.bring_into_force(plan, new, &attempt).await {
+        attempt.items.extend(self.look.renewed_passwords(&new, &resolved, Tense::Done));
+        match self.bring_into_force(plan, new, resolved, &attempt).await {
             Ok(number) => {
                 attempt.verdict = Verdict::Committed;
                 attempt.generation = Some(number);
@@ -345,9 +360,10 @@ impl Reloads {
         &mut self,
         plan: ReconfigPlan,
         new: MasterDefinition,
+        resolved: Resolved,
         attempt: &Attempt,
     ) -> Result<i64, PrepareError> {
-        let prepared = self.parts.prepare(plan, new, named(&attempt.causes)).await?;
+        let prepared = self.parts.prepare(plan, new, resolved, named(&attempt.causes)).await?;
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);
         Ok(number)

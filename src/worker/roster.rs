@@ -1,12 +1,18 @@
 //! What a configuration says of each worker, as its link needs it: derived once, for all of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
 use crate::{
-    definition::{HashedPassword, MasterDefinition, Passwords, WorkerKind},
-    model::WorkerName,
+    definition::{
+        HashedPassword, MasterDefinition, Passwords, SecretName, WorkerKind, password::PasswordError,
+    },
+    model::{Secret, WorkerName},
     protocol::message::BuilderFolder,
 };
 
@@ -42,9 +48,28 @@ pub struct RosterEntry {
     pub passwords: Option<Passwords>,
 }
 
+/// A secret that is no password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `{secret}` cannot be the password of worker `{worker}`")]
+pub struct BadPassword {
+    /// Whose.
+    pub worker: WorkerName,
+    /// Which.
+    pub secret: SecretName,
+    /// Why.
+    #[source]
+    pub why: PasswordError,
+}
+
 impl Roster {
-    /// What this configuration says.
-    pub fn new(definition: &MasterDefinition) -> Self {
+    /// What this configuration says; passwords that a provider of secrets knows are in `known`.
+    ///
+    /// # Errors
+    /// The worker whose password a secret cannot be, and what is wrong with the secret.
+    pub fn new(
+        definition: &MasterDefinition,
+        known: &BTreeMap<SecretName, Secret>,
+    ) -> Result<Self, BadPassword> {
         let mut folders: HashMap<&WorkerName, Vec<BuilderFolder>> = HashMap::new();
         for builder in definition.builders.values() {
             let name: Arc<str> = builder.name.as_str().into();
@@ -54,24 +79,25 @@ impl Roster {
                 folders.entry(worker).or_default().push(folder);
             }
         }
-        let entries: HashMap<_, _> = definition
-            .workers
-            .values()
-            .map(|worker| {
-                let entry = RosterEntry {
-                    folders: folders.remove(&worker.name).unwrap_or_default().into(),
-                    keepalive_interval: worker.keepalive_interval,
-                    keepalive_timeout: worker.keepalive_timeout,
-                    passwords: match &worker.kind {
-                        WorkerKind::Remote { passwords } => Some(passwords.clone()),
-                        WorkerKind::Local { .. } => None,
-                    },
-                };
-                (worker.name.clone(), Arc::new(entry))
-            })
-            .collect();
+        let mut entries = HashMap::with_capacity(definition.workers.len());
+        for worker in definition.workers.values() {
+            let passwords = match &worker.kind {
+                WorkerKind::Remote { passwords } => {
+                    let bad = |(secret, why)| BadPassword { worker: worker.name.clone(), secret, why };
+                    Some(passwords.resolved(known).map_err(bad)?)
+                }
+                WorkerKind::Local { .. } => None,
+            };
+            let entry = RosterEntry {
+                folders: folders.remove(&worker.name).unwrap_or_default().into(),
+                keepalive_interval: worker.keepalive_interval,
+                keepalive_timeout: worker.keepalive_timeout,
+                passwords,
+            };
+            entries.insert(worker.name.clone(), Arc::new(entry));
+        }
         let hashes = HashCost::of(entries.values().filter_map(|entry| entry.passwords.as_ref()));
-        Self { entries, hashes }
+        Ok(Self { entries, hashes })
     }
 
     /// What it says of a worker; nothing for one that is not defined.

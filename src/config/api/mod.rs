@@ -11,10 +11,14 @@ use std::{collections::BTreeMap, rc::Rc};
 use mlua::{Lua, Table, Value};
 
 use super::{sandbox, session::Session};
-use crate::definition::{Problem, options::CONSTRUCTORS, suggest};
+use crate::definition::{
+    Problem,
+    options::{CONSTRUCTORS, NOT_YET},
+    suggest,
+};
 
 /// Modules of Buildbot in which there is nothing yet.
-const EMPTY_MODULES: [&str; 4] = ["changes", "reporters", "secrets", "status"];
+const EMPTY_MODULES: [&str; 3] = ["changes", "reporters", "status"];
 
 /// Makes `require "buildbot.plugins"` and its modules.
 pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
@@ -62,6 +66,11 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
             });
             let hint =
                 near.or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            if name.is_some_and(|name| NOT_YET.contains(&(name, &*member))) {
+                session
+                    .complain(Problem::error(session.place(lua), format!("`{path}` is not in Lunabot yet")));
+                return lua.create_userdata(dud::Dud(Rc::clone(&session)));
+            }
             let text = if members.is_empty() {
                 format!("`{path}` is not supported yet")
             } else {

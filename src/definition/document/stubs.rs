@@ -121,6 +121,7 @@ const fn made(class: Class) -> &'static str {
         Class::Factory => "lunabot.Factory",
         Class::Step => "lunabot.Step",
         Class::Scheduler => "lunabot.Scheduler",
+        Class::SecretsProvider => "lunabot.SecretsProvider",
         Class::Settings => "table",
     }
 }
@@ -183,6 +184,7 @@ None = {}
 ---@field name string
 ---@class lunabot.Scheduler
 ---@field name string
+---@class lunabot.SecretsProvider
 ---@class lunabot.Step
 
 ---@class lunabot.Factory

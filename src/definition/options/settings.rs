@@ -138,6 +138,12 @@ static MASTER_OPTIONS: &[OptionSpec] = &[
     option("workers", Kind::Objects(Class::Worker), Default::Empty, "The workers. At least one."),
     option("builders", Kind::Objects(Class::Builder), Default::Empty, "The builders."),
     option("schedulers", Kind::Objects(Class::Scheduler), Default::Empty, "What asks for builds."),
+    option(
+        "secretsProviders",
+        Kind::Objects(Class::SecretsProvider),
+        Default::Empty,
+        "Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there.",
+    ),
     option("protocols", Kind::Record(&PROTOCOLS), Default::None, "Where workers may connect."),
     option(
         "db",
@@ -167,7 +173,6 @@ pub static MASTER: Constructor = Constructor {
         "collapseRequests",
         "prioritizeBuilders",
         "properties",
-        "secretsProviders",
         "machines",
         "configurators",
         "logCompressionLimit",

@@ -36,7 +36,7 @@ fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
         };
         all.workers.insert(definition.name.clone(), Arc::new(definition));
     }
-    Arc::new(Roster::new(&all))
+    Arc::new(Roster::new(&all, &BTreeMap::new()).unwrap())
 }
 
 async fn gate(workers: &[(&str, &[Secret])]) -> (Master, Gate) {
