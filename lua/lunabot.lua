@@ -17,6 +17,7 @@ None = {}
 ---@field name string
 ---@class lunabot.Scheduler
 ---@field name string
+---@class lunabot.SecretsProvider
 ---@class lunabot.Step
 
 ---@class lunabot.Factory
@@ -69,6 +70,7 @@ function Factory:addSteps(steps) end
 ---@field workers? lunabot.Worker[] The workers. At least one. Default: `{}`.
 ---@field builders? lunabot.Builder[] The builders. Default: `{}`.
 ---@field schedulers? lunabot.Scheduler[] What asks for builds. Default: `{}`.
+---@field secretsProviders? lunabot.SecretsProvider[] Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there. Default: `{}`.
 ---@field protocols? lunabot.options.c.protocols|lunabot.None|false Where workers may connect. Default: `None`.
 ---@field db? lunabot.options.c.db|lunabot.None|false Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
@@ -445,6 +447,34 @@ function Factory:addSteps(steps) end
 ---@field [2]? string|string[] The same as `builderNames`.
 ---@field [3]? number|string The same as `periodicBuildTimer`.
 
+---Secrets in files: the secret `bsd` is in the file `bsd`, `infra/bsd` in the folder `infra`. Read each time.
+---@class lunabot.options.SecretInAFile
+---@field dirname? string The folder, below the master's own unless absolute. It and the files in it belong to the master's user or root, and nobody else may read them (0700, 0600).
+---@field suffixes? string|string[]|lunabot.None|false What the names of the files end with after the name of the secret, looked for in this order; nothing, unless given. Default: `{}`.
+---@field strip? boolean Whether line ends at the end of a file are left out. Default: `true`.
+---@field [1]? string The same as `dirname`.
+---@field [2]? string|string[]|lunabot.None|false The same as `suffixes`.
+---@field [3]? boolean The same as `strip`.
+
+---Secrets in the master's environment: `infra/bsd` is in `LUNABOT_SECRET_INFRA_BSD`; what is neither letter nor digit becomes `_`.
+---@class lunabot.options.SecretInEnvironment
+---@field prefix? string What the variables begin with. Those that begin with `LUNABOT_` are kept from commands of LocalWorkers. Default: `"LUNABOT_SECRET_"`.
+---@field [1]? string The same as `prefix`.
+
+---Secrets in `pass`, the password store: the first line of what `pass show NAME` writes.
+---@class lunabot.options.SecretInPass
+---@field gpgPassphrase? string|lunabot.None|false The pass phrase of the key, if no agent knows it. It is given to `gpg` where the process list does not show it. Default: `None`.
+---@field dirname? string|lunabot.None|false The folder of the password store, below the master's own unless absolute. Default: that of `pass`: `~/.password-store`.
+---@field [1]? string|lunabot.None|false The same as `gpgPassphrase`.
+---@field [2]? string|lunabot.None|false The same as `dirname`.
+
+---Secrets that a program tells: the client of a vault, or a script of yours. Ours, Buildbot has none.
+---@class lunabot.options.SecretInCommand
+---@field command? string|string[] Program and arguments, seen by no shell. The name of the secret stands where `%(name)s` is, else it is the last argument. Exit code 0: its output is the secret; another: it does not have it.
+---@field timeout? number|string How long it may take. Default: `10`.
+---@field strip? boolean Whether line ends at the end of its output are left out. Default: `true`.
+---@field [1]? string|string[] The same as `command`.
+
 ---@class lunabot.module.schedulers
 local schedulers = {}
 
@@ -464,6 +494,44 @@ function schedulers.ForceScheduler(name, builderNames, options) end
 ---@param options? lunabot.options.Periodic
 ---@return lunabot.Scheduler
 function schedulers.Periodic(name, builderNames, periodicBuildTimer, options) end
+
+---@class lunabot.module.secrets
+local secrets = {}
+
+---Secrets in files: the secret `bsd` is in the file `bsd`, `infra/bsd` in the folder `infra`. Read each time.
+---@overload fun(options: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@overload fun(dirname: string, options?: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@param dirname string The folder, below the master's own unless absolute. It and the files in it belong to the master's user or root, and nobody else may read them (0700, 0600).
+---@param suffixes? string|string[]|lunabot.None|false What the names of the files end with after the name of the secret, looked for in this order; nothing, unless given.
+---@param strip? boolean Whether line ends at the end of a file are left out.
+---@param options? lunabot.options.SecretInAFile
+---@return lunabot.SecretsProvider
+function secrets.SecretInAFile(dirname, suffixes, strip, options) end
+
+---Secrets in the master's environment: `infra/bsd` is in `LUNABOT_SECRET_INFRA_BSD`; what is neither letter nor digit becomes `_`.
+---@overload fun(options: lunabot.options.SecretInEnvironment): lunabot.SecretsProvider
+---@overload fun(prefix: string, options?: lunabot.options.SecretInEnvironment): lunabot.SecretsProvider
+---@param prefix? string What the variables begin with. Those that begin with `LUNABOT_` are kept from commands of LocalWorkers.
+---@param options? lunabot.options.SecretInEnvironment
+---@return lunabot.SecretsProvider
+function secrets.SecretInEnvironment(prefix, options) end
+
+---Secrets in `pass`, the password store: the first line of what `pass show NAME` writes.
+---@overload fun(options: lunabot.options.SecretInPass): lunabot.SecretsProvider
+---@overload fun(gpgPassphrase: string|lunabot.None|false, options?: lunabot.options.SecretInPass): lunabot.SecretsProvider
+---@param gpgPassphrase? string|lunabot.None|false The pass phrase of the key, if no agent knows it. It is given to `gpg` where the process list does not show it.
+---@param dirname? string|lunabot.None|false The folder of the password store, below the master's own unless absolute.
+---@param options? lunabot.options.SecretInPass
+---@return lunabot.SecretsProvider
+function secrets.SecretInPass(gpgPassphrase, dirname, options) end
+
+---Secrets that a program tells: the client of a vault, or a script of yours. Ours, Buildbot has none.
+---@overload fun(options: lunabot.options.SecretInCommand): lunabot.SecretsProvider
+---@overload fun(command: string|string[], options?: lunabot.options.SecretInCommand): lunabot.SecretsProvider
+---@param command string|string[] Program and arguments, seen by no shell. The name of the secret stands where `%(name)s` is, else it is the last argument. Exit code 0: its output is the secret; another: it does not have it.
+---@param options? lunabot.options.SecretInCommand
+---@return lunabot.SecretsProvider
+function secrets.SecretInCommand(command, options) end
 
 ---@class lunabot.module.steps
 local steps = {}
@@ -662,6 +730,7 @@ function worker.LocalWorker(name, workdir, options) end
 
 ---@class lunabot.plugins
 ---@field schedulers lunabot.module.schedulers
+---@field secrets lunabot.module.secrets
 ---@field steps lunabot.module.steps
 ---@field util lunabot.module.util
 ---@field worker lunabot.module.worker

@@ -15,6 +15,7 @@ use crate::{
     },
     definition::{BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition},
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
+    secret::BuildSecrets,
     store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -60,7 +61,8 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
     let request = assignment.request.id;
     let builder = assignment.builder.name.clone();
     let info = assignment.connection.info();
-    let build = Build { assignment, info, store };
+    let secrets = Arc::new(BuildSecrets::new(Arc::clone(&assignment.secrets)));
+    let build = Build { assignment, info, secrets, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -75,6 +77,8 @@ struct Build {
     assignment: Assignment,
     /// What the worker says of itself.
     info: WorkerInfo,
+    /// What it has read.
+    secrets: Arc<BuildSecrets>,
     store: Store,
 }
 
@@ -158,8 +162,7 @@ impl Build {
         step: &StepDefinition,
         properties: &mut Properties,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, master_dir, interpreter, secrets, .. } =
-            &self.assignment;
+        let Assignment { builder, connection, control, master_dir, interpreter, .. } = &self.assignment;
         let stop = control.listen();
         let sources = SourceStamps::of_properties(properties);
         let known = Known {
@@ -167,9 +170,9 @@ impl Build {
             worker: &self.info,
             sources: &sources,
             hooks: interpreter.hooks(),
-            secrets: &**secrets,
+            secrets: &*self.secrets,
         };
-        let state = step::running_line(step, known).await;
+        let state = step::running_line(step, known, &self.secrets).await;
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
@@ -185,7 +188,7 @@ impl Build {
                 env: &builder.env,
                 sources: &sources,
                 hooks: interpreter.hooks(),
-                secrets: &**secrets,
+                secrets: &self.secrets,
                 properties,
                 master_dir,
                 stop,

@@ -145,41 +145,55 @@ impl Planned for SecretsProvider {
     }
 
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
-        use SecretsProviderKind::{Command, Files, Pass};
+        use SecretsProviderKind::{Command, Environment, Files, Pass};
         let mut out = Vec::new();
-        let mut differ = |option, was: String, is: String| {
+        let mut differ = |option, was: &dyn Shown, is: &dyn Shown| {
+            let (was, is) = (was.shown(), is.shown());
             if was != is {
                 out.push(FieldChange::new(option, &was, &is, Cost::InPlace));
             }
         };
-        differ("order", self.order.to_string(), new.order.to_string());
+        let path = |path: &PathBuf| path.display().to_string();
+        differ("order", &self.order, &new.order);
         match (&self.kind, &new.kind) {
             (
-                Files { suffixes: old_suffixes, strip: old_strip, .. },
-                Files { suffixes: new_suffixes, strip: new_strip, .. },
+                Files { dir: old_dir, suffixes: old_suffixes, strip: old_strip },
+                Files { dir: new_dir, suffixes: new_suffixes, strip: new_strip },
             ) => {
-                differ("suffixes", old_suffixes.shown(), new_suffixes.shown());
-                differ("strip", old_strip.to_string(), new_strip.to_string());
+                differ("dirname", &path(old_dir), &path(new_dir));
+                differ("suffixes", old_suffixes, new_suffixes);
+                differ("strip", old_strip, new_strip);
             }
+            (Environment { prefix: old }, Environment { prefix: new }) => differ("prefix", old, new),
             (
-                Command { limit: old_limit, strip: old_strip, words: old_words },
-                Command { limit: new_limit, strip: new_strip, words: new_words },
+                Command { words: old_words, limit: old_limit, strip: old_strip },
+                Command { words: new_words, limit: new_limit, strip: new_strip },
             ) => {
-                // Of one name, so they differ at most in where one word ends.
-                differ("command", old_words.shown(), new_words.shown());
-                differ("timeout", old_limit.shown(), new_limit.shown());
-                differ("strip", old_strip.to_string(), new_strip.to_string());
+                differ("command", old_words, new_words);
+                differ("timeout", old_limit, new_limit);
+                differ("strip", old_strip, new_strip);
             }
             (Pass { phrase: old, dir: old_dir }, Pass { phrase: new, dir: new_dir }) => {
-                let shown = |dir: &Option<PathBuf>| dir.as_ref().map(|dir| dir.display().to_string()).shown();
-                differ("dirname", shown(old_dir), shown(new_dir));
+                differ("dirname", &old_dir.as_ref().map(path), &new_dir.as_ref().map(path));
                 if old != new {
                     out.push(FieldChange::hidden("gpgPassphrase", Cost::InPlace));
                 }
             }
-            // Of one name, so of one prefix.
-            _ => {}
+            // A name begins with the class.
+            (old, new) => differ("class", &old.class().to_owned(), &new.class().to_owned()),
         }
         out
+    }
+}
+
+impl SecretsProviderKind {
+    /// As the operator writes it.
+    const fn class(&self) -> &'static str {
+        match self {
+            Self::Files { .. } => "SecretInAFile",
+            Self::Environment { .. } => "SecretInEnvironment",
+            Self::Pass { .. } => "SecretInPass",
+            Self::Command { .. } => "SecretInCommand",
+        }
     }
 }

@@ -73,6 +73,18 @@ impl Shown for Duration {
     }
 }
 
+impl Shown for bool {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for usize {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Shown for u32 {
     fn shown(&self) -> String {
         self.to_string()

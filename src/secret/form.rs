@@ -31,20 +31,29 @@ fn add(text: &str, forms: &mut BTreeSet<String>) {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return;
     }
-    let json = serde_json::Value::from(text).to_string();
     let debug = format!("{text:?}");
-    forms.insert(within_quotes(&json).to_owned());
-    forms.insert(ascii_json(within_quotes(&json)));
-    forms.insert(within_quotes(&debug).to_owned());
-    forms.insert(python(text));
-    // A shell's single quotes, as ours and as Python's `shlex.quote` writes them.
-    forms.insert(text.replace('\'', r"'\''"));
-    forms.insert(text.replace('\'', r#"'"'"'"#));
-    // Its double quotes.
-    forms.insert(escaped(text, &['\\', '"', '$', '`']));
-    // In an address, whole and as a path.
-    forms.insert(percent(text, false));
-    forms.insert(percent(text, true));
+    let mut quoted = BTreeSet::from([
+        text.to_owned(),
+        within_quotes(&debug).to_owned(),
+        python(text),
+        safe_for_terminals(text),
+        // A shell's single quotes, as ours and as Python's `shlex.quote` writes them.
+        text.replace('\'', r"'\''"),
+        text.replace('\'', r#"'"'"'"#),
+        // Its double quotes.
+        escaped(text, &['\\', '"', '$', '`']),
+        // In an address, whole and as a path.
+        percent(text, false),
+        percent(text, true),
+    ]);
+    // What is quoted may come as JSON: a line of a log, an answer.
+    let json: Vec<String> =
+        quoted.iter().map(|form| serde_json::Value::from(form.as_str()).to_string()).collect();
+    for json in &json {
+        quoted.insert(within_quotes(json).to_owned());
+        quoted.insert(ascii_json(within_quotes(json)));
+    }
+    forms.append(&mut quoted);
 }
 
 fn within_quotes(text: &str) -> &str {
@@ -79,6 +88,19 @@ fn python(text: &str) -> String {
             b'\'' if has_both => out.push_str("\\'"),
             b' '..=b'~' => out.push(char::from(byte)),
             other => write!(out, "\\x{other:02x}").expect(LAW),
+        }
+    }
+    out
+}
+
+/// As the log of a program shows it that lets no text drive a terminal, our own too. Source: tracing-subscriber.
+fn safe_for_terminals(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\x07' | '\x08' | '\x0c' | '\x1b' | '\x7f' => write!(out, "\\x{:02x}", u32::from(c)).expect(LAW),
+            '\u{80}'..='\u{9f}' => write!(out, "\\u{{{:x}}}", u32::from(c)).expect(LAW),
+            c => out.push(c),
         }
     }
     out

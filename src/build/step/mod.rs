@@ -3,6 +3,7 @@
 //! # Laws
 //! - The logs of a step are whole and on disk before the step has its end.
 //! - A property that a step sets is durable before the step has its end.
+//! - What a step leaves for people (logs, states, properties, addresses) is without the secrets of its build.
 
 mod command;
 mod download;
@@ -27,8 +28,9 @@ pub(super) use worker_path::WorkerPaths;
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
-    definition::{EnvironmentValue, Hooks, Known, RenderError, Secrets, StepDefinition, StepKind, Text},
+    definition::{EnvironmentValue, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
     model::{BuildId, Outcome, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    secret::BuildSecrets,
     store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -56,8 +58,8 @@ pub struct StepContext<'a> {
     pub sources: &'a SourceStamps,
     /// Who calls the functions of its configuration.
     pub hooks: &'a dyn Hooks,
-    /// Who knows secrets.
-    pub secrets: &'a dyn Secrets,
+    /// Its secrets.
+    pub secrets: &'a Arc<BuildSecrets>,
     /// What it is rendered with, and what it may change.
     pub properties: &'a mut Properties,
     /// The master's folder, where relative paths of the master begin.
@@ -119,12 +121,12 @@ enum StepError {
 /// [`LogError`] if the store cannot be used, so that the build cannot go on. If only the file of a log cannot be written,
 /// the command is interrupted and the step is an exception.
 pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<StepEnd, LogError> {
-    let mut logs = Logs::open(context.store, context.step).await?;
+    let mut logs = Logs::open(context.store, context.step, Arc::clone(context.secrets)).await?;
     let end = match perform(&step.kind, &mut context, &mut logs).await {
         Ok(end) => end,
         Err(StepError::Store(error) | StepError::Log(LogError::Store(error))) => return Err(error.into()),
         Err(error) => {
-            let state = chain(&error);
+            let state = context.secrets.mask(&chain(&error)).into_owned();
             let outcome = match &error {
                 StepError::Transfer(error) => error.outcome(),
                 _ => Outcome::Exception,
@@ -170,9 +172,9 @@ async fn perform(
 }
 
 /// The line that people read while a step runs.
-pub async fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
+pub async fn running_line(step: &StepDefinition, known: Known<'_>, secrets: &BuildSecrets) -> String {
     let words = joined(&step.description.running, known).await.unwrap_or_else(|| "running".to_owned());
-    one_line(&with_suffix(step, words, known).await)
+    one_line(&secrets.mask(&with_suffix(step, words, known).await))
 }
 
 /// The end with the operator's words in place of the step's own, where they were given.
@@ -190,7 +192,8 @@ async fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContex
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
         };
     }
-    end.state = one_line(&with_suffix(step, end.state, known).await);
+    // Before it is cut: half a secret would not be found.
+    end.state = one_line(&context.secrets.mask(&with_suffix(step, end.state, known).await));
     end
 }
 
@@ -239,18 +242,18 @@ impl StepContext<'_> {
             worker: self.info,
             sources: self.sources,
             hooks: self.hooks,
-            secrets: self.secrets,
+            secrets: &**self.secrets,
         }
     }
 
-    /// Sets a property of the build, durably.
+    /// Sets a property of the build, durably and without secrets: properties are shown to everybody.
     async fn set_property(
         &mut self,
         name: &str,
         value: PropertyValue,
         source: &str,
     ) -> Result<(), StoreError> {
-        self.properties.set(name, value, source);
+        self.properties.set(&*self.secrets.mask(name), self.secrets.mask_value(value), source);
         self.store.set_build_properties(self.build, self.properties.clone()).await
     }
 }

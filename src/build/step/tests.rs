@@ -1,6 +1,7 @@
 //! Steps against a link whose worker's end the test holds.
 
 mod files;
+mod secrets;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
+        DatabaseDefinition, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
         step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
@@ -37,6 +38,7 @@ struct Bench {
     control: BuildControl,
     worker: Player,
     steps: i32,
+    secrets: Arc<BuildSecrets>,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
 }
@@ -97,6 +99,7 @@ async fn bench() -> Bench {
         control: BuildControl::new(),
         worker: Player(end),
         steps: 0,
+        secrets: Arc::new(BuildSecrets::none()),
         _roster: told,
     }
 }
@@ -121,7 +124,7 @@ impl Bench {
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
             hooks: &NoHooks,
-            secrets: &NoSecrets,
+            secrets: &self.secrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
             stop: self.control.listen(),
@@ -440,7 +443,7 @@ async fn the_operators_words_stand_in_place_of_the_steps_own() {
     };
     let info = bench.connection.info();
     let known = Known::plain(&bench.properties, &info);
-    assert_eq!(running_line(&step, known).await, "making it here");
+    assert_eq!(running_line(&step, known, &bench.secrets).await, "making it here");
     for (rc, line) in [(0, "made it here"), (1, "made it (failure) here")] {
         let play = async |worker: &mut Player| {
             let (id, _) = worker.start().await;
