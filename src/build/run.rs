@@ -17,6 +17,7 @@ use crate::{
         BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition, master::Settings,
     },
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
+    secret::BuildSecrets,
     store::{BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -64,7 +65,8 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
     let request = assignment.request.id;
     let (builder, worker) = (Arc::clone(&assignment.builder), assignment.worker.name.clone());
     let info = assignment.connection.info();
-    let build = Build { assignment, info, store };
+    let secrets = Arc::new(BuildSecrets::new(Arc::clone(&assignment.secrets)));
+    let build = Build { assignment, info, secrets, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -80,6 +82,8 @@ struct Build {
     assignment: Assignment,
     /// What the worker says of itself.
     info: WorkerInfo,
+    /// What it has read.
+    secrets: Arc<BuildSecrets>,
     store: Store,
 }
 
@@ -167,8 +171,7 @@ impl Build {
         step: &StepDefinition,
         properties: &mut Properties,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, master_dir, interpreter, secrets, .. } =
-            &self.assignment;
+        let Assignment { builder, connection, control, master_dir, interpreter, .. } = &self.assignment;
         let stop = control.listen();
         let sources = SourceStamps::of_properties(properties);
         let known = Known {
@@ -176,9 +179,9 @@ impl Build {
             worker: &self.info,
             sources: &sources,
             hooks: interpreter.hooks(),
-            secrets: &**secrets,
+            secrets: &*self.secrets,
         };
-        let state = step::running_line(step, known).await;
+        let state = step::running_line(step, known, &self.secrets).await;
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
         let context = StepContext {
             step: id,
@@ -190,7 +193,7 @@ impl Build {
             env: &builder.env,
             sources: &sources,
             hooks: interpreter.hooks(),
-            secrets: &**secrets,
+            secrets: &self.secrets,
             properties,
             master_dir,
             stop,

@@ -8,6 +8,7 @@ use crate::{
     cli::failure::{Failure, Kind},
     definition::document::{LUALS_PLUGINS, luals_stubs},
     master::socket,
+    secret,
 };
 
 /// The configuration of a new master: short, commented, runs as it is.
@@ -48,6 +49,7 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
     }
     let write = || -> anyhow::Result<()> {
         write_types(dir)?;
+        create_private_dir(&dir.join(secret::DEFAULT_FOLDER))?;
         // Last: a folder with a configuration is a whole master.
         write_new(&config, CONFIG)
     };
@@ -91,6 +93,15 @@ fn write_types(dir: &Path) -> anyhow::Result<()> {
 
 fn create_dir(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// For the master's user alone.
+fn create_private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.with_context(|| format!("cannot make the folder {}", path.display())),
+    }
 }
 
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {

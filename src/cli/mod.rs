@@ -14,6 +14,7 @@ mod force;
 mod hash_password;
 mod log;
 mod log_file;
+mod log_mask;
 mod logging;
 mod master;
 mod reconfig;

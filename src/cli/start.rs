@@ -17,6 +17,7 @@ use crate::{
     },
     config,
     master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
+    secret::Masker,
     web,
 };
 
@@ -34,14 +35,15 @@ pub(super) async fn run(
     if let Some(holder) = folder.holder() {
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
-    logging::start(&folder, format, level)?;
+    let masker = Masker::new();
+    logging::start(&folder, format, level, &masker)?;
     raise_open_files();
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
     let started = tokio::select! {
         // Dropped by a signal, a start has taken nothing that the next one could not use.
-        started = master::start(folder, limits) => started,
+        started = master::start(folder, limits, masker) => started,
         () = signals.stop() => {
             info!("told to stop while it was starting");
             return Ok(ExitCode::SUCCESS);

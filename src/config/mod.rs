@@ -44,7 +44,7 @@ use std::{
 
 pub use meter::Limits;
 pub use source::Sources;
-pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
+pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched, look_at};
 
 use crate::{
     config::{
@@ -84,7 +84,7 @@ impl Loaded {
     /// All problems at once, errors and warnings, each at its option where that can be told.
     pub fn check(self) -> Result<Checked, Vec<Problem>> {
         match self.check_whole().0 {
-            Ok(Checked { definition, warnings }) => Ok(Checked { definition, warnings: fold(warnings) }),
+            Ok(checked) => Ok(Checked { warnings: fold(checked.warnings), ..checked }),
             Err(problems) => Err(fold(problems)),
         }
     }
@@ -96,7 +96,7 @@ impl Loaded {
             arrange(problems)
         };
         let checked = match definition::check(self.draft) {
-            Ok(Checked { definition, warnings }) => Ok(Checked { definition, warnings: place(warnings) }),
+            Ok(checked) => Ok(Checked { warnings: place(checked.warnings), ..checked }),
             Err(problems) => Err(place(problems)),
         };
         (checked, self.sources)

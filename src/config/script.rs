@@ -117,6 +117,7 @@ fn broken_off(session: &Session) -> Draft {
             Class::Builder => "builders",
             Class::Scheduler => "schedulers",
             Class::Reporter => "reporters",
+            Class::SecretsProvider => "secretsProviders",
             Class::Factory | Class::Step | Class::Generator | Class::Formatter | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
@@ -131,6 +132,7 @@ fn broken_off(session: &Session) -> Draft {
     draft.builders.clear();
     draft.schedulers.clear();
     draft.reporters.clear();
+    draft.secrets_providers.clear();
     draft.is_incomplete = true;
     draft
 }
@@ -158,6 +160,7 @@ fn unlisted(session: &Session) {
             Class::Reporter => "made, but not listed in `c.reporters`",
             Class::Generator => "made, but no reporter in `c.reporters` uses it",
             Class::Formatter => "made, but nothing in `c.reporters` uses it",
+            Class::SecretsProvider => "made, but not listed in `c.secretsProviders`",
             Class::Factory => "made, but no builder in `c.builders` uses it",
             Class::Step => "made, but in no factory",
             Class::Settings => continue,

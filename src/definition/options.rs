@@ -9,6 +9,7 @@
 mod builder;
 mod reporter;
 mod scheduler;
+mod secrets;
 mod settings;
 mod step;
 mod worker;
@@ -16,6 +17,7 @@ mod worker;
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
+pub use secrets::{SECRET_IN_A_FILE, SECRET_IN_COMMAND, SECRET_IN_ENVIRONMENT, SECRET_IN_PASS};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
     COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MAKE_DIRECTORY,
@@ -175,6 +177,8 @@ pub enum Class {
     Generator,
     /// The text of such a message.
     Formatter,
+    /// A provider of secrets.
+    SecretsProvider,
     /// The options of `c` itself, or of a table in it.
     Settings,
 }
@@ -292,6 +296,7 @@ impl Class {
             Self::Reporter => "reporter",
             Self::Generator => "generator",
             Self::Formatter => "message formatter",
+            Self::SecretsProvider => "secrets provider",
             Self::Settings => "table",
         }
     }
@@ -328,6 +333,18 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &MAIL_NOTIFIER,
     &WORKER_MISSING_GENERATOR,
     &MESSAGE_FORMATTER_MISSING_WORKER,
+    &SECRET_IN_A_FILE,
+    &SECRET_IN_ENVIRONMENT,
+    &SECRET_IN_PASS,
+    &SECRET_IN_COMMAND,
+];
+
+/// What Buildbot has and we have not: module and name.
+pub static NOT_YET: &[(&str, &str)] = &[
+    ("secrets", "HashiCorpVaultKvSecretProvider"),
+    ("secrets", "SecretInVault"),
+    ("secrets", "VaultAuthenticatorApprole"),
+    ("secrets", "VaultAuthenticatorToken"),
 ];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {

@@ -28,6 +28,7 @@ use crate::{
     master::{
         generations::{Attempt, Cause, Generation, Generations, Verdict, counted, named},
         look::{Good, Look, Tense},
+        passwords::Resolved,
         reconfig::{Parts, PrepareError},
     },
     model::Timestamp,
@@ -129,11 +130,14 @@ impl ReloadHandle {
         let running = self.generations.borrow().running;
         let mut attempt = Attempt::new([Cause::Command].into(), max_disconnects);
         let (_, examined) = self.look.examine().await;
-        let Some(Good { plan, .. }) = attempt.admit(examined, &self.look, running) else {
+        let Some(Good { new, plan, resolved, .. }) = attempt.admit(examined, &self.look, running) else {
             return Ok(attempt);
         };
-        attempt.verdict = if plan.is_empty() { Verdict::Unchanged } else { Verdict::Planned };
+        let renewed = self.look.renewed_passwords(&new, &resolved, Tense::Would);
+        let is_same = plan.is_empty() && renewed.is_empty();
+        attempt.verdict = if is_same { Verdict::Unchanged } else { Verdict::Planned };
         attempt.items = self.look.items(&plan, Tense::Would);
+        attempt.items.extend(renewed);
         attempt.summary = match attempt.items.len() {
             0 => format!("the configuration is unchanged; {running} goes on"),
             count => format!("{}; nothing is changed by a dry run", counted(count, "change")),
@@ -263,6 +267,9 @@ impl Reloads {
             load: parts.load.clone(),
             registry: parts.registry.clone(),
             generations: watch.clone(),
+            roster: parts.roster.subscribe(),
+            root: parts.root.clone(),
+            masker: parts.keeper.masker().clone(),
         };
         let handle = ReloadHandle {
             requests: sender,
@@ -348,13 +355,20 @@ impl Reloads {
             let watched = if examined.is_ok() { Watched::Only } else { Watched::Also };
             self.files.read(seen, watched);
         }
-        let Some(Good { new, plan, .. }) = attempt.admit(examined, &self.look, running) else {
+        let Some(Good { new, plan, resolved, .. }) = attempt.admit(examined, &self.look, running) else {
             return Some(attempt);
         };
         if plan.is_empty() {
             // The lines may have moved all the same.
-            self.parts.refresh(new);
-            attempt.summary = format!("the configuration is unchanged; {running} goes on");
+            attempt.items = self.look.renewed_passwords(&new, &resolved, Tense::Done);
+            self.parts.refresh(new, resolved);
+            attempt.summary = match attempt.items.len() {
+                0 => format!("the configuration is unchanged; {running} goes on"),
+                count => {
+                    let count = counted(count, "password");
+                    format!("the configuration is unchanged; {count} in force anew; {running} goes on")
+                }
+            };
             return Some(attempt);
         }
         if let Some(text) = self.look.held(&plan).filter(|_| by_file_alone) {
@@ -367,7 +381,8 @@ impl Reloads {
         }
         // The links and builds as they are before they are touched.
         attempt.items = self.look.items(&plan, Tense::Done);
-        match self.bring_into_force(plan, new, &attempt).await {
+        attempt.items.extend(self.look.renewed_passwords(&new, &resolved, Tense::Done));
+        match self.bring_into_force(plan, new, resolved, &attempt).await {
             Ok(number) => {
                 attempt.verdict = Verdict::Committed;
                 attempt.generation = Some(number);
@@ -408,9 +423,10 @@ impl Reloads {
         &mut self,
         plan: ReconfigPlan,
         new: MasterDefinition,
+        resolved: Resolved,
         attempt: &Attempt,
     ) -> Result<i64, PrepareError> {
-        let prepared = self.parts.prepare(plan, new, named(&attempt.causes)).await?;
+        let prepared = self.parts.prepare(plan, new, resolved, named(&attempt.causes)).await?;
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);
         Ok(number)

@@ -3,6 +3,7 @@
 //! # Laws
 //! - The logs of a step are whole and on disk before the step has its end.
 //! - A property that a step sets is durable before the step has its end.
+//! - What a step leaves for people (logs, states, properties, addresses) is without the secrets of its build.
 
 mod command;
 mod download;
@@ -27,10 +28,9 @@ pub(super) use worker_path::WorkerPaths;
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
-    definition::{
-        EnvironmentValue, HookArgument, Hooks, Known, RenderError, Secrets, StepDefinition, StepKind, Text,
-    },
+    definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
     model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    secret::BuildSecrets,
     store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -58,8 +58,8 @@ pub struct StepContext<'a> {
     pub sources: &'a SourceStamps,
     /// Who calls the functions of its configuration.
     pub hooks: &'a dyn Hooks,
-    /// Who knows secrets.
-    pub secrets: &'a dyn Secrets,
+    /// Its secrets.
+    pub secrets: &'a Arc<BuildSecrets>,
     /// What it is rendered with, and what it may change.
     pub properties: &'a mut Properties,
     /// The master's folder, where relative paths of the master begin.
@@ -131,7 +131,7 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
     let (end, logs) = match wanted {
         Ok(false) => (StepEnd::new(Outcome::Skipped, "skipped"), None),
         Ok(true) => {
-            let mut logs = Logs::open(context.store, context.step).await?;
+            let mut logs = context.open_logs().await?;
             let end = match perform(&step.kind, &mut context, &mut logs).await {
                 Ok(end) => end,
                 Err(error) => failed(error, &context, &mut logs).await?,
@@ -139,7 +139,7 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
             (end, Some(logs))
         }
         Err(error) => {
-            let mut logs = Logs::open(context.store, context.step).await?;
+            let mut logs = context.open_logs().await?;
             (failed(error.into(), &context, &mut logs).await?, Some(logs))
         }
     };
@@ -175,7 +175,7 @@ async fn conclude(
         Err(error) => {
             let mut open = match logs.take() {
                 Some(open) => open,
-                None => Logs::open(context.store, context.step).await?,
+                None => context.open_logs().await?,
             };
             let failed = failed(error.into(), &context, &mut open).await?;
             logs = Some(open);
@@ -193,7 +193,7 @@ async fn failed(error: StepError, context: &StepContext<'_>, logs: &mut Logs) ->
     if let StepError::Store(error) | StepError::Log(LogError::Store(error)) = error {
         return Err(error.into());
     }
-    let state = chain(&error);
+    let state = context.secrets.mask(&chain(&error)).into_owned();
     let outcome = match &error {
         StepError::Transfer(error) => error.outcome(),
         _ => Outcome::Exception,
@@ -235,9 +235,9 @@ async fn perform(
 }
 
 /// The line that people read while a step runs.
-pub async fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
+pub async fn running_line(step: &StepDefinition, known: Known<'_>, secrets: &BuildSecrets) -> String {
     let words = joined(&step.description.running, known).await.unwrap_or_else(|| "running".to_owned());
-    one_line(&with_suffix(step, words, known).await)
+    one_line(&secrets.mask(&with_suffix(step, words, known).await))
 }
 
 /// The end with the operator's words in place of the step's own, where they were given.
@@ -255,7 +255,8 @@ async fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContex
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
         };
     }
-    end.state = one_line(&with_suffix(step, end.state, known).await);
+    // Before it is cut: half a secret would not be found.
+    end.state = one_line(&context.secrets.mask(&with_suffix(step, end.state, known).await));
     end
 }
 
@@ -309,11 +310,16 @@ impl StepContext<'_> {
             worker: self.info,
             sources: self.sources,
             hooks: self.hooks,
-            secrets: self.secrets,
+            secrets: &**self.secrets,
         }
     }
 
-    /// Sets a property of the build, durably.
+    /// Opens the logs of the step.
+    async fn open_logs(&self) -> Result<Logs, LogError> {
+        Logs::open(self.store, self.step, Arc::clone(self.secrets)).await
+    }
+
+    /// Sets a property of the build, as [`Self::set_properties`] does.
     async fn set_property(
         &mut self,
         name: &str,
@@ -323,14 +329,14 @@ impl StepContext<'_> {
         self.set_properties([(name.to_owned(), value)], source).await
     }
 
-    /// Sets properties of the build, durably.
+    /// Sets properties of the build, durably and without secrets: properties are shown to everybody.
     async fn set_properties(
         &mut self,
         values: impl IntoIterator<Item = (String, PropertyValue)>,
         source: &str,
     ) -> Result<(), StoreError> {
         for (name, value) in values {
-            self.properties.set(name, value, source);
+            self.properties.set(&*self.secrets.mask(&name), self.secrets.mask_value(value), source);
         }
         self.store.set_build_properties(self.build, self.properties.clone()).await
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{
-    StepContext, StepEnd, StepError, all_of,
+    StepContext, StepEnd, StepError, WorkerPaths, all_of,
     command::{NoPeer, Peer, Seen, follow},
     logs::Logs,
 };
@@ -19,6 +19,7 @@ use crate::{
         ShellArguments, WorkerCommand,
         command::{EnvironmentChange, LogFile, ShellLine},
     },
+    secret::BuildSecrets,
 };
 
 /// The longest value that a command may give a property: it is kept in one row, and copied for each step.
@@ -174,11 +175,14 @@ async fn perform<P: Peer>(
     logs: &mut Logs,
     peer: &mut P,
 ) -> Result<(StepEnd, Option<i32>), StepError> {
-    let arguments = render(command, context.env, context.known()).await?;
+    let mut arguments = render(command, context.env, context.known()).await?;
+    if hide(&mut arguments, context) {
+        logs.note("the environment is not listed, since a secret is in it").await?;
+    }
     for file in &arguments.log_files {
         logs.watch(file.name.clone(), command.lazy_log_files).await?;
     }
-    let summary = summary(&arguments.command);
+    let summary = summary(&arguments.command, context.secrets);
     let slow_death = command.sigterm_time.unwrap_or_default();
     let arguments = WorkerCommand::Shell(Box::new(arguments));
     let seen = follow(context, logs, arguments, slow_death, peer).await?;
@@ -189,6 +193,31 @@ async fn perform<P: Peer>(
         logs.note(&format!("program finished with exit code {rc}")).await?;
     }
     Ok(judged(&seen, command, &summary))
+}
+
+/// Keeps the secrets of a command out of what the worker itself logs of it; whether its environment is therefore not
+/// listed, though it should be.
+fn hide(arguments: &mut ShellArguments, context: &StepContext<'_>) -> bool {
+    let secrets = context.secrets;
+    // Only words can be shown otherwise than they are run.
+    if let ShellLine::Shell(line) = &mut arguments.command
+        && WorkerPaths::of(context.info) == WorkerPaths::Posix
+        && secrets.is_in(line)
+    {
+        let line = std::mem::take(line);
+        arguments.command = ShellLine::Argv(vec!["/bin/sh".into(), "-c".into(), line]);
+    }
+    if let ShellLine::Argv(words) = &arguments.command
+        && words.iter().any(|word| secrets.is_in(word))
+    {
+        arguments.shown = Some(words.iter().map(|word| secrets.mask(word).into_owned()).collect());
+    }
+    let is_hidden = arguments.env.values().any(|change| match change {
+        EnvironmentChange::Set(text) => secrets.is_in(text),
+        EnvironmentChange::Joined(texts) => texts.iter().any(|text| secrets.is_in(text)),
+        EnvironmentChange::Unset => false,
+    });
+    is_hidden && std::mem::replace(&mut arguments.log_environ, false)
 }
 
 fn judged(seen: &Seen, command: &ShellCommand, summary: &str) -> (StepEnd, Option<i32>) {
@@ -233,6 +262,7 @@ async fn render(
         log_files.push(LogFile { name: name.as_str().into(), path, follow: file.follow });
     }
     Ok(ShellArguments {
+        shown: None,
         command: line(&command.command, known).await?,
         workdir: command.workdir.render(known).await?,
         env,
@@ -267,13 +297,15 @@ async fn line(command: &Command, known: Known<'_>) -> Result<ShellLine, StepErro
 }
 
 /// The first words of a command, for one line.
-fn summary(command: &ShellLine) -> String {
+fn summary(command: &ShellLine, secrets: &BuildSecrets) -> String {
     const WORDS: usize = 3;
     const LETTERS: usize = 40;
-    let words: Vec<&str> = match command {
-        ShellLine::Shell(line) => line.split_whitespace().collect(),
-        ShellLine::Argv(argv) => argv.iter().flat_map(|word| word.split_whitespace()).collect(),
+    // Before they are cut: half a secret would not be found.
+    let texts: Vec<_> = match command {
+        ShellLine::Shell(line) => vec![secrets.mask(line)],
+        ShellLine::Argv(argv) => argv.iter().map(|word| secrets.mask(word)).collect(),
     };
+    let words: Vec<&str> = texts.iter().flat_map(|text| text.split_whitespace()).collect();
     let shown: String =
         words.iter().take(WORDS).copied().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect();
     if words.len() > WORDS { format!("'{shown} ...'") } else { format!("'{shown}'") }
@@ -314,11 +346,15 @@ mod tests {
 
     #[test]
     fn a_summary_is_short() {
-        assert_eq!(summary(&ShellLine::Shell("make test".into())), "'make test'");
+        let none = BuildSecrets::none();
+        assert_eq!(summary(&ShellLine::Shell("make test".into()), &none), "'make test'");
         assert_eq!(
-            summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()])),
+            summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()]), &none),
             "'a b c ...'"
         );
-        assert_eq!(summary(&ShellLine::Argv(vec!["sh".into(), "-c".into(), "a\nb".into()])), "'sh -c a ...'");
+        assert_eq!(
+            summary(&ShellLine::Argv(vec!["sh".into(), "-c".into(), "a\nb".into()]), &none),
+            "'sh -c a ...'"
+        );
     }
 }

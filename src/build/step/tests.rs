@@ -2,6 +2,7 @@
 
 mod files;
 mod functions;
+mod secrets;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,8 +14,8 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, Extraction, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand,
-        WatchedFile, Worth, step::Description,
+        DatabaseDefinition, Extraction, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
+        step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
@@ -39,6 +40,7 @@ struct Bench {
     worker: Player,
     hooks: Arc<dyn Hooks>,
     steps: i32,
+    secrets: Arc<BuildSecrets>,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
 }
@@ -100,6 +102,7 @@ async fn bench() -> Bench {
         worker: Player(end),
         hooks: Arc::new(NoHooks),
         steps: 0,
+        secrets: Arc::new(BuildSecrets::none()),
         _roster: told,
     }
 }
@@ -124,7 +127,7 @@ impl Bench {
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
             hooks: &*self.hooks,
-            secrets: &NoSecrets,
+            secrets: &self.secrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
             stop: self.control.listen(),
@@ -441,7 +444,7 @@ async fn the_operators_words_stand_in_place_of_the_steps_own() {
     };
     let info = bench.connection.info();
     let known = Known::plain(&bench.properties, &info);
-    assert_eq!(running_line(&step, known).await, "making it here");
+    assert_eq!(running_line(&step, known, &bench.secrets).await, "making it here");
     for (rc, line) in [(0, "made it here"), (1, "made it (failure) here")] {
         let play = async |worker: &mut Player| {
             let (id, _) = worker.start().await;

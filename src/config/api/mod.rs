@@ -16,10 +16,14 @@ use std::{collections::BTreeMap, rc::Rc};
 use mlua::{Lua, Table, Value};
 
 use super::{sandbox, session::Session};
-use crate::definition::{Problem, options::CONSTRUCTORS, suggest};
+use crate::definition::{
+    Problem,
+    options::{CONSTRUCTORS, NOT_YET},
+    suggest,
+};
 
 /// Modules of Buildbot in which there is nothing yet.
-const EMPTY_MODULES: [&str; 2] = ["changes", "secrets"];
+const EMPTY_MODULES: [&str; 1] = ["changes"];
 
 /// Other names of modules, from older manuals.
 const OLD_NAMES: [(&str, &str); 1] = [("status", "reporters")];
@@ -88,6 +92,11 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
             let hint = replaced
                 .or(near)
                 .or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            if name.is_some_and(|name| NOT_YET.contains(&(name, &*member))) {
+                let place = session.at_name(session.place(lua), &member);
+                session.complain(Problem::error(place, format!("`{path}` is not in Lunabot yet")));
+                return lua.create_userdata(dud::Dud(Rc::clone(&session)));
+            }
             let text = if members.is_empty() {
                 format!("`{path}` is not supported yet")
             } else {

@@ -255,7 +255,10 @@ async fn a_function_that_takes_all_memory_fails_and_the_next_call_is_well() {
     )
     .await;
     let error = value_of(&draft).await.expect_err("there is not so much");
-    assert_eq!(error.to_string(), "master.cfg.lua:5: not enough memory; a configuration may use 128 MiB (--config-memory)");
+    assert_eq!(
+        error.to_string(),
+        "master.cfg.lua:5: not enough memory; a configuration may use 128 MiB (--config-memory)"
+    );
     assert_eq!(value_of(&draft).await, Ok(json!("well")));
     let large = "local x = ('x'):rep(1000000) local t = {} for i = 1, 200 do t[i] = x end return t";
     let text = failure(large).await;

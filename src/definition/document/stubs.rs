@@ -151,6 +151,7 @@ const fn made(class: Class) -> &'static str {
         Class::Reporter => "lunabot.Reporter",
         Class::Generator => "lunabot.Generator",
         Class::Formatter => "lunabot.MessageFormatter",
+        Class::SecretsProvider => "lunabot.SecretsProvider",
         Class::Settings => "table",
     }
 }
@@ -253,6 +254,8 @@ None = {}
 ---@class lunabot.MessageFormatter
 ---@field private _message_formatter true
 
+---@class lunabot.SecretsProvider
+---@field private _secrets_provider true
 ---@class lunabot.Step
 ---@field private _step true
 ---@field name string

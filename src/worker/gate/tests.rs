@@ -47,7 +47,7 @@ fn roster_of<'a>(workers: impl Iterator<Item = (&'a str, WorkerKind)>) -> Arc<Ro
         };
         all.workers.insert(definition.name.clone(), Arc::new(definition));
     }
-    Arc::new(Roster::new(&all))
+    Arc::new(Roster::new(&all, &BTreeMap::new()).unwrap())
 }
 
 async fn gate(workers: &[(&str, &[Secret])]) -> (Master, Gate) {
