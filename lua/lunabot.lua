@@ -8,6 +8,66 @@ None = {}
 ---A text that is made from the properties of a build.
 ---@class lunabot.Renderable
 
+---A text or value that a function makes from the properties of a build.
+---@class lunabot.Renderer: lunabot.Renderable
+local Renderer = {}
+
+---The same with more values that the function is given after the properties. They may be rendered.
+---@param ... any
+---@return lunabot.Renderer
+function Renderer:withArgs(...) end
+
+---The same with more values by name, which the function is given as one table, after all others.
+---@param named table<string, any>
+---@return lunabot.Renderer
+function Renderer:withKwArgs(named) end
+
+---The properties of a build, as a function sees them: `props.os`, or by Buildbot's methods. They cannot be set here.
+---@class lunabot.Properties
+---@field [string] any
+local Properties = {}
+
+---The value of a property; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function Properties:getProperty(name, default) end
+
+---Whether a property is set.
+---@param name string
+---@return boolean
+function Properties:hasProperty(name) end
+
+---Who set a property; nil if nobody did.
+---@param name string
+---@return string?
+function Properties:getPropertySource(name) end
+
+---All properties: for each name its value and who set it.
+---@return table<string, { [1]: any, [2]: string }>
+function Properties:asDict() end
+
+---A step of a running build, as a function sees it.
+---@class lunabot.RunningStep
+---@field name string
+---@field build lunabot.Properties
+local RunningStep = {}
+
+---The value of a property of the build; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function RunningStep:getProperty(name, default) end
+
+---Whether a property of the build is set.
+---@param name string
+---@return boolean
+function RunningStep:hasProperty(name) end
+
+---The properties of the build.
+---@return lunabot.Properties
+function RunningStep:getProperties() end
+
 ---A secret, known by its name.
 ---@class lunabot.Secret: lunabot.Renderable
 
@@ -149,13 +209,16 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
 ---@class lunabot.options.SetPropertyFromCommand
----@field property? string|lunabot.Renderable The property that is set.
+---@field property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given. Default: `None`.
+---@field extract_fn? fun(rc: integer, stdout: string, stderr: string): table<string, any>|lunabot.None|false A function that is given the exit code, the standard output and the standard error, and returns a table of properties, all of which are set; also if the command has failed. Default: `None`.
 ---@field strip? boolean Whether white space around the value is removed. Default: `true`.
----@field includeStdout? boolean Whether its standard output is the value. Default: `true`.
----@field includeStderr? boolean Meant for `extract_fn`; without effect beside `property`, as in Buildbot. Default: `false`.
+---@field includeStdout? boolean Whether its standard output is the value, and given to `extract_fn`. Default: `true`.
+---@field includeStderr? boolean Without effect: as in Buildbot `extract_fn` is always given the standard error, and `property` never. Default: `false`.
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
@@ -182,7 +245,9 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field [1]? string|lunabot.Renderable The same as `property`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field [1]? string|lunabot.Renderable|lunabot.None|false The same as `property`.
 
 ---Sets a property of the build, on the master.
 ---@class lunabot.options.SetProperty
@@ -198,6 +263,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `property`.
 ---@field [2]? any The same as `value`.
 
@@ -222,6 +289,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -252,6 +321,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -284,6 +355,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -314,6 +387,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -339,6 +414,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `s`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -364,6 +441,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? any The same as `o`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -384,6 +463,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `dir`.
 
 ---Removes a folder on the worker and all in it. One that is missing is a success.
@@ -399,6 +480,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `dir`.
 
 ---Copies a folder on the worker, links kept.
@@ -417,6 +500,8 @@ function Factory:addSteps(steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `src`.
 ---@field [2]? string|lunabot.Renderable The same as `dest`.
 ---@field [3]? number|string|lunabot.None|false The same as `timeout`.
@@ -475,8 +560,8 @@ function steps.ShellCommand(options) end
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
 ---@overload fun(options: lunabot.options.SetPropertyFromCommand): lunabot.Step
----@overload fun(property: string|lunabot.Renderable, options?: lunabot.options.SetPropertyFromCommand): lunabot.Step
----@param property string|lunabot.Renderable The property that is set.
+---@overload fun(property: string|lunabot.Renderable|lunabot.None|false, options?: lunabot.options.SetPropertyFromCommand): lunabot.Step
+---@param property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given.
 ---@param options? lunabot.options.SetPropertyFromCommand
 ---@return lunabot.Step
 function steps.SetPropertyFromCommand(property, options) end
@@ -623,17 +708,50 @@ function util.BuilderConfig(name, options) end
 ---@return lunabot.Factory
 function util.BuildFactory(steps, options) end
 
----A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword.
+---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword; or `%s` for values by position.
+---@overload fun(format: string, keywords: table<string, any>): lunabot.Renderable
+---@overload fun(all: table): lunabot.Renderable
 ---@param format string
----@param keywords? table<string, string|number|lunabot.Renderable>
+---@param ... any
 ---@return lunabot.Renderable
-function util.Interpolate(format, keywords) end
+function util.Interpolate(format, ...) end
 
 ---One property of the build.
+---@overload fun(name: string, options: { default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
+---@overload fun(options: { [1]?: string, key?: string, name?: string, default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
 ---@param name string
----@param default? any What stands for it if it is not set.
+---@param default? any What stands for it if it is not set, is false, zero or empty.
+---@param defaultWhenFalse? boolean With false, the default stands only for what is not set.
 ---@return lunabot.Renderable
-function util.Property(name, default) end
+function util.Property(name, default, defaultWhenFalse) end
+
+---What a function makes of the properties of a build, when the value is needed.
+---@param make fun(props: lunabot.Properties, ...: any): any
+---@return lunabot.Renderer
+function util.renderer(make) end
+
+---What a function makes of other values, once they are rendered. Values by name come as one table, after all others.
+---@overload fun(all: table): lunabot.Renderable
+---@param make fun(...: any): any
+---@param ... any
+---@return lunabot.Renderable
+function util.Transform(make, ...) end
+
+---One list of all that is in lists within lists.
+---@param list any[]|lunabot.Renderable
+---@return lunabot.Renderable
+function util.FlattenList(list) end
+
+util.SUCCESS = 0
+util.WARNINGS = 1
+util.FAILURE = 2
+util.SKIPPED = 3
+util.EXCEPTION = 4
+util.RETRY = 5
+util.CANCELLED = 6
+---The words for outcomes, by their numbers.
+---@type table<integer, string>
+util.Results = {}
 
 ---A secret: only its name stands in the configuration.
 ---@param name string
@@ -671,6 +789,7 @@ c = {}
 
 ---@overload fun(name: "buildbot.plugins"): lunabot.plugins
 ---@overload fun(name: "lunabot.plugins"): lunabot.plugins
+---@overload fun(name: "buildbot.process.results"): { SUCCESS: 0, WARNINGS: 1, FAILURE: 2, SKIPPED: 3, EXCEPTION: 4, RETRY: 5, CANCELLED: 6, Results: table<integer, string> }
 ---@param name string
 ---@return any
 function require(name) end

@@ -58,7 +58,7 @@ pub(super) struct Session {
     /// The texts of the files that run, by their names as shown.
     texts: RefCell<BTreeMap<Arc<str>, Arc<str>>>,
     /// What was taken of them already: a loop makes a thousand functions of the same lines.
-    excerpts: RefCell<BTreeMap<(Arc<str>, u32, u32), Arc<str>>>,
+    excerpts: RefCell<BTreeMap<Excerpt, Arc<str>>>,
     /// Whether the load is over, and a function is called for a build.
     calling: Cell<bool>,
     /// Globals that were read and are not there.
@@ -70,6 +70,9 @@ pub(super) struct Session {
     /// The file that the line hook saw last.
     seen_file: RefCell<Arc<str>>,
 }
+
+/// Some lines of a file: its name, the first and the last.
+type Excerpt = (Arc<str>, u32, u32);
 
 /// Parts of the configuration that could not be read.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@
 mod api;
 mod builds;
 mod cli;
+mod functions;
 mod layers;
 mod lock_file;
 mod lua_blocks;

@@ -3,6 +3,7 @@
 mod calls;
 mod files;
 mod laws;
+mod lives;
 mod runaway;
 mod texts;
 
