@@ -55,8 +55,8 @@ pub(super) async fn run(
     }
     let stop_web = CancellationToken::new();
     let mut web = tokio::spawn(web::serve(listener, master.handle.clone(), stop_web.clone()));
-    let definition = master.handle.definition();
-    info!("configuration: {}", definition.summary());
+    // Not kept: a configuration that nothing runs by any more lets its interpreter go.
+    info!("configuration: {}", master.handle.definition().summary());
     info!("BuildMaster is running");
     notify("READY=1");
 

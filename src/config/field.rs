@@ -22,7 +22,7 @@ use super::{
     scalar::{bytes as whole_bytes, digits_or_text, idle, mode, number, seconds, whole},
     session::Session,
     shape::{Shape, describe, describe_hidden},
-    tables::{log_files, outcomes, pairs, secret_table, text_table},
+    tables::{flattened, log_files, outcomes, pairs, secret_table, text_table},
     worth::{Read, Renderables, worth},
 };
 use crate::{
@@ -33,9 +33,6 @@ use crate::{
     },
     model::{Place, PropertyValue, Secret},
 };
-
-/// Lists nested in the list of a command.
-const MOST_DEPTH: usize = 32;
 
 /// What stands beside each value: keys, pointers, lengths.
 pub(super) const VALUE_BYTES: usize = 64;
@@ -270,7 +267,7 @@ impl Reader<'_> {
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
                 let mut elements = taken!(list(table, spec.kind)?);
                 if matches!(spec.kind, Kind::Command) {
-                    elements = taken!(self.flattened(elements)?);
+                    elements = taken!(flattened(self.lua, self.session, elements)?);
                 }
                 let mut texts = Vec::new();
                 for (index, element) in (1..).zip(elements) {
@@ -372,27 +369,6 @@ impl Reader<'_> {
         }
     }
 
-    /// The elements of a command, those of lists within it too.
-    fn flattened(&self, elements: Vec<Value>) -> Taken<Vec<Value>> {
-        let mut out = Vec::new();
-        // What is still to come, the next one last; with each how deep it is nested.
-        let mut waiting: Vec<_> = elements.into_iter().rev().map(|element| (element, 0)).collect();
-        while let Some((element, depth)) = waiting.pop() {
-            let Value::Table(inner) = &element else {
-                out.push(element);
-                continue;
-            };
-            if depth == MOST_DEPTH {
-                return Ok(because("holds lists nested too deeply, or a list that holds itself".into()));
-            }
-            // One list may stand in many places, and be copied for each.
-            self.session.copy(self.lua, VALUE_BYTES)?;
-            let inner = taken!(list(inner, Kind::Command)?);
-            waiting.extend(inner.into_iter().rev().map(|element| (element, depth + 1)));
-        }
-        Ok(Ok(out))
-    }
-
     /// A value that JSON can hold, or what becomes one.
     fn worth(&self, spec: &OptionSpec, value: &Value) -> Taken<Read> {
         let renderables = if spec.renderable { Renderables::Taken } else { Renderables::Refused };
@@ -480,6 +456,7 @@ fn is_vital(spec: &OptionSpec) -> bool {
         || matches!(
             spec.kind,
             Kind::Text
+                | Kind::Function
                 | Kind::Texts
                 | Kind::Names
                 | Kind::Number { .. }

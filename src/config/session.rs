@@ -64,7 +64,7 @@ pub(super) struct Session {
     /// The texts of the files that run.
     sources: RefCell<Sources>,
     /// What was taken of them already: a loop makes a thousand functions of the same lines.
-    excerpts: RefCell<BTreeMap<(Arc<str>, u32, u32), Arc<str>>>,
+    excerpts: RefCell<BTreeMap<Excerpt, Arc<str>>>,
     /// The last call that was looked for, and its column: a loop makes thousands of one line.
     last_call: RefCell<Option<(Place, &'static str)>>,
     /// Whether the load is over, and a function is called for a build.
@@ -80,6 +80,9 @@ pub(super) struct Session {
     /// The file that the line hook saw last.
     seen_file: RefCell<Arc<str>>,
 }
+
+/// Some lines of a file: its name, the first and the last.
+type Excerpt = (Arc<str>, u32, u32);
 
 /// Parts of the configuration that could not be read.
 #[derive(Clone, Debug, Default)]

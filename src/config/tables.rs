@@ -1,12 +1,13 @@
-//! From Lua tables with keys of the operator's own to values of options: watched files, exit codes.
+//! From Lua tables with keys of the operator's own to values of options: watched files, exit codes; and lists within lists.
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use mlua::{Table, Value};
+use mlua::{Lua, Table, Value};
 
 use super::{
     api::{dud::is_dud, made::Made},
     field::{Reader, Taken, VALUE_BYTES, Wrong, because, list, secret, taken, text, utf8, wrong_element},
+    session::Session,
     shape::{Shape, describe, describe_hidden},
 };
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     },
     model::Outcome,
 };
+
+/// Lists nested in the list of a command.
+const MOST_DEPTH: usize = 32;
 
 impl Reader<'_> {
     /// A list of tables with options of their own.
@@ -102,6 +106,27 @@ pub(super) fn log_files(
         };
     }
     Ok(Ok(files))
+}
+
+/// The elements of a command, those of lists within it too.
+pub(super) fn flattened(lua: &Lua, session: &Session, elements: Vec<Value>) -> Taken<Vec<Value>> {
+    let mut out = Vec::new();
+    // What is still to come, the next one last; with each how deep it is nested.
+    let mut waiting: Vec<_> = elements.into_iter().rev().map(|element| (element, 0)).collect();
+    while let Some((element, depth)) = waiting.pop() {
+        let Value::Table(inner) = &element else {
+            out.push(element);
+            continue;
+        };
+        if depth == MOST_DEPTH {
+            return Ok(because("holds lists nested too deeply, or a list that holds itself".into()));
+        }
+        // One list may stand in many places, and be copied for each.
+        session.copy(lua, VALUE_BYTES)?;
+        let inner = taken!(list(inner, Kind::Command)?);
+        waiting.extend(inner.into_iter().rev().map(|element| (element, depth + 1)));
+    }
+    Ok(Ok(out))
 }
 
 /// Reads `{ name = text }`.

@@ -8,7 +8,7 @@
 //! - All hooks of one configuration are of one interpreter, which is that configuration's own.
 //!
 //! # Not here
-//! The interpreter (`config::script`).
+//! The interpreter (`config::calls`), and the way to it (`config::live`).
 
 use std::{fmt, sync::Arc};
 
@@ -84,7 +84,7 @@ pub trait Hooks: fmt::Debug + Send + Sync {
     /// Calls a function. What it returns may have to be rendered in its turn.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, the function runs to its end and nobody hears of it.
+    /// Dropped before it returns, a function that has begun runs to its end and nobody hears of it.
     fn call(&self, call: HookCall) -> BoxFuture<'_, Result<Worth, HookError>>;
 }
 

@@ -25,7 +25,9 @@ impl SourceStamps {
 
     /// The one source stamp of a build that no change has asked for: what its properties say of it.
     pub fn of_properties(properties: &Properties) -> Self {
-        let fact = |name: &str| Some((name.to_owned(), properties.get(name)?.as_str()?.to_owned()));
+        // Each build has these properties; where nobody has said, they are empty.
+        let given = |name: &str| properties.get(name)?.as_str().filter(|text| !text.is_empty());
+        let fact = |name: &str| Some((name.to_owned(), given(name)?.to_owned()));
         let names = ["branch", "revision", "repository", "project", "codebase"];
         let facts: BTreeMap<_, _> = names.into_iter().filter_map(fact).collect();
         let codebase = facts.get("codebase").cloned().unwrap_or_default();
@@ -46,6 +48,7 @@ mod tests {
     fn the_one_source_stamp_is_what_the_properties_say() {
         let mut properties = Properties::new();
         properties.set("branch", "main", "Force Build Form");
+        properties.set("revision", "", "Build");
         let sources = SourceStamps::of_properties(&properties);
         assert_eq!(sources.get("", "branch"), Some("main"));
         assert_eq!(sources.get("", "revision"), None);

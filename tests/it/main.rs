@@ -10,6 +10,7 @@ mod builds;
 mod cli;
 mod editor;
 mod examples;
+mod functions;
 mod layers;
 mod lock_file;
 mod lua_blocks;

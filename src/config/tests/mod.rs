@@ -4,6 +4,7 @@ mod calls;
 mod files;
 mod latent;
 mod laws;
+mod lives;
 mod master;
 mod options;
 mod outline;

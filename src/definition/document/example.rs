@@ -213,6 +213,15 @@ local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.st
 local factory = util.BuildFactory {
   steps.SetPropertyFromCommand { command = "git describe", property = "version", haltOnFailure = true },
   steps.ShellCommand { command = { "make", "dist", util.Interpolate "VERSION=%(prop:version)s" } },
+  -- Or several at once, by a function.
+  steps.SetPropertyFromCommand {
+    name = "disk",
+    command = "df -P . | tail -1",
+    extract_fn = function(rc, stdout, stderr)
+      local size, used = stdout:match "%s(%d+)%s+(%d+)"
+      return { disk_size = tonumber(size), disk_used = tonumber(used) }
+    end,
+  },
 }
 
 c.workers = { worker.LocalWorker "bot1" }
@@ -348,6 +357,17 @@ local factory = util.BuildFactory {
     command = { "echo", util.Interpolate "%(prop:os)s, build %(prop:buildnumber)s of %(prop:branch:-main)s" },
     workdir = util.Property("workdir", "build"),
     env = { FLAGS = util.Interpolate("%(kw:base)s -DOS=%(prop:os)s", { base = "-O2" }) },
+  },
+  steps.ShellCommand {
+    name = "compile",
+    command = {
+      "make",
+      "-j",
+      util.renderer(function(props) return math.min(tonumber(props:getProperty("jobs", 4)), 16) end),
+      util.FlattenList { "all", util.Property("targets", {}) },
+    },
+    doStepIf = function(step) return step:getProperty "os" ~= "windows" end,
+    hideStepIf = function(results, step) return results == util.SKIPPED end,
   },
 }
 c.builders = { util.BuilderConfig { name = "hello", workername = "bot1", factory = factory } }

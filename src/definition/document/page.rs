@@ -120,17 +120,55 @@ c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
 - **Coming from Buildbot?** [from-buildbot.md](from-buildbot.md) has Python on the left and Lua on the right.
 "#;
 
-const RENDERABLES: &str = r"
+const RENDERABLES: &str = r#"
 ## Texts that are rendered
 
-Where the tables above say so, a text may be made from the properties of the build.
+Where the tables above say so, a text may be made when the build needs it: from its properties, by a function, from a secret.
 
-- `util.Interpolate(format, { keyword = … })`: `%(prop:name)s` is the property `name`, `%(worker:name)s` what the worker said of itself
-  (`os_id`, `numcpus`, `system`, `admin` and what else `lunabot workers --json` shows), `%(kw:name)s` the keyword `name`, `%%` a percent
-  sign. After the name may stand `:-text` (used if there is no such thing), `:~text` (used if it is absent, empty, false or zero) or
-  `:+text` (used if there is one). Without any of these, what is absent is empty text.
-- `util.Property(name, default)`: one property.
-";
+- `util.Interpolate(format, { keyword = … })`: a text with holes.
+  - `%(prop:name)s` is the property `name`.
+  - `%(src:codebase:attribute)s` is a fact about what is built: `branch`, `revision`, `repository`, `project` or `codebase`. The
+    codebase is mostly empty: `%(src::branch)s`. So `lunabot force DIR BUILDER -p branch=main` fills `%(src::branch)s` with `main`.
+  - `%(worker:name)s` is what the worker said of itself (`os_id`, `numcpus`, `system`, `admin` and what else `lunabot workers --json`
+    shows).
+  - `%(secret:name)s` is a secret.
+  - `%(kw:name)s` is the keyword `name`: text, a number, true or false, or what is rendered itself.
+  - `%%` is a percent sign.
+  - After the name may stand `:-text` (used if there is no such thing), `:~text` (used if it is absent, empty, false or zero), `:+text`
+    (used if there is one), `:?|yes|no` (one text if there is one, else the other; any other sign may stand for `|`) or `:#?|yes|no`
+    (one text unless it is absent, empty, false or zero). The texts may have holes of their own. Without any of these, what is absent
+    is empty text.
+- `util.Interpolate("%s-%s", a, b)`: the values in their order. They may be whatever a keyword may be. `%s` and holes with a name
+  cannot stand in one format.
+- `util.Property(name, default, defaultWhenFalse)`: one property, of whatever type it is. The default also stands for a property that
+  is false, zero or empty; with `defaultWhenFalse = false` only for one that is not set.
+- `util.Secret "name"`: a secret.
+- `util.renderer(function(props) … end)`: what the function returns. `r:withArgs(a, b)` and `r:withKwArgs { name = c }` make a renderer
+  that is given more: `function(props, a, b, named)`, where `named.name` is `c`. These may be rendered themselves.
+- `util.Transform(function, a, b)`: what the function makes of values that are rendered before.
+- `util.FlattenList { "a", { "b", util.Property "more" } }`: one list of all that is in lists within lists.
+
+## Functions
+
+A function may be given to `util.renderer`, `util.Transform`, `doStepIf`, `hideStepIf` and `extract_fn`. It is called while builds run.
+
+- **What it may return**: text, a number, true or false, nil or `None`, a list, a table of names and values, or something that is
+  rendered, which then is. A list becomes the arguments of a `command`, or a joined variable of `env`; nil as a variable removes it.
+- **`props`** are the properties of the build: `props.os`, `props["os"]`, `props:getProperty("os", "none")`, `props:hasProperty "os"`,
+  `props:getPropertySource "os"`, `props:asDict()` (for each name the value and who set it), and `pairs(props)`. What is not set is nil.
+  They cannot be set here; that is what `steps.SetProperty` is for.
+- **`step`**, for `doStepIf` and `hideStepIf`, has `name`, `getProperty`, `hasProperty`, and `build`, which is as `props`.
+- **Outcomes** are numbers: `util.SUCCESS`, `WARNINGS`, `FAILURE`, `SKIPPED`, `EXCEPTION`, `RETRY`, `CANCELLED`; `util.Results[n]` is the
+  word. `require "buildbot.process.results"` has them too.
+- **What counts as false** is what does in Python: `false`, nil, `None`, 0, empty text, an empty table.
+- **Values of its own.** A function sees the variables around it, as it left them. In a loop each turn has its own. What it keeps in
+  them is kept until the configuration is loaded anew: then a fresh file has run. What `props` and `step` hold is gone with the call.
+- **Reloads.** A running build calls the functions of the configuration that it began with, to its end; a new build calls the new ones.
+- **Limits.** Each call has the time, instructions and memory of a load. It may compute, and ask for the time and the environment. It can
+  open no file, `require` no module that the file has not, make no worker, step or renderer, and not change `c`.
+- **Errors.** A function that fails makes its step an exception; what is wrong stands in the step's log with its line, as do undefined
+  names. `print` writes to the master's log.
+"#;
 
 const LIMITS: &str = r"
 ## What a configuration can do
@@ -143,6 +181,6 @@ It is a program, and a guest in the master's process: it may compute, and read.
 - There is nothing that writes a file, starts a program or opens a socket; no compiled Lua, no finalizers (`__gc`), no `debug` but
   `debug.traceback`.
 - `print` writes to the master's log, `warn` adds a warning to the result.
-- One load may take 5 seconds, 200 million instructions and 256 MiB. What needs more is stopped, told with the line where it was, and
+- One load, and each call of a function later, may take 5 seconds, 200 million instructions and 256 MiB. What needs more is stopped, told with the line where it was, and
   does no harm to the master, which keeps the configuration that it has.
 ";

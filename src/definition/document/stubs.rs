@@ -177,10 +177,9 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Number { .. } => "number".to_owned(),
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
-        Kind::Function => "function".to_owned(),
+        Kind::Function => signature(option.name).to_owned(),
         Kind::TextOrFunction => "string|function".to_owned(),
-        Kind::Condition if option.renderable => "boolean|lunabot.Renderable|function".to_owned(),
-        Kind::Condition => "boolean|function".to_owned(),
+        Kind::Condition => format!("boolean|lunabot.Renderable|({})", signature(option.name)),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
@@ -204,6 +203,16 @@ fn lua_type(option: &OptionSpec) -> String {
     types
 }
 
+/// What a function is given, and what it returns.
+fn signature(option: &str) -> &'static str {
+    match option {
+        "extract_fn" => "fun(rc: integer, stdout: string, stderr: string): table<string, any>",
+        "doStepIf" => "fun(step: lunabot.RunningStep): any",
+        "hideStepIf" => "fun(results: integer, step: lunabot.RunningStep): any",
+        _ => "function",
+    }
+}
+
 const HEAD: &str = r#"---@meta lunabot
 -- Types of a configuration, for Lua language servers. Written by a test from `src/definition/options.rs`.
 -- The fields that begin with an underscore are not there: they tell one class from another.
@@ -222,6 +231,66 @@ None = {}
 ---A text that is made from the properties of a build.
 ---@class lunabot.Renderable
 ---@field private _renderable true
+
+---A text or value that a function makes from the properties of a build.
+---@class lunabot.Renderer: lunabot.Renderable
+local Renderer = {}
+
+---The same with more values that the function is given after the properties. They may be rendered.
+---@param ... any
+---@return lunabot.Renderer
+function Renderer:withArgs(...) end
+
+---The same with more values by name, which the function is given as one table, after all others.
+---@param named table<string, any>
+---@return lunabot.Renderer
+function Renderer:withKwArgs(named) end
+
+---The properties of a build, as a function sees them: `props.os`, or by Buildbot's methods. They cannot be set here.
+---@class lunabot.Properties
+---@field [string] any
+local Properties = {}
+
+---The value of a property; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function Properties:getProperty(name, default) end
+
+---Whether a property is set.
+---@param name string
+---@return boolean
+function Properties:hasProperty(name) end
+
+---Who set a property; nil if nobody did.
+---@param name string
+---@return string?
+function Properties:getPropertySource(name) end
+
+---All properties: for each name its value and who set it.
+---@return table<string, { [1]: any, [2]: string }>
+function Properties:asDict() end
+
+---A step of a running build, as a function sees it.
+---@class lunabot.RunningStep
+---@field name string
+---@field build lunabot.Properties
+local RunningStep = {}
+
+---The value of a property of the build; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function RunningStep:getProperty(name, default) end
+
+---Whether a property of the build is set.
+---@param name string
+---@return boolean
+function RunningStep:hasProperty(name) end
+
+---The properties of the build.
+---@return lunabot.Properties
+function RunningStep:getProperties() end
 
 ---A secret, known by its name.
 ---@class lunabot.Secret: lunabot.Renderable
@@ -278,17 +347,50 @@ function Factory.addSteps(self, steps) end
 
 "#;
 
-const RENDERABLES: &str = r"---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword.
+const RENDERABLES: &str = r"---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword; or `%s` for values by position.
+---@overload fun(format: string, keywords: table<string, any>): lunabot.Renderable
+---@overload fun(all: table): lunabot.Renderable
 ---@param format string
----@param keywords? table<string, string|number|lunabot.Renderable>
+---@param ... any
 ---@return lunabot.Renderable
-function util.Interpolate(format, keywords) end
+function util.Interpolate(format, ...) end
 
 ---One property of the build.
+---@overload fun(name: string, options: { default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
+---@overload fun(options: { [1]?: string, key?: string, name?: string, default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
 ---@param name string
----@param default? any What stands for it if it is not set.
+---@param default? any What stands for it if it is not set, is false, zero or empty.
+---@param defaultWhenFalse? boolean With false, the default stands only for what is not set.
 ---@return lunabot.Renderable
-function util.Property(name, default) end
+function util.Property(name, default, defaultWhenFalse) end
+
+---What a function makes of the properties of a build, when the value is needed.
+---@param make fun(props: lunabot.Properties, ...: any): any
+---@return lunabot.Renderer
+function util.renderer(make) end
+
+---What a function makes of other values, once they are rendered. Values by name come as one table, after all others.
+---@overload fun(all: table): lunabot.Renderable
+---@param make fun(...: any): any
+---@param ... any
+---@return lunabot.Renderable
+function util.Transform(make, ...) end
+
+---One list of all that is in lists within lists.
+---@param list any[]|lunabot.Renderable
+---@return lunabot.Renderable
+function util.FlattenList(list) end
+
+util.SUCCESS = 0
+util.WARNINGS = 1
+util.FAILURE = 2
+util.SKIPPED = 3
+util.EXCEPTION = 4
+util.RETRY = 5
+util.CANCELLED = 6
+---The words for outcomes, by their numbers.
+---@type table<integer, string>
+util.Results = {}
 
 ---A secret: only its name stands in the configuration.
 ---@param name string

@@ -152,12 +152,12 @@ const fn base(name: &'static str, halts: bool) -> [OptionSpec; 12] {
             Default::Bool(true),
             "Whether it is done; else it is skipped, which is no failure. A function is given the step.",
         )),
-        option(
+        rendered(option(
             "hideStepIf",
             Kind::Condition,
             Default::Bool(false),
             "Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step.",
-        ),
+        )),
     ]
 }
 

@@ -172,6 +172,8 @@ impl Extraction {
         match (record.renderable("property"), record.hook("extract_fn")) {
             (Some(name), None) => Some(Self::Property { name, strip: record.flag("strip") }),
             (None, Some(hook)) => Some(Self::Function(hook)),
+            // One of them could not be read, which was told.
+            (None, None) if record.broken => None,
             (property, _) => {
                 let what = match property {
                     Some(_) => "`property` and `extract_fn` are both given; keep one of them",

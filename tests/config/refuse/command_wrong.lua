@@ -6,7 +6,7 @@ util.BuildFactory {
   steps.ShellCommand {},
   steps.ShellCommand { command = 5 },
   steps.ShellCommand { command = { "echo", 5 } },
-  steps.ShellCommand { command = { "echo", { "nested" } } },
+  steps.ShellCommand { command = { "echo", { "nested", false } } },
   steps.ShellCommand { command = { program = "echo" } },
   steps.ShellCommand "make",
   steps.ShellCommand { "make", command = "make" },

@@ -8,7 +8,7 @@ local formats = {
   util.Interpolate "%(src::branch)s",
   util.Interpolate "%(kw:x)s",
   util.Interpolate(5),
-  util.Interpolate("%(kw:x)s", { x = {} }),
+  util.Interpolate("%(kw:x)s", { x = print }),
   util.Interpolate("%(kw:x)s", "x"),
   util.Property(),
   util.Property("x", print),

@@ -10,7 +10,7 @@ local factory = util.BuildFactory {
   steps.FileDownload { "a", "b", maxsize = -1, keepstamp = true },
   steps.JSONStringDownload { { f = print }, "b" },
   steps.RemoveDirectory { {} },
-  steps.SetPropertyFromCommand { command = "date", extract_fn = function() return {} end },
+  steps.SetPropertyFromCommand { command = "date", extract_fn = { "version" } },
   steps.ShellCommand { command = "true", logfiles = { "a.log" } },
   steps.ShellCommand { command = "true", logfiles = { a = { file = "a.log" } } },
   steps.ShellCommand { command = "true", logfiles = { a = { filename = "a.log", follow = 1 } } },
