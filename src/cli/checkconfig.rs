@@ -8,9 +8,12 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::failure::{Failure, Kind},
+    cli::{
+        check_secrets,
+        failure::{Failure, Kind},
+    },
     config,
-    definition::{self, Problem},
+    definition::{self, Problem, problem::arrange},
     master::MasterFolder,
 };
 
@@ -19,7 +22,12 @@ pub(super) async fn run(path: &Path, as_json: bool) -> Result<ExitCode, Failure>
     let file = file_of(path)?;
     let loaded = config::load(&file, config::Limits::default()).await?;
     let (problems, summary) = match definition::check(loaded.draft) {
-        Ok(checked) => (checked.warnings, Some(checked.definition.summary())),
+        Ok(mut checked) => {
+            let root = file.parent().unwrap_or(Path::new(""));
+            checked.warnings.extend(check_secrets::problems(&checked, root).await);
+            let is_good = !checked.warnings.iter().any(Problem::is_error);
+            (arrange(checked.warnings), is_good.then(|| checked.definition.summary()))
+        }
         Err(problems) => (problems, None),
     };
     if as_json {

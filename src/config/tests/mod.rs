@@ -3,6 +3,7 @@
 mod files;
 mod laws;
 mod runaway;
+mod secrets;
 mod texts;
 
 use std::{path::Path, time::Duration};

@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("util.BuilderConfig", BUILDER),
@@ -16,6 +16,7 @@ const EXAMPLES: [(&str, &str); 13] = [
     ("steps.FileDownload", DOWNLOAD),
     ("schedulers.ForceScheduler", FORCE),
     ("schedulers.Periodic", PERIODIC),
+    ("secrets.SecretInAFile", SECRETS),
     ("c", MASTER),
     ("c.protocols.pb.port", PORT),
     ("renderables", RENDERABLES),
@@ -167,6 +168,18 @@ c.workers = { worker.LocalWorker "bot1" }
 local factory = util.BuildFactory { steps.ShellCommand { command = "date" } }
 c.builders = { util.BuilderConfig { name = "hourly", workername = "bot1", factory = factory } }
 c.schedulers = { schedulers.Periodic("each-hour", { "hourly" }, 60 * 60) }
+"#;
+
+const SECRETS: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, secrets = plugins.worker, plugins.util, plugins.secrets
+
+-- Asked in this order. Without any: the folder `secrets`.
+c.secretsProviders = {
+  secrets.SecretInAFile "secrets",
+  secrets.SecretInCommand { command = { "vault", "kv", "get", "-field=value", "ci/%(name)s" } },
+}
+c.protocols = { pb = { port = 9989 } }
+c.workers = { worker.Worker("bot-bsd", util.Secret "bot-bsd") }
 "#;
 
 const MASTER: &str = r#"local worker = require "buildbot.plugins".worker
