@@ -11,9 +11,15 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::failure::{Failure, Kind},
+    cli::{
+        check_secrets,
+        failure::{Failure, Kind},
+    },
     config::{self, Sources},
-    definition::{Problem, problem::fold},
+    definition::{
+        Problem,
+        problem::{arrange, fold},
+    },
     master::MasterFolder,
 };
 
@@ -31,7 +37,14 @@ pub(super) async fn run(path: &Path, limits: config::Limits, how: How) -> Result
     let file = file_of(path)?;
     let (checked, sources) = config::load(&file, limits).await?.check_whole();
     let (problems, summary) = match checked {
-        Ok(checked) => (checked.warnings, Some(checked.definition.summary())),
+        Ok(mut checked) => {
+            let root = file.parent().unwrap_or(Path::new(""));
+            let mut found = check_secrets::problems(&checked, root).await;
+            sources.refine(&mut found);
+            checked.warnings.append(&mut found);
+            let is_good = !checked.warnings.iter().any(Problem::is_error);
+            (arrange(checked.warnings), is_good.then(|| checked.definition.summary()))
+        }
         Err(problems) => (problems, None),
     };
     let is_good = summary.is_some() && !(how.strict && !problems.is_empty());

@@ -6,6 +6,7 @@
 //! - An error has its cause, a hint where there is one, and an exit code ([`failure`]).
 
 mod builds;
+mod check_secrets;
 mod checkconfig;
 mod create_master;
 pub mod failure;

@@ -17,6 +17,7 @@ mod lua_blocks;
 mod pb_wire;
 mod reload;
 mod restart;
+mod secrets;
 mod services;
 mod states;
 mod steps;

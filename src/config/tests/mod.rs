@@ -9,6 +9,7 @@ mod master;
 mod options;
 mod outline;
 mod runaway;
+mod secrets;
 mod texts;
 mod walk;
 

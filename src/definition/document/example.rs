@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 20] = [
+const EXAMPLES: [(&str, &str); 21] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("worker.EC2LatentWorker", EC2),
@@ -23,6 +23,7 @@ const EXAMPLES: [(&str, &str); 20] = [
     ("schedulers.Periodic", PERIODIC),
     ("reporters.MailNotifier", MAIL),
     ("reporters.WorkerMissingGenerator", MISSING),
+    ("secrets.SecretInAFile", SECRETS),
     ("c", MASTER),
     ("c.protocols.pb.port", PORT),
     ("renderables", RENDERABLES),
@@ -318,6 +319,18 @@ c.reporters = {
     },
   },
 }
+"#;
+
+const SECRETS: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, secrets = plugins.worker, plugins.util, plugins.secrets
+
+-- Asked in this order. Without any: the folder `secrets`.
+c.secretsProviders = {
+  secrets.SecretInAFile "secrets",
+  secrets.SecretInCommand { command = { "vault", "kv", "get", "-field=value", "ci/%(name)s" } },
+}
+c.protocols = { pb = { port = 9989 } }
+c.workers = { worker.Worker("bot-bsd", util.Secret "bot-bsd") }
 "#;
 
 const MASTER: &str = r#"local worker = require "buildbot.plugins".worker

@@ -108,6 +108,15 @@ impl MasterDir {
         master
     }
 
+    /// The same with its log at this level.
+    pub(crate) fn start_logging(&self, level: &str) -> Process {
+        let mut child = lunabot();
+        child.arg("start").arg(self.path()).args(["--log-level", level]);
+        let mut master = Process::spawn(child);
+        master.wait_for_stderr("BuildMaster is running");
+        master
+    }
+
     /// The builds, the newest first.
     pub(crate) fn builds(&self) -> Vec<Value> {
         self.json("builds", &[])["builds"].as_array().unwrap().clone()
@@ -161,6 +170,14 @@ impl Process {
             }
         }
         panic!("{text:?} was not said; it said:\n{}", self.heard.join("\n"));
+    }
+
+    /// All that it said on standard error, once it has ended.
+    pub(crate) fn said(&mut self) -> String {
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            self.heard.push(line);
+        }
+        self.heard.join("\n")
     }
 
     /// Sends a signal by its name.

@@ -5,4 +5,5 @@ pub(crate) mod certificates;
 pub(crate) mod master;
 pub(crate) mod real_worker;
 pub(crate) mod skip;
+pub(crate) mod traces;
 pub(crate) mod tree;

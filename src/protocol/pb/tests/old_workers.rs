@@ -114,6 +114,29 @@ fn a_command_that_the_worker_does_not_know_fails_with_the_version_of_the_worker(
 }
 
 #[test]
+fn a_worker_that_cannot_hide_a_word_runs_it_and_the_log_says_so() {
+    let words = vec!["sesame".to_owned()];
+    let wanted = ShellArguments {
+        command: ShellLine::Argv(words.clone()),
+        shown: Some(vec!["<db>".into()]),
+        ..shell("")
+    };
+    let mut pair = attached(&[("shell", "2.15")]);
+    let command = pair.begin(WorkerCommand::Shell(Box::new(wanted)));
+    assert_eq!(command.argument("command"), Some(&Value::List(vec![Value::text("sesame")])));
+    let news = pair.news();
+    let [FromWorker::Update { update: Update::Output { bytes, .. }, .. }] = news.as_slice() else {
+        panic!("{news:?}")
+    };
+    let note = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(
+        note.contains("to hide a secret in its command") && note.ends_with("; its own log shows it\n"),
+        "{note}"
+    );
+    assert!(!note.contains("sesame"));
+}
+
+#[test]
 fn options_of_shell_that_the_worker_is_too_old_for_are_left_out_and_the_log_says_so() {
     let wanted = ShellArguments {
         use_pty: true,

@@ -194,6 +194,20 @@ fn a_shell_command_tells_its_logs_its_lines_and_its_terminal() {
 }
 
 #[test]
+fn a_word_that_is_a_secret_is_told_with_what_may_be_shown_in_its_place() {
+    let texts = |words: [&str; 2]| words.map(str::to_owned).to_vec();
+    let arguments = ShellArguments {
+        command: ShellLine::Argv(texts(["login", "sesame"])),
+        shown: Some(texts(["login", "<db>"])),
+        ..shell("")
+    };
+    let (_, arguments) = told(WorkerCommand::Shell(Box::new(arguments)));
+    let hidden = Value::Tuple(["obfuscated", "sesame", "<db>"].map(Value::text).to_vec());
+    let command = Value::List(vec![Value::text("login"), hidden]);
+    assert!(arguments.contains(&("command".to_owned(), command)), "{arguments:?}");
+}
+
+#[test]
 fn a_terminal_is_always_a_boolean() {
     let (_, arguments) = told(WorkerCommand::Shell(Box::new(shell("make"))));
     assert!(arguments.contains(&("usePTY".to_owned(), Value::Bool(false))), "{arguments:?}");
