@@ -17,6 +17,66 @@ None = {}
 ---@class lunabot.Renderable
 ---@field private _renderable true
 
+---A text or value that a function makes from the properties of a build.
+---@class lunabot.Renderer: lunabot.Renderable
+local Renderer = {}
+
+---The same with more values that the function is given after the properties. They may be rendered.
+---@param ... any
+---@return lunabot.Renderer
+function Renderer:withArgs(...) end
+
+---The same with more values by name, which the function is given as one table, after all others.
+---@param named table<string, any>
+---@return lunabot.Renderer
+function Renderer:withKwArgs(named) end
+
+---The properties of a build, as a function sees them: `props.os`, or by Buildbot's methods. They cannot be set here.
+---@class lunabot.Properties
+---@field [string] any
+local Properties = {}
+
+---The value of a property; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function Properties:getProperty(name, default) end
+
+---Whether a property is set.
+---@param name string
+---@return boolean
+function Properties:hasProperty(name) end
+
+---Who set a property; nil if nobody did.
+---@param name string
+---@return string?
+function Properties:getPropertySource(name) end
+
+---All properties: for each name its value and who set it.
+---@return table<string, { [1]: any, [2]: string }>
+function Properties:asDict() end
+
+---A step of a running build, as a function sees it.
+---@class lunabot.RunningStep
+---@field name string
+---@field build lunabot.Properties
+local RunningStep = {}
+
+---The value of a property of the build; the default, or nil, if it is not set.
+---@param name string
+---@param default? any
+---@return any
+function RunningStep:getProperty(name, default) end
+
+---Whether a property of the build is set.
+---@param name string
+---@return boolean
+function RunningStep:hasProperty(name) end
+
+---The properties of the build.
+---@return lunabot.Properties
+function RunningStep:getProperties() end
+
 ---A secret, known by its name.
 ---@class lunabot.Secret: lunabot.Renderable
 
@@ -48,6 +108,8 @@ None = {}
 ---@class lunabot.MessageFormatter
 ---@field private _message_formatter true
 
+---@class lunabot.SecretsProvider
+---@field private _secrets_provider true
 ---@class lunabot.Step
 ---@field private _step true
 ---@field name string
@@ -111,6 +173,7 @@ function Factory.addSteps(self, steps) end
 ---@field services lunabot.Reporter[] Buildbot's name of `c.reporters`. Both may be filled, and `c.status` too: they are one list. Default: `{}`.
 ---@field status lunabot.Reporter[] The name of `c.reporters` in older manuals. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each build with the source `Global`, under all other properties. Default: `{}`.
+---@field secretsProviders lunabot.SecretsProvider[] Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there. Default: `{}`.
 ---@field protocols lunabot.options.c.protocols Where workers may connect. Default: `None`.
 ---@field db lunabot.options.c.db Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
@@ -446,13 +509,13 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
 ---@class lunabot.options.SetPropertyFromCommand: { property?: any, extract_fn?: any, strip?: any, includeStdout?: any, includeStderr?: any, command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
 ---@field property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given. Default: `None`.
----@field extract_fn? function|lunabot.None|false A function that is given the exit code, the standard output and the standard error, and returns a table of properties, all of which are set; also if the command has failed. Default: `None`.
+---@field extract_fn? fun(rc: integer, stdout: string, stderr: string): table<string, any>|lunabot.None|false A function that is given the exit code, the standard output and the standard error, and returns a table of properties, all of which are set; also if the command has failed. Default: `None`.
 ---@field strip? boolean Whether white space around the value is removed. Default: `true`.
 ---@field includeStdout? boolean Whether its standard output is the value, and given to `extract_fn`. Default: `true`.
 ---@field includeStderr? boolean Without effect: as in Buildbot `extract_fn` is always given the standard error, and `property` never. Default: `false`.
@@ -482,8 +545,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|lunabot.None|false The same as `property`.
 
 ---Sets a property of the build, on the master.
@@ -500,8 +563,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `property`.
 ---@field [2]? lunabot.Value The same as `value`.
 
@@ -526,8 +589,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -558,8 +621,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -592,8 +655,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -624,8 +687,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -651,8 +714,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `s`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -678,8 +741,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? lunabot.Value The same as `o`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -700,8 +763,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `dir`.
 
 ---Removes a folder on the worker and all in it. One that is missing is a success.
@@ -717,8 +780,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `dir`.
 
 ---Copies a folder on the worker, links kept.
@@ -737,8 +800,8 @@ function Factory.addSteps(self, steps) end
 ---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
 ---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
----@field doStepIf? boolean|lunabot.Renderable|function Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
----@field hideStepIf? boolean|function Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
 ---@field [1]? string|lunabot.Renderable The same as `src`.
 ---@field [2]? string|lunabot.Renderable The same as `dest`.
 ---@field [3]? number|string|lunabot.None|false The same as `timeout`.
@@ -817,6 +880,34 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|lunabot.None|false The same as `subject`.
 ---@field [3]? string The same as `template_type`.
 
+---Secrets in files: the secret `bsd` is in the file `bsd`, `infra/bsd` in the folder `infra`. Read each time.
+---@class lunabot.options.SecretInAFile: { dirname?: any, suffixes?: any, strip?: any, [string]: lunabot.NoSuchOption }
+---@field dirname? string The folder, below the master's own unless absolute. It and the files in it belong to the master's user or root, and nobody else may read them (0700, 0600).
+---@field suffixes? string|string[]|lunabot.None|false What the names of the files end with after the name of the secret, looked for in this order; nothing, unless given. Default: `{}`.
+---@field strip? boolean Whether line ends at the end of a file are left out. Default: `true`.
+---@field [1]? string The same as `dirname`.
+---@field [2]? string|string[]|lunabot.None|false The same as `suffixes`.
+---@field [3]? boolean The same as `strip`.
+
+---Secrets in the master's environment: `infra/bsd` is in `LUNABOT_SECRET_INFRA_BSD`; what is neither letter nor digit becomes `_`.
+---@class lunabot.options.SecretInEnvironment: { prefix?: any, [string]: lunabot.NoSuchOption }
+---@field prefix? string What the variables begin with. Those that begin with `LUNABOT_` are kept from commands of LocalWorkers. Default: `"LUNABOT_SECRET_"`.
+---@field [1]? string The same as `prefix`.
+
+---Secrets in `pass`, the password store: the first line of what `pass show NAME` writes.
+---@class lunabot.options.SecretInPass: { gpgPassphrase?: any, dirname?: any, [string]: lunabot.NoSuchOption }
+---@field gpgPassphrase? string|lunabot.None|false The pass phrase of the key, if no agent knows it. It is given to `gpg` where the process list does not show it. Default: `None`.
+---@field dirname? string|lunabot.None|false The folder of the password store, below the master's own unless absolute. Default: that of `pass`: `~/.password-store`.
+---@field [1]? string|lunabot.None|false The same as `gpgPassphrase`.
+---@field [2]? string|lunabot.None|false The same as `dirname`.
+
+---Secrets that a program tells: the client of a vault, or a script of yours. Ours, Buildbot has none.
+---@class lunabot.options.SecretInCommand: { command?: any, timeout?: any, strip?: any, [string]: lunabot.NoSuchOption }
+---@field command? string|string[] Program and arguments, seen by no shell. The name of the secret stands where `%(name)s` is, else it is the last argument. Exit code 0: its output is the secret; another: it does not have it.
+---@field timeout? number|string How long it may take. Default: `10`.
+---@field strip? boolean Whether line ends at the end of its output are left out. Default: `true`.
+---@field [1]? string|string[] The same as `command`.
+
 ---@class lunabot.module.reporters
 local reporters = {}
 
@@ -885,6 +976,43 @@ function schedulers.ForceScheduler(name, builderNames) end
 ---@param periodicBuildTimer number|string From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
 ---@return lunabot.Scheduler
 function schedulers.Periodic(name, builderNames, periodicBuildTimer) end
+
+---@class lunabot.module.secrets
+local secrets = {}
+
+---Secrets in files: the secret `bsd` is in the file `bsd`, `infra/bsd` in the folder `infra`. Read each time.
+---@overload fun(options: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@overload fun(dirname: string, options: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@overload fun(dirname: string, suffixes: string|string[]|lunabot.None|false, options: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@overload fun(dirname: string, suffixes: string|string[]|lunabot.None|false, strip: boolean, options: lunabot.options.SecretInAFile): lunabot.SecretsProvider
+---@param dirname string The folder, below the master's own unless absolute. It and the files in it belong to the master's user or root, and nobody else may read them (0700, 0600).
+---@param suffixes? string|string[]|lunabot.None|false What the names of the files end with after the name of the secret, looked for in this order; nothing, unless given.
+---@param strip? boolean Whether line ends at the end of a file are left out.
+---@return lunabot.SecretsProvider
+function secrets.SecretInAFile(dirname, suffixes, strip) end
+
+---Secrets in the master's environment: `infra/bsd` is in `LUNABOT_SECRET_INFRA_BSD`; what is neither letter nor digit becomes `_`.
+---@overload fun(options: lunabot.options.SecretInEnvironment): lunabot.SecretsProvider
+---@overload fun(prefix: string, options: lunabot.options.SecretInEnvironment): lunabot.SecretsProvider
+---@param prefix? string What the variables begin with. Those that begin with `LUNABOT_` are kept from commands of LocalWorkers.
+---@return lunabot.SecretsProvider
+function secrets.SecretInEnvironment(prefix) end
+
+---Secrets in `pass`, the password store: the first line of what `pass show NAME` writes.
+---@overload fun(options: lunabot.options.SecretInPass): lunabot.SecretsProvider
+---@overload fun(gpgPassphrase: string|lunabot.None|false, options: lunabot.options.SecretInPass): lunabot.SecretsProvider
+---@overload fun(gpgPassphrase: string|lunabot.None|false, dirname: string|lunabot.None|false, options: lunabot.options.SecretInPass): lunabot.SecretsProvider
+---@param gpgPassphrase? string|lunabot.None|false The pass phrase of the key, if no agent knows it. It is given to `gpg` where the process list does not show it.
+---@param dirname? string|lunabot.None|false The folder of the password store, below the master's own unless absolute.
+---@return lunabot.SecretsProvider
+function secrets.SecretInPass(gpgPassphrase, dirname) end
+
+---Secrets that a program tells: the client of a vault, or a script of yours. Ours, Buildbot has none.
+---@overload fun(options: lunabot.options.SecretInCommand): lunabot.SecretsProvider
+---@overload fun(command: string|string[], options: lunabot.options.SecretInCommand): lunabot.SecretsProvider
+---@param command string|string[] Program and arguments, seen by no shell. The name of the secret stands where `%(name)s` is, else it is the last argument. Exit code 0: its output is the secret; another: it does not have it.
+---@return lunabot.SecretsProvider
+function secrets.SecretInCommand(command) end
 
 ---@class lunabot.module.steps
 local steps = {}
@@ -1066,17 +1194,50 @@ function util.BuilderConfig(name) end
 ---@return lunabot.Factory
 function util.BuildFactory(steps) end
 
----A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword.
+---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword; or `%s` for values by position.
+---@overload fun(format: string, keywords: table<string, any>): lunabot.Renderable
+---@overload fun(all: table): lunabot.Renderable
 ---@param format string
----@param keywords? table<string, string|number|lunabot.Renderable>
+---@param ... any
 ---@return lunabot.Renderable
-function util.Interpolate(format, keywords) end
+function util.Interpolate(format, ...) end
 
 ---One property of the build.
+---@overload fun(name: string, options: { default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
+---@overload fun(options: { [1]?: string, key?: string, name?: string, default?: any, defaultWhenFalse?: boolean }): lunabot.Renderable
 ---@param name string
----@param default? any What stands for it if it is not set.
+---@param default? any What stands for it if it is not set, is false, zero or empty.
+---@param defaultWhenFalse? boolean With false, the default stands only for what is not set.
 ---@return lunabot.Renderable
-function util.Property(name, default) end
+function util.Property(name, default, defaultWhenFalse) end
+
+---What a function makes of the properties of a build, when the value is needed.
+---@param make fun(props: lunabot.Properties, ...: any): any
+---@return lunabot.Renderer
+function util.renderer(make) end
+
+---What a function makes of other values, once they are rendered. Values by name come as one table, after all others.
+---@overload fun(all: table): lunabot.Renderable
+---@param make fun(...: any): any
+---@param ... any
+---@return lunabot.Renderable
+function util.Transform(make, ...) end
+
+---One list of all that is in lists within lists.
+---@param list any[]|lunabot.Renderable
+---@return lunabot.Renderable
+function util.FlattenList(list) end
+
+util.SUCCESS = 0
+util.WARNINGS = 1
+util.FAILURE = 2
+util.SKIPPED = 3
+util.EXCEPTION = 4
+util.RETRY = 5
+util.CANCELLED = 6
+---The words for outcomes, by their numbers.
+---@type table<integer, string>
+util.Results = {}
 
 ---A secret: only its name stands in the configuration.
 ---@param name string
@@ -1230,6 +1391,7 @@ function worker.LatentWorker(name, password) end
 ---@field status lunabot.module.reporters
 ---@field reporters lunabot.module.reporters
 ---@field schedulers lunabot.module.schedulers
+---@field secrets lunabot.module.secrets
 ---@field steps lunabot.module.steps
 ---@field util lunabot.module.util
 ---@field worker lunabot.module.worker

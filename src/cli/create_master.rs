@@ -51,7 +51,7 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, Failure> {
         write_types(dir)?;
         create_private_dir(&dir.join(secret::DEFAULT_FOLDER))?;
         // Last: a folder with a configuration is a whole master.
-        write_new(&config, CONFIG)
+        write_new(&config, CONFIG, OWNER)
     };
     write().map_err(unwritable)?;
     anstream::println!("a new master lies in {}", dir.display());
@@ -88,7 +88,7 @@ fn write_types(dir: &Path) -> anyhow::Result<()> {
         create_dir(path.parent().unwrap_or(&types))?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    write_new(&dir.join(LUARC_NAME), LUARC)
+    write_new(&dir.join(LUARC_NAME), LUARC, ANYBODY)
 }
 
 fn create_dir(path: &Path) -> anyhow::Result<()> {
@@ -104,8 +104,14 @@ fn create_private_dir(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
-    match fs::File::create_new(path).and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes())) {
+/// Modes of files, before the umask: passwords stand in a configuration.
+const OWNER: u32 = 0o600;
+const ANYBODY: u32 = 0o666;
+
+fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let open = || fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    match open().and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other.with_context(|| format!("cannot write {}", path.display())),
     }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     definition::{
-        Condition, EnvironmentValue, Problem, Renderable, SecretText, Text, Worth,
+        Condition, EnvironmentValue, Problem, Renderable, SecretText, Text, Worth, known,
         options::{Class, Constructor, Default, Kind, OptionSpec},
         record, suggest,
     },
@@ -95,16 +95,12 @@ impl Reader<'_> {
                     None if is_vital(spec) => made.broken.set(true),
                     None => {}
                 },
+                None if known::is_ignored(constructor.name, &name) => {}
                 None if constructor.not_yet.contains(&name.as_str()) => {
-                    self.complain(
-                        &format!("option `{}{name}` of Buildbot is not supported yet", self.prefix),
-                        None,
-                    );
+                    self.complain(&known::not_yet(&format!("option `{}{name}`", self.prefix)), None);
                 }
                 None => {
-                    let known = constructor.options().map(|option| option.name);
-                    let near = suggest::nearest(&name, known.chain(constructor.not_yet.iter().copied()));
-                    let hint = near.map(|near| format!("did you mean `{}{near}`?", self.prefix));
+                    let hint = self.meant(constructor, &name);
                     self.complain(&format!("unknown option `{}{name}`", self.prefix), hint);
                 }
             }
@@ -117,6 +113,17 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What was probably meant by an option that nobody has.
+    fn meant(&self, constructor: &Constructor, name: &str) -> Option<String> {
+        if let Some(now) = known::option(name) {
+            return Some(format!("it is `{}{now}` now", self.prefix));
+        }
+        let names = constructor.options().map(|option| option.name);
+        let near = suggest::nearest(name, names.chain(constructor.not_yet.iter().copied()))?;
+        let is_here = constructor.option(near).is_some();
+        Some(known::did_you_mean(&format!("{}{near}", self.prefix), is_here))
     }
 
     /// Reads one option; nothing if it cannot be read, which is told.

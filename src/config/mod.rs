@@ -59,6 +59,7 @@ use crate::{
         options::MASTER,
         problem::{arrange, fold},
         record::Record,
+        suspect,
     },
     model::Place,
 };
@@ -96,7 +97,11 @@ impl Loaded {
             arrange(problems)
         };
         let checked = match definition::check(self.draft) {
-            Ok(checked) => Ok(Checked { warnings: place(checked.warnings), ..checked }),
+            Ok(mut checked) => {
+                let is_exposed = |file: &str| self.sources.is_exposed(file);
+                suspect::readable_passwords(&checked.definition, is_exposed, &mut checked.warnings);
+                Ok(Checked { warnings: place(checked.warnings), ..checked })
+            }
             Err(problems) => Err(place(problems)),
         };
         (checked, self.sources)

@@ -53,7 +53,7 @@ pub(super) fn run(
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));
     session.note_read(path);
-    session.note_text(&session.main().file, &text);
+    session.note_text(path, &session.main().file, &text);
     let (record, lua) = match evaluate(&session, sandbox::runnable(&text)) {
         Ok((made, lua)) => (finish(&session, &made), lua),
         Err(error) => {

@@ -10,6 +10,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
@@ -138,9 +139,13 @@ impl Session {
     }
 
     /// Keeps the text of a file.
-    pub(super) fn note_text(&self, shown: &str, text: &[u8]) {
+    pub(super) fn note_text(&self, path: &Path, shown: &str, text: &[u8]) {
+        const OTHERS_READ: u32 = 0o004;
         let file = self.file(shown);
-        self.sources.borrow_mut().keep(file, String::from_utf8_lossy(text).into());
+        // A file that was just read is there; if it is not any more, nobody can read it.
+        let mode = std::fs::metadata(path).map(|metadata| metadata.mode());
+        let is_exposed = mode.is_ok_and(|mode| mode & OTHERS_READ != 0);
+        self.sources.borrow_mut().keep(file, String::from_utf8_lossy(text).into(), is_exposed);
     }
 
     /// Some lines of a file, counted from 1, the last one included.

@@ -12,7 +12,7 @@ use crate::{
         Draft, MasterDefinition, Password, Problem, SecretName, SecretUse, SecretsProvider,
         SecretsProviderKind, latent,
         listener::{self, ListenerId, Protocol},
-        suggest,
+        suggest, suspect,
     },
     model::{Place, WorkerName},
 };
@@ -101,7 +101,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let failed = problems.iter().any(Problem::is_error);
     if !failed {
         // What is idle may be so because of what is wrong.
-        idle_parts(&workers, &builders, &schedulers, &mut problems);
+        suspect::Parts { workers: &workers, builders: &builders, schedulers: &schedulers }
+            .warn(&mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
         reporters::silent(&reporters, &mut problems);
         latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);
@@ -252,32 +253,6 @@ fn open_variables(
             );
             let hint = "let `prefix` begin with `LUNABOT_`".to_owned();
             problems.push(Problem::warning(provider.place.clone(), "secret that is seen", text).hint(hint));
-        }
-    }
-}
-
-fn idle_parts(
-    workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>,
-    builders: &BTreeMap<crate::model::BuilderName, Arc<super::BuilderDefinition>>,
-    schedulers: &BTreeMap<crate::model::SchedulerName, Arc<super::SchedulerDefinition>>,
-    problems: &mut Vec<Problem>,
-) {
-    let used: BTreeSet<&WorkerName> = builders.values().flat_map(|b| &b.worker_names).collect();
-    if !builders.is_empty() {
-        for worker in workers.values().filter(|worker| !used.contains(&worker.name)) {
-            let text = format!("worker {:?}: no builder uses it", worker.name.as_str());
-            problems.push(Problem::warning(worker.place.clone(), "worker without a builder", text));
-        }
-    }
-    let asked: BTreeSet<_> = schedulers.values().flat_map(|s| &s.builder_names).collect();
-    for builder in builders.values() {
-        if !asked.contains(&builder.name) {
-            let text = format!("builder {:?}: no scheduler asks for its builds", builder.name.as_str());
-            problems.push(Problem::warning(builder.place.clone(), "builder without a scheduler", text));
-        }
-        if builder.steps.is_empty() {
-            let text = format!("builder {:?}: its factory has no steps", builder.name.as_str());
-            problems.push(Problem::warning(builder.place.clone(), "builder without steps", text));
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod database;
 pub mod document;
 pub mod endpoint;
 pub mod hook;
+pub mod known;
 pub mod latent;
 pub mod listener;
 pub mod master;
@@ -36,6 +37,7 @@ pub mod secrets_provider;
 pub mod shown;
 pub mod step;
 pub mod suggest;
+pub mod suspect;
 pub mod worker;
 
 pub use builder::BuilderDefinition;

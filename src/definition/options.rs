@@ -339,14 +339,6 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &SECRET_IN_COMMAND,
 ];
 
-/// What Buildbot has and we have not: module and name.
-pub static NOT_YET: &[(&str, &str)] = &[
-    ("secrets", "HashiCorpVaultKvSecretProvider"),
-    ("secrets", "SecretInVault"),
-    ("secrets", "VaultAuthenticatorApprole"),
-    ("secrets", "VaultAuthenticatorToken"),
-];
-
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {
     let nullable = matches!(default, Default::None | Default::Derived(_));
     OptionSpec { name, kind, default, nullable, renderable: false, sentence }

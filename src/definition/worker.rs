@@ -11,6 +11,7 @@ use crate::{
         problem::Problem,
         record::Record,
         render::Worth,
+        suspect,
     },
     model::{Place, WorkerName},
 };
@@ -70,6 +71,7 @@ impl WorkerDefinition {
         };
         let kind = WorkerKind::from_record(record, &given, problems);
         let notify_on_missing = addresses(record, &given, problems);
+        suspect::worker(&given, record, problems);
         Some(Self {
             name,
             kind: kind?,

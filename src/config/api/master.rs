@@ -27,6 +27,7 @@ use crate::{
     },
     definition::{
         Problem,
+        known::{self, Known},
         options::{Constructor, Kind, MASTER, OptionSpec},
         suggest,
     },
@@ -150,6 +151,9 @@ fn read(lua: &Lua, session: &Rc<Session>, values: &Table, key: &Value) -> mlua::
     if let Some(name) = known(key) {
         return values.raw_get(name);
     }
+    if matches!(key, Value::String(name) if known::is_ignored("c", &name.to_string_lossy())) {
+        return Ok(Value::Nil);
+    }
     unknown(lua, session, key);
     lua.create_userdata(Dud(Rc::clone(session))).map(Value::UserData)
 }
@@ -223,12 +227,26 @@ fn unknown(lua: &Lua, session: &Session, key: &Value) {
     let problem = match key {
         Value::String(name) => {
             let name = name.to_string_lossy();
-            if MASTER.not_yet.contains(&name.as_str()) {
-                Problem::error(place(), format!("option `c.{name}` of Buildbot is not supported yet"))
-            } else {
-                let known = MASTER.options().map(|option| option.name).chain(MASTER.not_yet.iter().copied());
-                let hint = suggest::nearest(&name, known).map(|near| format!("did you mean `c.{near}`?"));
-                Problem::error(place(), format!("unknown option `c.{name}`")).hint(hint)
+            match known::key(&name) {
+                _ if known::is_ignored("c", &name) => return,
+                Some(Known::Former(hint)) => {
+                    Problem::error(place(), format!("unknown option `c.{name}`")).hint(hint.to_owned())
+                }
+                Some(Known::NotYet(hint)) => {
+                    let text = known::not_yet(&format!("option `c.{name}`"));
+                    Problem::error(place(), text).hint(hint.map(str::to_owned))
+                }
+                None if MASTER.not_yet.contains(&name.as_str()) => {
+                    Problem::error(place(), known::not_yet(&format!("option `c.{name}`")))
+                }
+                None => {
+                    let names =
+                        MASTER.options().map(|option| option.name).chain(MASTER.not_yet.iter().copied());
+                    let near = suggest::nearest(&name, names);
+                    let hint = near
+                        .map(|near| known::did_you_mean(&format!("c.{near}"), MASTER.option(near).is_some()));
+                    Problem::error(place(), format!("unknown option `c.{name}`")).hint(hint)
+                }
             }
         }
         other => Problem::error(place(), format!("`c` takes names as keys, not {}", shape::describe(other))),

@@ -18,12 +18,13 @@ use mlua::{Lua, Table, Value};
 use super::{sandbox, session::Session};
 use crate::definition::{
     Problem,
-    options::{CONSTRUCTORS, NOT_YET},
+    known::{self, Known},
+    options::CONSTRUCTORS,
     suggest,
 };
 
 /// Modules of Buildbot in which there is nothing yet.
-const EMPTY_MODULES: [&str; 1] = ["changes"];
+const EMPTY_MODULES: [&str; 3] = ["buildslave", "changes", "machine"];
 
 /// Other names of modules, from older manuals.
 const OLD_NAMES: [(&str, &str); 1] = [("status", "reporters")];
@@ -71,6 +72,18 @@ fn replacement(module: &str, member: &str) -> Option<&'static str> {
     REPLACED.iter().find(|(of, old, _)| *of == module && *old == member).map(|(.., new)| *new)
 }
 
+/// What was probably meant by a name that nobody has; else what there is.
+fn meant(module: Option<&str>, given: &str, members: &[String]) -> Option<String> {
+    let path = |member: &str| module.map_or_else(|| member.to_owned(), |module| format!("{module}.{member}"));
+    let buildbots = known::members(module.unwrap_or_default());
+    let near = suggest::nearest(given, members.iter().map(String::as_str).chain(buildbots.iter().copied()));
+    match near {
+        Some(near) => Some(known::did_you_mean(&path(near), members.iter().any(|member| member == near))),
+        None if members.is_empty() => None,
+        None => Some(format!("there are: {}", members.join(", "))),
+    }
+}
+
 /// Makes a misspelt member a problem, and stands something in its place that does no further harm.
 fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &Table) -> mlua::Result<()> {
     let mut members: Vec<String> =
@@ -84,23 +97,13 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
                 other => super::shape::describe(other),
             };
             let path = name.map_or_else(|| member.clone(), |name| format!("{name}.{member}"));
-            let near = suggest::nearest(&member, members.iter().map(String::as_str)).map(|near| {
-                let near = name.map_or_else(|| near.to_owned(), |name| format!("{name}.{near}"));
-                format!("did you mean `{near}`?")
-            });
-            let replaced = name.and_then(|module| replacement(module, &member)).map(str::to_owned);
-            let hint = replaced
-                .or(near)
-                .or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
-            if name.is_some_and(|name| NOT_YET.contains(&(name, &*member))) {
-                let place = session.at_name(session.place(lua), &member);
-                session.complain(Problem::error(place, format!("`{path}` is not in Lunabot yet")));
-                return lua.create_userdata(dud::Dud(Rc::clone(&session)));
-            }
-            let text = if members.is_empty() {
-                format!("`{path}` is not supported yet")
-            } else {
-                format!("there is no `{path}`")
+            let module = name.unwrap_or_default();
+            let replaced = replacement(module, &member).map(str::to_owned);
+            let (text, hint) = match known::member(module, &member) {
+                _ if replaced.is_some() => (format!("there is no `{path}`"), replaced),
+                Some(Known::NotYet(hint)) => (known::not_yet(&format!("`{path}`")), hint.map(str::to_owned)),
+                Some(Known::Former(hint)) => (format!("there is no `{path}`"), Some(hint.to_owned())),
+                None => (format!("there is no `{path}`"), meant(name, &member, &members)),
             };
             let place = session.at_name(session.place(lua), &member);
             session.complain(Problem::error(place, text).hint(hint));

@@ -158,7 +158,7 @@ fn chunk(lua: &Lua, session: &Session, path: &Path) -> mlua::Result<Function> {
     session.note_read(path);
     // Known before it runs, so that an error in its syntax has its place.
     let name = session.file(&shown);
-    session.note_text(&shown, &bytes);
+    session.note_text(path, &shown, &bytes);
     lua.load(runnable(&bytes)).set_name(format!("@{name}")).set_mode(ChunkMode::Text).into_function()
 }
 

@@ -192,7 +192,7 @@ mod tests {
 
     fn sources(text: &str) -> Sources {
         let mut sources = Sources::default();
-        sources.keep("f".into(), text.into());
+        sources.keep("f".into(), text.into(), false);
         sources
     }
 

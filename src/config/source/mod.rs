@@ -24,6 +24,8 @@ pub struct Sources(BTreeMap<Arc<str>, Source>);
 #[derive(Clone)]
 struct Source {
     text: Arc<str>,
+    /// Whether everybody on the machine can read it.
+    is_exposed: bool,
     parsed: OnceCell<Parsed>,
 }
 
@@ -43,8 +45,13 @@ struct Parsed {
 
 impl Sources {
     /// Keeps the text of a file.
-    pub(super) fn keep(&mut self, file: Arc<str>, text: Arc<str>) {
-        self.0.insert(file, Source { text, parsed: OnceCell::new() });
+    pub(super) fn keep(&mut self, file: Arc<str>, text: Arc<str>, is_exposed: bool) {
+        self.0.insert(file, Source { text, is_exposed, parsed: OnceCell::new() });
+    }
+
+    /// Whether everybody on the machine can read a file.
+    pub fn is_exposed(&self, file: &str) -> bool {
+        self.0.get(file).is_some_and(|source| source.is_exposed)
     }
 
     /// A line of a file, from 1.

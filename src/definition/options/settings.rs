@@ -127,7 +127,7 @@ pub static PROTOCOLS: Constructor = Constructor {
     class: Class::Settings,
     positional: &[],
     groups: &[PROTOCOLS_OPTIONS],
-    not_yet: &["null"],
+    not_yet: &[],
     sentence: "Where workers may connect.",
 };
 
@@ -206,7 +206,6 @@ pub static MASTER: Constructor = Constructor {
         "projects",
         "codebases",
         "codebaseGenerator",
-        "buildbotNetUsageData",
         "revlink",
         "hashlib",
     ],
