@@ -11,7 +11,12 @@ use crate::cli::{
 };
 
 /// Prints what changes item by item; exit code 1 if it was refused or failed.
-pub(super) async fn run(dir: &Path, dry_run: bool, limit: Option<u32>, as_json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    dir: &Path,
+    dry_run: bool,
+    limit: Option<u32>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
     let master = RunningMaster::of(dir)?;
     let masters = master.list("masters", "/masters", &[]).await?;
     let id = masters.first().map(|row| row["masterid"].to_string()).unwrap_or_default();

@@ -290,7 +290,12 @@ mod tests {
     #[test]
     fn links_and_builds_are_counted_once_by_what_becomes_of_them() {
         let old = definition(
-            vec![worker("gone", "g", 1), worker("moved", "m", 2), worker("away", "a", 3), worker("same", "s", 4)],
+            vec![
+                worker("gone", "g", 1),
+                worker("moved", "m", 2),
+                worker("away", "a", 3),
+                worker("same", "s", 4),
+            ],
             &["b", "x"],
         );
         let new = definition(
@@ -327,13 +332,10 @@ mod tests {
         let plan = ReconfigPlan::between(&definition(vec![], &[]), &definition(vec![Arc::clone(&back)], &[]));
         let load = load(&[("b", "back")]);
         let mut other = WorkerDefinition::clone(&back);
-        other.kind = WorkerKind::Remote {
-            passwords: Passwords::new(vec![Secret::new("p").into()]).unwrap(),
-        };
-        for (was, told) in [
-            (back, "1 added: no link cut"),
-            (Arc::new(other), "1 added: 1 link cut, 1 build again"),
-        ] {
+        other.kind = WorkerKind::Remote { passwords: Passwords::new(vec![Secret::new("p").into()]).unwrap() };
+        for (was, told) in
+            [(back, "1 added: no link cut"), (Arc::new(other), "1 added: 1 link cut, 1 build again")]
+        {
             let draining = BTreeMap::from([(name("back"), was)]);
             let live = Live { is_connected: &|_| true, load: &load, draining: &draining };
             assert_eq!(Impact::of(&plan, &live).to_string(), told);

@@ -14,7 +14,8 @@ use crate::{
     build::Load,
     config::{self, Sightings},
     definition::{
-        self, BuilderDefinition, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, WorkerDefinition,
+        self, BuilderDefinition, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan,
+        WorkerDefinition,
         plan::{Planned, Transition},
     },
     master::{
@@ -135,10 +136,9 @@ fn effect(item: &PlanItem, plan: &ReconfigPlan, live: &Live<'_>) -> String {
     let worker = worker.map(|name| ((live.is_connected)(&name), live.load.of_worker(&name), name));
     match (item.deed, worker) {
         (Deed::Add, Some((true, _, name))) => {
-            let is_another = |transition: &Transition<WorkerDefinition>| {
-                matches!(transition, Transition::Add(new) if new.name == name && live.takes_a_new_link(new))
-            };
-            let which = if plan.workers.iter().any(is_another) { "a new link" } else { "the link that it still has" };
+            let is_another = |transition: &Transition<WorkerDefinition>| matches!(transition, Transition::Add(new) if new.name == name && live.takes_a_new_link(new));
+            let which =
+                if plan.workers.iter().any(is_another) { "a new link" } else { "the link that it still has" };
             format!("added, with {which}")
         }
         (Deed::Add, _) => "added".into(),

@@ -150,11 +150,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         registry: registry_handle.clone(),
         definition,
         roster,
-        local_workers: LocalWorkers::new(
-            folder.workers(),
-            registry_handle.clone(),
-            roster_watch.clone(),
-        ),
+        local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone(), roster_watch.clone()),
         periodic: HashMap::new(),
         gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
         listeners: HashMap::new(),

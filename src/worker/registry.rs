@@ -329,7 +329,8 @@ impl Registry {
                         abandoned
                     }
                     Err(source) => {
-                        let (place, error) = (written(&written_in, &worker), &source as &dyn std::error::Error);
+                        let (place, error) =
+                            (written(&written_in, &worker), &source as &dyn std::error::Error);
                         warn!(%worker, error, source = place, "worker did not attach");
                         reply(answer, Err(AttachError::Greeting { worker: worker.clone(), source }));
                         abandoned

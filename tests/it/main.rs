@@ -12,6 +12,7 @@ mod layers;
 mod lock_file;
 mod lua_blocks;
 mod pb_wire;
+mod positions;
 mod reload;
 mod restart;
 mod services;

@@ -165,16 +165,16 @@ fn settings() -> impl Strategy<Value = Settings> {
         }),
     ];
     let place = place();
-    ("[a-b]", "[a-b]", properties(), database, place).prop_map(
-        |(title, url, properties, database, place)| Settings {
+    ("[a-b]", "[a-b]", properties(), database, place).prop_map(|(title, url, properties, database, place)| {
+        Settings {
             title,
             title_url: url.clone(),
             buildbot_url: url,
             properties: worths(properties),
             database,
             places: Places { whole: place, options: BTreeMap::new() },
-        },
-    )
+        }
+    })
 }
 
 fn listener() -> impl Strategy<Value = ListenerDefinition> {
@@ -352,8 +352,11 @@ fn each_item_tells_where_it_is_written_and_what_goes_where_it_was() {
     let old = of(settings_at("a", "a", [1, 2]), vec![worker_at("b", "b", 3), worker_at("c", "c", 4)]);
     let new = of(settings_at("b", "b", [11, 12]), vec![worker_at("b", "x", 13), worker_at("d", "d", 14)]);
     let plan = ReconfigPlan::between(&old, &new);
-    let told: Vec<String> =
-        plan.items().into_iter().map(|item| format!("{} [{}] {:?}", item.line, item.place, item.deed)).collect();
+    let told: Vec<String> = plan
+        .items()
+        .into_iter()
+        .map(|item| format!("{} [{}] {:?}", item.line, item.place, item.deed))
+        .collect();
     assert_eq!(
         told,
         [
@@ -367,8 +370,6 @@ fn each_item_tells_where_it_is_written_and_what_goes_where_it_was() {
     let refusals: Vec<String> = plan.refusals().iter().map(|it| format!("{}: {it}", it.place)).collect();
     assert_eq!(
         refusals,
-        [
-            "master.cfg.lua:12: `c.db` cannot change while the master runs (sqlite a -> sqlite b); restart it"
-        ]
+        ["master.cfg.lua:12: `c.db` cannot change while the master runs (sqlite a -> sqlite b); restart it"]
     );
 }

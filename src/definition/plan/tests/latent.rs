@@ -319,14 +319,16 @@ fn two_of_a_class() -> impl Strategy<Value = (LatentDefinition, LatentDefinition
         (docker(), docker()).boxed(),
         (script(), script()).boxed(),
     ];
-    (latent().boxed(), latent().boxed(), backends, any::<bool>()).prop_map(|(mut a, mut b, backends, is_all)| {
-        if !is_all {
-            // Then the backend's options alone differ.
-            b = a.clone();
-        }
-        (a.backend, b.backend) = backends;
-        (a, b)
-    })
+    (latent().boxed(), latent().boxed(), backends, any::<bool>()).prop_map(
+        |(mut a, mut b, backends, is_all)| {
+            if !is_all {
+                // Then the backend's options alone differ.
+                b = a.clone();
+            }
+            (a.backend, b.backend) = backends;
+            (a, b)
+        },
+    )
 }
 
 proptest! {
