@@ -7,7 +7,8 @@
 //! - One reload runs, and at most one waits.
 //! - A bad file changes nothing. Until the commit, all is as before.
 //! - What was caused by a file alone takes away no more than half of the connected workers: half a file is often valid.
-//! - Requests that became one reload are held to the strictest limit among them.
+//! - Requests that became one reload are held to the strictest limit among them. What was refused by it is not brought
+//!   into force by a file alone; a request without a limit does.
 //! - Each request is answered, and each attempt remembered.
 //!
 //! # Not here
@@ -86,6 +87,8 @@ pub(super) struct Reloads {
     files: FileWatch,
     requests: mpsc::Receiver<Request>,
     generations: watch::Sender<Arc<Generations>>,
+    /// The limit by which the last load was refused: changes of files are held to it.
+    refused_by: Option<u32>,
     stop: CancellationToken,
 }
 
@@ -182,7 +185,7 @@ impl Reloads {
             look: look.clone(),
             dry: Arc::new(Semaphore::new(1)),
         };
-        (Self { parts, look, files, requests, generations, stop }, handle)
+        (Self { parts, look, files, requests, generations, refused_by: None, stop }, handle)
     }
 
     /// Reloads whenever there is a reason, until it is stopped; gives the parts back then.
@@ -210,7 +213,13 @@ impl Reloads {
             }
             let Batch { causes, max_disconnects, answers } = batch;
             self.tell(|generations| generations.pending = Some(causes.clone()));
-            let Some(attempt) = self.reload(causes, max_disconnects).await else { return self.parts };
+            let by_file_alone = causes.iter().all(|cause| *cause == Cause::File);
+            let limit = if by_file_alone { self.refused_by } else { max_disconnects };
+            let Some(attempt) = self.reload(causes, limit).await else { return self.parts };
+            // A mistake in the file takes nothing back of what was said before it.
+            if !by_file_alone || attempt.obstacle().is_none() {
+                self.refused_by = attempt.too_many_cuts().and(limit);
+            }
             attempt.log();
             self.tell(|generations| {
                 generations.pending = None;

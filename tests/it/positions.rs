@@ -202,6 +202,18 @@ fn a_reload_that_would_cut_more_links_than_allowed_is_refused_whole_and_names_th
         assert_eq!(attached.count(), 1, "{log}");
     }
 
+    // A file that is saved again does not undo the operator's word.
+    save(&dir, &format!("c.title = 'Smallest'\n{}", config(&[("w1", "workdir = 'elsewhere'")])));
+    let by_file = eventually("the load by the file", || {
+        let newest = read(&dir, "/api/v2/generations?limit=1")["generations"][0].take();
+        (newest["causes"] == serde_json::json!(["file"])).then_some(newest)
+    });
+    assert_eq!(
+        (&by_file["outcome"], &by_file["max_disconnects"]),
+        (&"refused".into(), &0.into()),
+        "{by_file}"
+    );
+
     let planned = dir.json("reconfig", &["--dry-run", "--max-disconnects", "4"]);
     assert_eq!((&planned["outcome"], &planned["impact"]["links_cut"]), (&"planned".into(), &4.into()));
     let applied = dir.run("reconfig", &["--max-disconnects", "4"]);
