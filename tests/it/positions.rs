@@ -11,12 +11,13 @@ const WAITS: &str = "steps.ShellCommand { name = 'waits', command = 'echo $$ > p
 
 /// From line 3 on a worker a line, then a builder `b` on the first of them, then two schedulers.
 fn config(workers: &[(&str, &str)]) -> String {
-    let lines: String = workers
+    let lines: Vec<_> = workers
         .iter()
-        .map(|(name, options)| format!("  worker.LocalWorker('{name}', {{ {options} }}),\n"))
+        .map(|(name, options)| format!("  worker.LocalWorker('{name}', {{ {options} }}),"))
         .collect();
+    let lines = lines.join("\n");
     format!(
-        "{HEAD}c.workers = {{\n{lines}}}\n\
+        "{HEAD}c.workers = {{\n{lines}\n}}\n\
          c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ '{}' }}, factory = util.BuildFactory {{ {WAITS} }} }} }}\n\
          c.schedulers = {{\n  schedulers.ForceScheduler('force', {{ 'b' }}),\n\
            schedulers.Periodic {{ 'often', builderNames = {{ 'b' }}, periodicBuildTimer = 86400 }},\n}}\n",
