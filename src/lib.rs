@@ -12,10 +12,11 @@ pub mod definition;
 pub mod exec;
 pub mod net;
 
-// Lua; the messages between master and worker; the database and logs; events.
+// Lua; the messages between master and worker; secrets; the database and logs; events.
 pub mod config;
 pub mod mq;
 pub mod protocol;
+pub mod secret;
 pub mod store;
 
 // The worker's side of the link.

@@ -225,6 +225,7 @@ pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gon
             let words = ["cp", "-R", "-P", "-p", "-v"].map(str::to_owned);
             let paths = [from, to].map(|path| path.to_string_lossy().into_owned());
             let copy = ShellArguments {
+                shown: None,
                 command: ShellLine::Argv(words.into_iter().chain(paths).collect()),
                 workdir: String::new(),
                 env: [].into(),

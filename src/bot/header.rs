@@ -18,9 +18,10 @@ const SECRET_PARTS: [&str; 8] = ["AUTH", "CREDENTIAL", "CRED", "KEY", "PASS", "P
 ///
 /// Source: the shape is that of Buildbot's worker, so that tools which read its logs read these.
 pub(super) fn opening(arguments: &ShellArguments, dir: &Path, environment: &Environment) -> String {
+    let shown = |words| arguments.shown.as_ref().unwrap_or(words);
     let mut text = match &arguments.command {
         ShellLine::Shell(line) => line.clone(),
-        ShellLine::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        ShellLine::Argv(words) => shown(words).iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
     };
     write!(text, "\n in dir {}", dir.display()).expect("text can be written");
     for (limit, name) in [(arguments.timeout, "timeout"), (arguments.max_time, "maxTime")] {
@@ -40,7 +41,7 @@ pub(super) fn opening(arguments: &ShellArguments, dir: &Path, environment: &Envi
     }
     match &arguments.command {
         ShellLine::Shell(line) => write!(text, "\n argv: {line:?}\n"),
-        ShellLine::Argv(words) => write!(text, "\n argv: {words:?}\n"),
+        ShellLine::Argv(words) => write!(text, "\n argv: {:?}\n", shown(words)),
     }
     .expect("text can be written");
     if arguments.log_environ {
@@ -131,6 +132,16 @@ mod tests {
                         GIT_AUTHOR_NAME=Ann\n  HOME=/home/ann\n  HTTP_AUTH=…\n  db_passwd=…\n \
                         writing 4 bytes to stdin\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn words_are_shown_as_they_may_be() {
+        let words = ["login", "sesame"].map(str::to_owned).to_vec();
+        let shown = Some(["login", "<db>"].map(str::to_owned).to_vec());
+        let arguments = ShellArguments { shown, log_environ: false, ..arguments(ShellLine::Argv(words)) };
+        let text = opening(&arguments, Path::new("/w"), &Environment::new());
+        assert!(text.starts_with("login '<db>'\n") && text.contains(r#"argv: ["login", "<db>"]"#), "{text}");
+        assert!(!text.contains("sesame"), "{text}");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::{
         BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition, master::Settings,
     },
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
-    store::{BeginError, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
+    secret::BuildSecrets,
+    store::{BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
     worker::ConnectionHandle,
 };
 
@@ -64,7 +65,8 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
     let request = assignment.request.id;
     let (builder, worker) = (Arc::clone(&assignment.builder), assignment.worker.name.clone());
     let info = assignment.connection.info();
-    let build = Build { assignment, info, store };
+    let secrets = Arc::new(BuildSecrets::new(Arc::clone(&assignment.secrets)));
+    let build = Build { assignment, info, secrets, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -80,6 +82,8 @@ struct Build {
     assignment: Assignment,
     /// What the worker says of itself.
     info: WorkerInfo,
+    /// What it has read.
+    secrets: Arc<BuildSecrets>,
     store: Store,
 }
 
@@ -167,8 +171,7 @@ impl Build {
         step: &StepDefinition,
         properties: &mut Properties,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, master_dir, interpreter, secrets, .. } =
-            &self.assignment;
+        let Assignment { builder, connection, control, master_dir, interpreter, .. } = &self.assignment;
         let stop = control.listen();
         let sources = SourceStamps::of_properties(properties);
         let known = Known {
@@ -176,32 +179,34 @@ impl Build {
             worker: &self.info,
             sources: &sources,
             hooks: interpreter.hooks(),
-            secrets: &**secrets,
+            secrets: &*self.secrets,
         };
-        let state = step::running_line(step, known).await;
+        let state = step::running_line(step, known, &self.secrets).await;
         let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
+        let context = StepContext {
+            step: id,
+            build,
+            store: &self.store,
+            connection,
+            info: &self.info,
+            builder: builder.name.as_str().into(),
+            env: &builder.env,
+            sources: &sources,
+            hooks: interpreter.hooks(),
+            secrets: &self.secrets,
+            properties,
+            master_dir,
+            stop,
+        };
         // A stop between two steps, or before the first, concerns those that do not always run.
         let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
-            StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason))
+            let end = StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason));
+            step::pass_over(step, end, context).await?
         } else {
-            let context = StepContext {
-                step: id,
-                build,
-                store: &self.store,
-                connection,
-                info: &self.info,
-                builder: builder.name.as_str().into(),
-                env: &builder.env,
-                sources: &sources,
-                hooks: interpreter.hooks(),
-                secrets: &**secrets,
-                properties,
-                master_dir,
-                stop,
-            };
             step::run(step, context).await?
         };
-        self.store.finish_step(id, end.outcome, &end.state, Timestamp::now()).await?;
+        let ended = EndedStep { outcome: end.outcome, state: &end.state, hidden: end.hidden };
+        self.store.finish_step(id, ended, Timestamp::now()).await?;
         Ok(end)
     }
 

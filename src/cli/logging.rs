@@ -1,4 +1,4 @@
-//! Where the master's log goes: standard error, and a file in its folder.
+//! Where the master's log goes: standard error, and a file in its folder; without secrets to both.
 
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -7,12 +7,19 @@ use crate::{
         LogFormat,
         failure::{Failure, Kind},
         log_file::{KEPT, LogFile, ROTATE_BYTES},
+        log_mask::Masked,
     },
     master::MasterFolder,
+    secret::Masker,
 };
 
 /// Sends all that is logged to both places.
-pub(super) fn start(folder: &MasterFolder, format: LogFormat, level: &str) -> Result<(), Failure> {
+pub(super) fn start(
+    folder: &MasterFolder,
+    format: LogFormat,
+    level: &str,
+    masker: &Masker,
+) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         let hint =
             "write a level (error, warn, info, debug, trace), or `lunabot::worker=debug,info`".to_owned();
@@ -23,9 +30,13 @@ pub(super) fn start(folder: &MasterFolder, format: LogFormat, level: &str) -> Re
         let text = format!("cannot write the log {}: {error}", path.display());
         Failure::message(Kind::Environment, text).hint("check the owner and mode of the folder".to_owned())
     })?;
-    let to_file = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(file);
+    let to_file = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Masked::new(file, masker));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let to_stderr = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let to_stderr =
+        tracing_subscriber::fmt::layer().with_target(false).with_writer(Masked::new(std::io::stderr, masker));
     let to_stderr = match format {
         LogFormat::Text => to_stderr.with_ansi(colours).boxed(),
         LogFormat::Json => to_stderr.json().with_target(true).boxed(),

@@ -14,6 +14,7 @@ mod force;
 mod hash_password;
 mod log;
 mod log_file;
+mod log_mask;
 mod logging;
 mod master;
 mod reconfig;
@@ -23,12 +24,14 @@ mod table;
 mod worker;
 mod workers;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use failure::Failure;
 use worker::WorkerDeed;
+
+use crate::{config, definition::quantity};
 
 /// A continuous-integration master in the manner of Buildbot, configured in Lua.
 #[derive(Debug, Parser)]
@@ -49,12 +52,20 @@ enum Command {
     CreateMaster {
         /// The folder; made if it is missing
         dir: PathBuf,
+        /// Only write what editors need, over that of an older version; touch nothing else
+        #[arg(long)]
+        editor: bool,
     },
     /// Check a configuration without running it: all problems at once
     Checkconfig {
         /// A master's folder, or a configuration file
         #[arg(default_value = ".")]
         path: PathBuf,
+        /// Count warnings as errors
+        #[arg(long)]
+        strict: bool,
+        #[command(flatten)]
+        limits: ConfigLimits,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -72,6 +83,8 @@ enum Command {
         /// What is logged: error, warn, info, debug, trace, or `lunabot::worker=debug,info`
         #[arg(long, default_value = "info", env = "LUNABOT_LOG")]
         log_level: String,
+        #[command(flatten)]
+        limits: ConfigLimits,
     },
     /// Stop a running master, and return when it has stopped
     Stop {
@@ -175,6 +188,55 @@ enum Command {
     },
 }
 
+/// How much one load of the configuration may use; a running master keeps this for each reload.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ConfigLimits {
+    /// How much memory a load of the configuration may take
+    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = parse_memory)]
+    config_memory: usize,
+    /// How many instructions a load of the configuration may take
+    #[arg(long, value_name = "N", default_value_t = config::Limits::default().instructions,
+          value_parser = clap::value_parser!(u64).range(100_000..))]
+    config_instructions: u64,
+    /// How long a load of the configuration may take
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_wall)]
+    config_time: Duration,
+}
+
+impl ConfigLimits {
+    const fn limits(self) -> config::Limits {
+        config::Limits {
+            instructions: self.config_instructions,
+            memory_bytes: self.config_memory,
+            wall: self.config_time,
+        }
+    }
+}
+
+/// Below this not even the constructors have room.
+const LEAST_MEMORY: i64 = 8 << 20;
+
+/// More is no limit any more.
+const MOST_MEMORY: i64 = 64 << 30;
+
+fn parse_memory(text: &str) -> Result<usize, String> {
+    let bytes = quantity::size(text).map_err(|error| error.to_string())?;
+    if !(LEAST_MEMORY..=MOST_MEMORY).contains(&bytes) {
+        return Err("takes from 8 MiB to 64 GiB".to_owned());
+    }
+    usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+fn parse_wall(text: &str) -> Result<Duration, String> {
+    let seconds = quantity::span(text).map_err(|error| error.to_string())?;
+    // A reload is answered within 50 s.
+    if (0.1..=40.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("takes from 100ms to 40s".to_owned())
+    }
+}
+
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -187,10 +249,16 @@ pub enum LogFormat {
 /// Runs a command to its end.
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        Command::CreateMaster { dir } => create_master::run(&dir),
-        Command::Checkconfig { path, json } => checkconfig::run(&path, json).await,
+        Command::CreateMaster { dir, editor: true } => create_master::editor(&dir),
+        Command::CreateMaster { dir, editor: false } => create_master::run(&dir),
+        Command::Checkconfig { path, strict, limits, json } => {
+            let how = checkconfig::How { strict, json };
+            checkconfig::run(&path, limits.limits(), how).await
+        }
         Command::HashPassword => hash_password::run().await,
-        Command::Start { dir, log_format, log_level } => start::run(&dir, log_format, &log_level).await,
+        Command::Start { dir, log_format, log_level, limits } => {
+            start::run(&dir, log_format, &log_level, limits.limits()).await
+        }
         Command::Stop { dir, clean } => stop::run(&dir, clean).await,
         Command::Reconfig { dir, dry_run, max_disconnects, json } => {
             reconfig::run(&dir, dry_run, max_disconnects, json).await

@@ -15,7 +15,9 @@ use crate::{
         failure::{Failure, Kind},
         logging,
     },
+    config,
     master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
+    secret::Masker,
     web,
 };
 
@@ -23,19 +25,25 @@ use crate::{
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs the master until it is told to stop.
-pub(super) async fn run(dir: &Path, format: LogFormat, level: &str) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    dir: &Path,
+    format: LogFormat,
+    level: &str,
+    limits: config::Limits,
+) -> Result<ExitCode, Failure> {
     let folder = MasterFolder::open(dir)?;
     if let Some(holder) = folder.holder() {
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
-    logging::start(&folder, format, level)?;
+    let masker = Masker::new();
+    logging::start(&folder, format, level, &masker)?;
     raise_open_files();
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
     let started = tokio::select! {
         // Dropped by a signal, a start has taken nothing that the next one could not use.
-        started = master::start(folder) => started,
+        started = master::start(folder, limits, masker) => started,
         () = signals.stop() => {
             info!("told to stop while it was starting");
             return Ok(ExitCode::SUCCESS);

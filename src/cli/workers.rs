@@ -122,6 +122,9 @@ pub(super) fn state(worker: &Value, builds: usize) -> Cell {
 
 /// How a worker that is away is shown.
 fn absence(worker: &Value) -> (String, Style) {
+    if worker["options"]["latent"] == true {
+        return (format!("no instance ({})", text(&worker["options"], "class")), Style::new());
+    }
     if !worker["missing_since"].is_null() {
         let text = format!("missing since {}", table::instant(worker, "missing_since"));
         return (text, AnsiColor::Red.on_default().bold());
@@ -146,6 +149,8 @@ mod tests {
             anstream::adapter::strip_str(&cell).to_string()
         };
         let attached = json!([{ "masterid": 1 }]);
+        let latent = json!({ "options": { "latent": true, "class": "LibVirtWorker" } });
+        assert_eq!(shown(latent, 0), "no instance (LibVirtWorker)");
         assert_eq!(shown(json!({ "connected_to": attached }), 0), "idle");
         let paused = json!({ "connected_to": attached, "paused": true, "pause_reason": "disk full" });
         assert_eq!(shown(paused, 1), "paused (disk full), building");

@@ -23,16 +23,19 @@ use super::{
     session::Session,
     shape::{Shape, describe, describe_hidden},
     tables::{log_files, outcomes, pairs, secret_table, text_table},
-    worth::{Renderables, worth},
+    worth::{Read, Renderables, worth},
 };
 use crate::{
     definition::{
-        EnvironmentValue, Problem, Renderable, SecretText, Text, Worth,
+        Condition, EnvironmentValue, Problem, Renderable, SecretText, Text, Worth,
         options::{Class, Constructor, Default, Kind, OptionSpec},
         record, suggest,
     },
     model::{Place, PropertyValue, Secret},
 };
+
+/// Lists nested in the list of a command.
+const MOST_DEPTH: usize = 32;
 
 /// What stands beside each value: keys, pointers, lengths.
 pub(super) const VALUE_BYTES: usize = 64;
@@ -138,6 +141,8 @@ impl Reader<'_> {
         let read = self.read(spec, &name, value, &mut bytes)?;
         self.session.copy(self.lua, bytes)?;
         made.bytes.set(made.bytes.get().saturating_add(bytes));
+        #[cfg(test)]
+        self.session.note_option(made.constructor.path(), spec.name, read.is_ok());
         match read {
             Ok(field) => return Ok(Some(field)),
             Err(Wrong::Told) => {}
@@ -170,7 +175,7 @@ impl Reader<'_> {
             {
                 plain(V::Text(taken!(text(value, true, bytes))))
             }
-            (Kind::TextOrFunction, Value::Function(function)) => {
+            (Kind::Function | Kind::TextOrFunction, Value::Function(function)) => {
                 plain(V::Hook(hooks::register(self.lua, self.session, function)?))
             }
             (Kind::Text | Kind::TextOrFunction, value) => {
@@ -179,7 +184,7 @@ impl Reader<'_> {
             (Kind::Bool | Kind::Integer { .. } | Kind::Table, value)
                 if spec.renderable && rendered(value).is_some() =>
             {
-                let (worth, size) = taken!(self.worth(spec, value)?);
+                let Read { worth, bytes: size, .. } = taken!(self.worth(spec, value)?);
                 *bytes = bytes.saturating_add(size);
                 plain(V::Worth(worth))
             }
@@ -222,9 +227,6 @@ impl Reader<'_> {
             (Kind::TextTable, Value::Table(table)) => {
                 Ok(text_table(table, spec.renderable, bytes)?.map(|texts| Field::Plain(V::TextTable(texts))))
             }
-            (Kind::Function, Value::Function(function)) => {
-                plain(V::Hook(hooks::register(self.lua, self.session, function)?))
-            }
             (Kind::Number { least }, value) => match number(value, least) {
                 Ok(number) => plain(V::Number(number)),
                 Err(wrong) => Ok(Err(wrong)),
@@ -239,7 +241,7 @@ impl Reader<'_> {
             },
             (Kind::Port, Value::String(text)) => plain(V::Text(Text::Plain(taken!(utf8(text, bytes))))),
             (Kind::Port, Value::Integer(port)) => plain(V::Text(Text::Plain(port.to_string()))),
-            (Kind::Bool, Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Bool | Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Integer { least, most }, value) => plain(V::Integer(match whole(value) {
                 Some(number) if (least..=most).contains(&number) => number,
                 Some(number) => {
@@ -255,9 +257,23 @@ impl Reader<'_> {
                 plain(V::Texts(vec![taken!(text(value, true, bytes))]))
             }
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
+            (Kind::Condition, Value::Boolean(flag)) => plain(V::Condition(Condition::Fixed(*flag))),
+            (Kind::Condition, Value::Function(function)) => {
+                let hook = hooks::register(self.lua, self.session, function)?;
+                plain(V::Condition(Condition::Asked(hook)))
+            }
+            (Kind::Condition, value) if spec.renderable && rendered(value).is_some() => {
+                let read = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(read.bytes);
+                plain(V::Condition(Condition::Rendered(read.worth)))
+            }
             (Kind::Texts | Kind::Command, Value::Table(table)) => {
+                let mut elements = taken!(list(table, spec.kind)?);
+                if matches!(spec.kind, Kind::Command) {
+                    elements = taken!(self.flattened(elements)?);
+                }
                 let mut texts = Vec::new();
-                for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+                for (index, element) in (1..).zip(elements) {
                     match text(&element, spec.renderable, bytes) {
                         Ok(text) => texts.push(text),
                         Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
@@ -272,9 +288,9 @@ impl Reader<'_> {
             }
             (Kind::Command, value @ Value::String(_)) => plain(V::Text(taken!(text(value, true, bytes)))),
             (Kind::Properties, Value::Table(_)) => {
-                let (worth, size) = taken!(self.worth(spec, value)?);
-                *bytes = bytes.saturating_add(size);
-                match worth {
+                let read = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(read.bytes);
+                match read.worth {
                     Worth::Plain(PropertyValue::Object(map)) => plain(V::Properties(
                         map.into_iter().map(|(name, value)| (name, value.into())).collect(),
                     )),
@@ -295,12 +311,12 @@ impl Reader<'_> {
             }
             (Kind::Mode, value) => Ok(mode(value).map(|mode| Field::Plain(V::Integer(mode)))),
             (Kind::Json, value) => {
-                let (worth, size) = taken!(self.worth(spec, value)?);
-                *bytes = bytes.saturating_add(size);
-                plain(V::Worth(worth))
+                let read = taken!(self.worth(spec, value)?);
+                *bytes = bytes.saturating_add(read.bytes);
+                plain(V::Worth(read.worth))
             }
             (Kind::Table, Value::Table(_)) => {
-                let (worth, size) = taken!(self.worth(spec, value)?);
+                let Read { worth, bytes: size, .. } = taken!(self.worth(spec, value)?);
                 *bytes = bytes.saturating_add(size);
                 plain(V::Worth(match worth {
                     // An empty table is a list as well.
@@ -314,7 +330,6 @@ impl Reader<'_> {
             (Kind::Pairs, Value::Table(table)) => {
                 Ok(pairs(table, bytes)?.map(|pairs| Field::Plain(V::Pairs(pairs))))
             }
-            (Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Records(constructor), Value::Table(table)) => {
                 Ok(Ok(Field::Parts(taken!(self.records(spec, constructor, name, table, bytes)?))))
             }
@@ -357,8 +372,29 @@ impl Reader<'_> {
         }
     }
 
+    /// The elements of a command, those of lists within it too.
+    fn flattened(&self, elements: Vec<Value>) -> Taken<Vec<Value>> {
+        let mut out = Vec::new();
+        // What is still to come, the next one last; with each how deep it is nested.
+        let mut waiting: Vec<_> = elements.into_iter().rev().map(|element| (element, 0)).collect();
+        while let Some((element, depth)) = waiting.pop() {
+            let Value::Table(inner) = &element else {
+                out.push(element);
+                continue;
+            };
+            if depth == MOST_DEPTH {
+                return Ok(because("holds lists nested too deeply, or a list that holds itself".into()));
+            }
+            // One list may stand in many places, and be copied for each.
+            self.session.copy(self.lua, VALUE_BYTES)?;
+            let inner = taken!(list(inner, Kind::Command)?);
+            waiting.extend(inner.into_iter().rev().map(|element| (element, depth + 1)));
+        }
+        Ok(Ok(out))
+    }
+
     /// A value that JSON can hold, or what becomes one.
-    fn worth(&self, spec: &OptionSpec, value: &Value) -> Taken<(Worth, usize)> {
+    fn worth(&self, spec: &OptionSpec, value: &Value) -> Taken<Read> {
         let renderables = if spec.renderable { Renderables::Taken } else { Renderables::Refused };
         Ok(worth(self.lua, self.session, value, renderables)?
             .map_err(|why| if why.is_empty() { Wrong::Told } else { Wrong::Because(why) }))
@@ -383,40 +419,6 @@ impl Reader<'_> {
         Ok(made)
     }
 
-    /// A list of tables with options of their own.
-    fn records(
-        &self,
-        spec: &OptionSpec,
-        constructor: &'static Constructor,
-        name: &str,
-        table: &mlua::Table,
-        bytes: &mut usize,
-    ) -> Taken<Vec<Rc<Made>>> {
-        let mut records = Vec::new();
-        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-            let Value::Table(element) = &element else {
-                let told = is_dud(&element);
-                return Ok(if told {
-                    Err(Wrong::Told)
-                } else {
-                    because(wrong_element(spec.kind, index, &element))
-                });
-            };
-            let shape = Shape::of(element)?;
-            if let Some(key) = shape.numbered.keys().next() {
-                return Ok(because(format!(
-                    "takes {}; element {index} has the key {key}",
-                    spec.kind.words()
-                )));
-            }
-            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
-            *bytes = bytes.saturating_add(made.bytes.get());
-            records.push(made);
-            self.within(*bytes)?;
-        }
-        Ok(Ok(records))
-    }
-
     fn environment(&self, spec: &OptionSpec, table: &mlua::Table, bytes: &mut usize) -> Taken<Field> {
         let shape = Shape::of(table)?;
         if let Some(index) = shape.numbered.keys().next() {
@@ -436,8 +438,15 @@ impl Reader<'_> {
                 value if is_dud(value) => return Ok(Err(Wrong::Told)),
                 Value::Table(table) => {
                     let mut texts = Vec::new();
-                    for element in taken!(list(table, Kind::Texts)?) {
-                        texts.push(taken!(text(&element, spec.renderable, bytes)));
+                    for (index, element) in (1..).zip(taken!(list(table, Kind::Texts)?)) {
+                        match text(&element, spec.renderable, bytes) {
+                            Ok(text) => texts.push(text),
+                            Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                            Err(_) => {
+                                let reason = wrong_element(Kind::Texts, index, &element);
+                                return Ok(because(format!("variable `{name}` {reason}")));
+                            }
+                        }
                     }
                     EnvironmentValue::Joined(texts)
                 }

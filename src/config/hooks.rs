@@ -15,6 +15,7 @@ const HOOKS: &str = "lunabot.hooks";
 
 /// Keeps a function, and tells by what it is known.
 pub(super) fn register(lua: &Lua, session: &Session, function: &Function) -> mlua::Result<Hook> {
+    session.only_in_a_load(lua, "no function can be given away")?;
     let known = match lua.named_registry_value::<Value>(HOOKS)? {
         Value::Table(known) => known,
         _ => {
@@ -29,10 +30,19 @@ pub(super) fn register(lua: &Lua, session: &Session, function: &Function) -> mlu
     Ok(Hook { id: HookId(number), text, place })
 }
 
+/// Whether there are any.
+pub(super) fn any(lua: &Lua) -> mlua::Result<bool> {
+    Ok(!lua.named_registry_value::<Value>(HOOKS)?.is_nil())
+}
+
 /// The function of this number.
-#[expect(dead_code, reason = "for the calls, which come next")]
 pub(super) fn function(lua: &Lua, id: HookId) -> mlua::Result<Function> {
     lua.named_registry_value::<Table>(HOOKS)?.raw_get(i64::from(id.0) + 1)
+}
+
+/// Where a function begins.
+pub(super) fn place(session: &Session, function: &Function) -> Place {
+    source(session, function).1
 }
 
 /// The source lines of a function, and where they begin.

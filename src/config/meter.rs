@@ -1,10 +1,10 @@
-//! The limits of one load, and the line where it stands.
+//! The limits of one load, or of one call of a function after it, and the line where it stands.
 //!
 //! Lua spends instructions, a pattern spends steps, a value that is copied out of the interpreter spends bytes: all of
 //! them here. Whoever meets the end of a limit stops the load, once and for all.
 //!
 //! # Laws
-//! - A load that is stopped stays stopped: its problem was told when it happened, so no `pcall` can hide it.
+//! - What is stopped stays stopped: its problem was told when it happened, so no `pcall` can hide it.
 //! - [`Seen`] may be read from another thread at any time, also while the interpreter hangs in a C function.
 //!
 //! # Not here
@@ -21,7 +21,7 @@ use std::{
 
 use crate::model::Place;
 
-/// How much one load may use. Whatever is reached first ends it.
+/// How much one load may use, and each call of one of its functions while builds run. Whatever is reached first ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Instructions of the interpreter, and steps of its pattern matcher. 200 million by default: a hundred times what
@@ -55,11 +55,11 @@ pub(super) struct Seen {
     line: AtomicU32,
 }
 
-/// What one load has used so far.
+/// What one load, or one call, has used so far.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Limits,
-    deadline: Instant,
+    deadline: Cell<Instant>,
     instructions: Cell<u64>,
     copied_bytes: Cell<usize>,
     stop: Cell<Option<Stop>>,
@@ -71,12 +71,20 @@ impl Meter {
     pub(super) fn new(limits: Limits, seen: Arc<Seen>) -> Self {
         Self {
             limits,
-            deadline: Instant::now() + limits.wall,
+            deadline: Cell::new(Instant::now() + limits.wall),
             instructions: Cell::new(0),
             copied_bytes: Cell::new(0),
             stop: Cell::new(None),
             seen,
         }
+    }
+
+    /// Nothing used, as at first.
+    pub(super) fn restart(&self) {
+        self.deadline.set(Instant::now() + self.limits.wall);
+        self.instructions.set(0);
+        self.copied_bytes.set(0);
+        self.stop.set(None);
     }
 
     /// Counts instructions and looks at the clock.
@@ -87,7 +95,7 @@ impl Meter {
             Err(stop)
         } else if used > self.limits.instructions {
             Err(Stop::Instructions)
-        } else if Instant::now() > self.deadline {
+        } else if Instant::now() > self.deadline.get() {
             Err(Stop::Wall)
         } else {
             Ok(())
@@ -112,9 +120,14 @@ impl Meter {
         first
     }
 
-    /// Whether the load was stopped.
+    /// Whether it was stopped.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.get().is_some()
+        self.stopped().is_some()
+    }
+
+    /// By which limit it was stopped.
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        self.stop.get()
     }
 
     /// The limits.
@@ -134,14 +147,19 @@ impl Stop {
         match self {
             Self::Instructions => {
                 format!(
-                    "the configuration comes to no end; stopped after {} instructions",
+                    "the configuration comes to no end; stopped after {} instructions (--config-instructions)",
                     limits.instructions
                 )
             }
-            Self::Wall => format!("the configuration comes to no end; stopped after {}", shown(limits.wall)),
+            Self::Wall => {
+                format!(
+                    "the configuration comes to no end; stopped after {} (--config-time)",
+                    shown(limits.wall)
+                )
+            }
             Self::Copied => {
                 format!(
-                    "the configuration is too large; its values take more than {} MiB",
+                    "the configuration is too large; its values take more than {} MiB (--config-memory)",
                     limits.memory_bytes >> 20
                 )
             }

@@ -3,18 +3,24 @@
 //! Each load is a fresh interpreter on a thread of its own, with bounds to memory, instructions and time. Whatever the
 //! operator wrote, [`load`] returns: with a draft, and in it all that is wrong, each with its line.
 //!
+//! If the file gave functions away (`util.renderer`), its interpreter stays on its thread and calls them, each call within
+//! the limits of a load, until nobody holds the draft's [`Interpreter`] any more.
+//!
 //! # Laws
 //! - Loading is pure: no socket, no database, no child process, no file written. Files and environment may be read,
 //!   and each file that was read is told, so that it can be watched.
 //! - Raise for no bad value: gather, so that one load tells everything.
 //! - Two loads of one text give equal definitions.
+//! - A call of a function has an answer in bounded time, also if the interpreter hangs.
 //!
 //! # Not here
 //! The laws over the whole of a configuration (`definition::check`), and what a change of it costs (`definition::plan`).
 
 mod api;
+mod calls;
 mod field;
 mod hooks;
+mod live;
 mod meter;
 mod ports;
 mod sandbox;
@@ -22,6 +28,7 @@ mod scalar;
 mod script;
 mod session;
 mod shape;
+mod source;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -36,15 +43,23 @@ use std::{
 };
 
 pub use meter::Limits;
-pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched};
+pub use source::Sources;
+pub use watch::{FileWatch, Pace, Sightings, Stamp, Watched, look_at};
 
 use crate::{
     config::{
         meter::Seen,
+        script::Ran,
         session::{FilesRead, FilesSeen},
-        thread::{ThreadError, on_thread},
+        thread::{Tell, ThreadError, on_thread},
     },
-    definition::{Draft, Problem, options::MASTER, record::Record},
+    definition::{
+        self, Draft, Interpreter, Problem,
+        check::Checked,
+        options::MASTER,
+        problem::{arrange, fold},
+        record::Record,
+    },
     model::Place,
 };
 
@@ -58,6 +73,34 @@ pub struct Loaded {
     /// All files that were looked for, those that were not there too, each with what it was just before: a change of
     /// any of them may change the configuration.
     pub seen: Sightings,
+    /// The texts of those that ran, for those who show a place.
+    pub sources: Sources,
+}
+
+impl Loaded {
+    /// Holds what was read to the laws of a whole configuration. Of the warnings of one kind, five are told.
+    ///
+    /// # Errors
+    /// All problems at once, errors and warnings, each at its option where that can be told.
+    pub fn check(self) -> Result<Checked, Vec<Problem>> {
+        match self.check_whole().0 {
+            Ok(checked) => Ok(Checked { warnings: fold(checked.warnings), ..checked }),
+            Err(problems) => Err(fold(problems)),
+        }
+    }
+
+    /// The same with all warnings, and with the texts of the files.
+    pub fn check_whole(self) -> (Result<Checked, Vec<Problem>>, Sources) {
+        let place = |mut problems: Vec<Problem>| {
+            self.sources.refine(&mut problems);
+            arrange(problems)
+        };
+        let checked = match definition::check(self.draft) {
+            Ok(checked) => Ok(Checked { warnings: place(checked.warnings), ..checked }),
+            Err(problems) => Err(place(problems)),
+        };
+        (checked, self.sources)
+    }
 }
 
 /// Why there is nothing to read.
@@ -114,10 +157,20 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
     let job = {
         let (path, shown, seen, read) =
             (path.to_owned(), Arc::clone(&shown), Arc::clone(&seen), Arc::clone(&read));
-        move || script::run(&path, shown, limits, seen, &read)
+        move |tell: Tell<_>| match script::run(&path, shown, limits, Arc::clone(&seen), &read) {
+            Ok(Ran { draft, sources, live: None }) => tell.answer(Ok((draft, sources))),
+            Ok(Ran { mut draft, sources, live: Some(live) }) => {
+                let (caller, line) = live::open(limits.wall + GRACE, seen);
+                draft.interpreter = Interpreter::of(Arc::new(caller));
+                tell.answer(Ok((draft, sources)));
+                live.begin();
+                line.serve(|call| live.call(call));
+            }
+            Err(error) => tell.answer(Err(error)),
+        }
     };
-    let draft = match on_thread(limits.wall + GRACE, job).await {
-        Ok(draft) => draft?,
+    let (draft, sources) = match on_thread(limits.wall + GRACE, job).await {
+        Ok(read) => read?,
         Err(ThreadError::Start(source)) => return Err(LoadError::Thread(source)),
         Err(ThreadError::BrokenDown) => return Err(LoadError::BrokenDown),
         Err(ThreadError::Late) => {
@@ -128,11 +181,11 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
             let empty = Record::new(&MASTER, Place::new(shown, 0));
             let mut draft = Draft::from_record(&empty, vec![Problem::error(seen.place(), text)]);
             draft.is_incomplete = true;
-            draft
+            (draft, Sources::default())
         }
     };
-    let FilesSeen { read: files, seen } = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { draft, files, seen })
+    let looked = read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { draft, files: looked.read, seen: looked.seen, sources })
 }
 
 fn shown_name(path: &Path) -> Arc<str> {

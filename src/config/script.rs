@@ -1,4 +1,5 @@
-//! One load, on the thread of its own: an interpreter is made, runs the file, and what it gathered becomes a draft.
+//! One load, on the thread of its own: an interpreter is made, runs the file, and what it gathered becomes a draft. If the
+//! file gave functions away, the interpreter is kept ([`Live`]).
 
 use std::{path::Path, rc::Rc, sync::Arc};
 
@@ -10,20 +11,34 @@ use super::{
         self,
         made::{Field, Made},
         master::Master,
-        render::NoneValue,
+        none::NoneValue,
     },
+    calls::Live,
+    hooks,
     meter::{Limits, Meter, Seen, Stop},
     sandbox::{self, Given},
     session::{FilesRead, Session, note_look},
+    source::Sources,
 };
 use crate::{
     definition::{
         Draft, Problem,
         options::{Class, MASTER},
+        problem::Frame,
         record::{self, Record},
     },
     model::Place,
 };
+
+/// What a load has come to.
+pub(super) struct Ran {
+    /// The values, and what is wrong with them.
+    pub(super) draft: Draft,
+    /// The texts of the files that ran.
+    pub(super) sources: Sources,
+    /// The interpreter, if functions of it are to be called.
+    pub(super) live: Option<Live>,
+}
 
 /// Reads and runs the file at `path`, which is shown as `shown`.
 pub(super) fn run(
@@ -32,18 +47,18 @@ pub(super) fn run(
     limits: Limits,
     seen: Arc<Seen>,
     read: &FilesRead,
-) -> Result<Draft, LoadError> {
+) -> Result<Ran, LoadError> {
     note_look(read, path);
     let text = sandbox::read_main(path, limits.memory_bytes)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let session = Rc::new(Session::new(Meter::new(limits, seen), folder, shown, Arc::clone(read)));
     session.note_read(path);
     session.note_text(&session.main().file, &text);
-    let record = match evaluate(&session, sandbox::runnable(&text)) {
-        Ok(made) => finish(&session, &made),
+    let (record, lua) = match evaluate(&session, sandbox::runnable(&text)) {
+        Ok((made, lua)) => (finish(&session, &made), lua),
         Err(error) => {
             complain(&session, &error);
-            None
+            (None, None)
         }
     };
     let mut draft = match record {
@@ -60,20 +75,23 @@ pub(super) fn run(
     let lost = session.lost();
     draft.unreadable.extend(lost.names);
     draft.is_incomplete |= lost.nameless;
-    Ok(draft)
+    let sources = session.sources();
+    Ok(Ran { draft, sources, live: lua.map(|lua| Live::new(lua, session)) })
 }
 
-/// Runs the text; what it assigned to `c`, unless it was broken off.
-fn evaluate(session: &Rc<Session>, text: &[u8]) -> mlua::Result<Made> {
+/// Runs the text; what it assigned to `c`, unless it was broken off, and the interpreter, if it gave functions away.
+fn evaluate(session: &Rc<Session>, text: &[u8]) -> mlua::Result<(Made, Option<Lua>)> {
     let lua = sandbox::interpreter(session)?;
     api::install(&lua, session)?;
     let master = Master::new(&lua, session)?;
-    let none = lua.create_userdata(NoneValue).map(mlua::Value::UserData)?;
+    let none = NoneValue::install(&lua)?;
     sandbox::arm(&lua, session, Given { c: master.c.clone(), none })?;
     let name = format!("@{}", session.main().file);
     lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()?.call::<()>(())?;
     reading(&lua, session)?;
-    master.finish(&lua, session)
+    let made = master.finish(&lua, session)?;
+    let is_kept = hooks::any(&lua)?;
+    Ok((made, is_kept.then_some(lua)))
 }
 
 /// From here on nothing of the operator's runs; but a load that was stopped has nothing to be read.
@@ -99,6 +117,7 @@ fn broken_off(session: &Session) -> Draft {
             Class::Builder => "builders",
             Class::Scheduler => "schedulers",
             Class::Reporter => "reporters",
+            Class::SecretsProvider => "secretsProviders",
             Class::Factory | Class::Step | Class::Generator | Class::Formatter | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
@@ -113,6 +132,7 @@ fn broken_off(session: &Session) -> Draft {
     draft.builders.clear();
     draft.schedulers.clear();
     draft.reporters.clear();
+    draft.secrets_providers.clear();
     draft.is_incomplete = true;
     draft
 }
@@ -140,6 +160,7 @@ fn unlisted(session: &Session) {
             Class::Reporter => "made, but not listed in `c.reporters`",
             Class::Generator => "made, but no reporter in `c.reporters` uses it",
             Class::Formatter => "made, but nothing in `c.reporters` uses it",
+            Class::SecretsProvider => "made, but not listed in `c.secretsProviders`",
             Class::Factory => "made, but no builder in `c.builders` uses it",
             Class::Step => "made, but in no factory",
             Class::Settings => continue,
@@ -152,32 +173,42 @@ fn unlisted(session: &Session) {
     }
 }
 
-/// The error that ended the file, as a problem at its line.
-fn complain(session: &Session, error: &Error) {
+/// The error that ended the file, or a call of a function, as a problem at its line.
+pub(super) fn complain(session: &Session, error: &Error) {
     const SHOWN: usize = 500;
     if session.meter.is_stopped() {
         // Told when it happened.
         return;
     }
     let mut cause = error;
-    while let Error::CallbackError { cause: inner, .. } | Error::WithContext { cause: inner, .. } = cause {
-        cause = inner;
+    let mut outer = None;
+    loop {
+        match cause {
+            Error::CallbackError { cause: inner, traceback } => {
+                // The innermost one has all frames.
+                outer = Some(traceback.clone());
+                cause = inner;
+            }
+            Error::WithContext { cause: inner, .. } => cause = inner,
+            _ => break,
+        }
     }
     let last_seen = || session.raised().unwrap_or_else(|| session.meter.seen().place());
     if let Error::MemoryError(_) = cause {
         let text = format!(
-            "not enough memory; a configuration may use {} MiB",
+            "not enough memory; a configuration may use {} MiB (--config-memory)",
             session.meter.limits().memory_bytes >> 20
         );
         session.complain(Problem::error(session.meter.seen().place(), text));
         return;
     }
-    let text = match cause {
+    let whole = match cause {
         Error::SyntaxError { message, .. } => message.clone(),
         Error::RuntimeError(text) => text.clone(),
         other => other.to_string(),
     };
-    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let (text, traceback) = whole.split_once("\nstack traceback:").unwrap_or((&whole, ""));
+    let traceback = outer.as_deref().unwrap_or(traceback);
     let (place, text) = split_place(session, text).unwrap_or_else(|| (last_seen(), text));
     // `nil` in the place of an undefined name is the same mistake as the name.
     let names_undefined = text
@@ -189,8 +220,39 @@ fn complain(session: &Session, error: &Error) {
             .ends_with("near '['")
             .then(|| "lists are written with braces: `{ \"a\", \"b\" }`".to_owned());
         let text: String = named(text).chars().take(SHOWN).collect();
-        session.complain(Problem::error(place, text).hint(hint));
+        let trace = frames(session, traceback, &place);
+        let place = match near(&text) {
+            Some(word) => session.at_text(place, word),
+            None => place,
+        };
+        session.complain(Problem { trace, ..Problem::error(place, text).hint(hint) });
     }
+}
+
+/// The word of the line that Lua speaks of: `(local 'x')`, `(field 'x')`, `near 'x'`.
+fn near(text: &str) -> Option<&str> {
+    let kinds = ["(global '", "(local '", "(upvalue '", "(field '", "(method '", "near '"];
+    let (_, rest) = kinds.iter().find_map(|kind| text.split_once(kind))?;
+    rest.split_once('\'').map(|(word, _)| word)
+}
+
+/// The calls of a traceback that stand in the operator's files, but for the line of the error itself.
+fn frames(session: &Session, traceback: &str, error: &Place) -> Vec<Frame> {
+    /// A recursion has the same line again and again.
+    const MOST: usize = 20;
+    let frame = |line: &str| {
+        let (place, rest) = split_place(session, line.trim_start())?;
+        let quoted = rest.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
+        Some(Frame { place, function: quoted.map(|(function, _)| function.to_owned()) })
+    };
+    let mut frames: Vec<Frame> = traceback.lines().filter_map(frame).collect();
+    // Those before it are of the function that blamed its caller, and its own line was told.
+    let is_error = |frame: &Frame| frame.place.file == error.file && frame.place.line == error.line;
+    if let Some(index) = frames.iter().position(is_error) {
+        frames.drain(..=index);
+    }
+    frames.truncate(MOST);
+    frames
 }
 
 /// An error may be any value, and Lua shows some by their address, which says nothing.

@@ -1,4 +1,5 @@
-//! What one load has gathered so far: problems, the values made, the files read.
+//! What one load has gathered so far: problems, the values made, the files read; and what one call of a function gathers
+//! after it.
 //!
 //! All functions that Lua can call share one [`Session`]. It knows no Lua value, so it keeps no interpreter alive.
 //!
@@ -7,7 +8,7 @@
 //! - There are at most [`MOST_PROBLEMS`]; then the load is stopped.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     rc::Rc,
@@ -19,6 +20,7 @@ use mlua::Lua;
 use super::{
     api::made::Made,
     meter::{Meter, Stop},
+    source::Sources,
     watch::{Sightings, Stamp},
 };
 use crate::{definition::Problem, model::Place};
@@ -39,6 +41,9 @@ pub(super) struct FilesSeen {
     pub(super) read: Vec<PathBuf>,
     /// All that was looked for.
     pub(super) seen: Sightings,
+    /// Which options were given: of which constructor, and whether they could be read.
+    #[cfg(test)]
+    pub(super) options: BTreeSet<(String, &'static str, bool)>,
 }
 
 /// What one load has gathered so far.
@@ -56,8 +61,14 @@ pub(super) struct Session {
     read: FilesRead,
     /// File names as shown, so that places share them.
     names: RefCell<Vec<Arc<str>>>,
-    /// The texts of the files that run, by their names as shown.
-    texts: RefCell<BTreeMap<Arc<str>, Arc<str>>>,
+    /// The texts of the files that run.
+    sources: RefCell<Sources>,
+    /// What was taken of them already: a loop makes a thousand functions of the same lines.
+    excerpts: RefCell<BTreeMap<(Arc<str>, u32, u32), Arc<str>>>,
+    /// The last call that was looked for, and its column: a loop makes thousands of one line.
+    last_call: RefCell<Option<(Place, &'static str)>>,
+    /// Whether the load is over, and a function is called for a build.
+    calling: Cell<bool>,
     /// Globals that were read and are not there.
     undefined: RefCell<Vec<(String, Place)>>,
     /// Where `error` was last called: an error may be any value, and most hold no line.
@@ -90,7 +101,10 @@ impl Session {
             made: RefCell::default(),
             read,
             names: RefCell::new(vec![Arc::clone(&main)]),
-            texts: RefCell::default(),
+            sources: RefCell::default(),
+            excerpts: RefCell::default(),
+            last_call: RefCell::default(),
+            calling: Cell::new(false),
             undefined: RefCell::default(),
             raised: RefCell::default(),
             lost: RefCell::default(),
@@ -123,16 +137,52 @@ impl Session {
     /// Keeps the text of a file.
     pub(super) fn note_text(&self, shown: &str, text: &[u8]) {
         let file = self.file(shown);
-        self.texts.borrow_mut().insert(file, String::from_utf8_lossy(text).into());
+        self.sources.borrow_mut().keep(file, String::from_utf8_lossy(text).into());
     }
 
     /// Some lines of a file, counted from 1, the last one included.
     pub(super) fn lines(&self, shown: &str, first: u32, last: u32) -> Arc<str> {
-        let texts = self.texts.borrow();
-        let Some(text) = texts.get(shown) else { return "".into() };
-        let (first, last) = (first.max(1) as usize, last as usize);
-        let lines = text.lines().skip(first - 1).take((last + 1).saturating_sub(first));
-        lines.collect::<Vec<_>>().join("\n").into()
+        let key = (self.file(shown), first, last);
+        if let Some(known) = self.excerpts.borrow().get(&key) {
+            return Arc::clone(known);
+        }
+        let lines: Arc<str> = self.sources.borrow().lines(shown, first, last).into();
+        self.excerpts.borrow_mut().insert(key, Arc::clone(&lines));
+        lines
+    }
+
+    /// The texts so far.
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.borrow().clone()
+    }
+
+    /// Where the running function was called, with the column if its name stands there.
+    pub(super) fn place_of_call(&self, lua: &Lua, function: &'static str) -> Place {
+        let place = self.place(lua);
+        let mut last = self.last_call.borrow_mut();
+        if let Some((known, of)) = &*last
+            && *of == function
+            && known.line == place.line
+            && known.file == place.file
+        {
+            return known.clone();
+        }
+        let column = self.sources.borrow().call_column(&place.file, place.line, function);
+        let place = place.column(column.unwrap_or(0));
+        *last = Some((place.clone(), function));
+        place
+    }
+
+    /// The same place with the column of a name, if that stands in its line.
+    pub(super) fn at_name(&self, place: Place, name: &str) -> Place {
+        let column = self.sources.borrow().name_column(&place.file, place.line, name);
+        place.column(column.unwrap_or(0))
+    }
+
+    /// The same place with the column of what Lua says it stands near, if that stands in its line once.
+    pub(super) fn at_text(&self, place: Place, text: &str) -> Place {
+        let column = self.sources.borrow().only_column(&place, text);
+        place.column(column.unwrap_or(0))
     }
 
     /// All files' names as they are shown.
@@ -183,6 +233,13 @@ impl Session {
         self.meter.seen().note(file, line_number(frame.current_line()));
     }
 
+    /// Notes that an option was given, and whether it could be read.
+    #[cfg(test)]
+    pub(super) fn note_option(&self, constructor: String, option: &'static str, is_good: bool) {
+        let mut files = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        files.options.insert((constructor, option, is_good));
+    }
+
     /// Gathers a problem.
     pub(super) fn complain(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();
@@ -190,7 +247,7 @@ impl Session {
             problems.push(problem);
         } else if self.meter.stop(Stop::Problems) {
             let text = Stop::Problems.text(self.meter.limits());
-            problems.push(Problem::error(problem.place, text));
+            problems.push(Problem::error(problem.place.map(|place| place.column(0)), text));
         }
     }
 
@@ -299,6 +356,37 @@ impl Session {
     /// Whether nothing is wrong so far.
     pub(super) fn is_well(&self) -> bool {
         !self.lost.borrow().nameless && !self.problems.borrow().iter().any(Problem::is_error)
+    }
+
+    /// The load is over: from here on functions are called for builds. What only a load needs is let go.
+    pub(super) fn end_load(&self) {
+        self.calling.set(true);
+        self.made.take();
+        self.sources.take();
+        self.excerpts.take();
+        self.end_call();
+    }
+
+    /// A function is about to be called.
+    pub(super) fn begin_call(&self) {
+        self.meter.restart();
+    }
+
+    /// The function has returned; what it did wrong.
+    pub(super) fn end_call(&self) -> Vec<Problem> {
+        self.undefined.take();
+        self.raised.take();
+        self.lost.take();
+        self.take_problems()
+    }
+
+    /// Refuses what only a load may do, once the load is over.
+    pub(super) fn only_in_a_load(&self, lua: &Lua, what: &str) -> mlua::Result<()> {
+        if self.calling.get() {
+            Err(self.error(lua, format!("{what} while a build runs, only while the configuration is loaded")))
+        } else {
+            Ok(())
+        }
     }
 
     /// The problems so far; they are taken out.

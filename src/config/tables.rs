@@ -1,18 +1,57 @@
 //! From Lua tables with keys of the operator's own to values of options: watched files, exit codes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use mlua::{Table, Value};
 
 use super::{
-    api::dud::is_dud,
-    field::{Taken, VALUE_BYTES, Wrong, because, list, secret, taken, text, utf8, wrong_element},
+    api::{dud::is_dud, made::Made},
+    field::{Reader, Taken, VALUE_BYTES, Wrong, because, list, secret, taken, text, utf8, wrong_element},
     shape::{Shape, describe, describe_hidden},
 };
 use crate::{
-    definition::{SecretText, Text, WatchedFile, options::Kind},
+    definition::{
+        SecretText, Text, WatchedFile,
+        options::{Constructor, Kind, OptionSpec},
+    },
     model::Outcome,
 };
+
+impl Reader<'_> {
+    /// A list of tables with options of their own.
+    pub(super) fn records(
+        &self,
+        spec: &OptionSpec,
+        constructor: &'static Constructor,
+        name: &str,
+        table: &Table,
+        bytes: &mut usize,
+    ) -> Taken<Vec<Rc<Made>>> {
+        let mut records = Vec::new();
+        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
+            let Value::Table(element) = &element else {
+                let told = is_dud(&element);
+                return Ok(if told {
+                    Err(Wrong::Told)
+                } else {
+                    because(wrong_element(spec.kind, index, &element))
+                });
+            };
+            let shape = Shape::of(element)?;
+            if let Some(key) = shape.numbered.keys().next() {
+                return Ok(because(format!(
+                    "takes {}; element {index} has the key {key}",
+                    spec.kind.words()
+                )));
+            }
+            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
+            *bytes = bytes.saturating_add(made.bytes.get());
+            records.push(made);
+            self.within(*bytes)?;
+        }
+        Ok(Ok(records))
+    }
+}
 
 /// Reads `{ name = path, other = { filename = path, follow = true } }`.
 pub(super) fn log_files(

@@ -91,6 +91,15 @@ const TICK_NANOSECONDS: i128 = 20_000_000;
 /// As many links as the kernel follows in one path. Source: path_resolution(7).
 const MOST_LINKS: usize = 40;
 
+/// What files are now. Blocks for as long as the file system takes.
+pub fn look_at(files: impl IntoIterator<Item = PathBuf>) -> Sightings {
+    let stamped = |path: PathBuf| {
+        let stamp = Stamp::of(&path);
+        (path, stamp)
+    };
+    files.into_iter().map(stamped).collect()
+}
+
 impl Stamp {
     /// What a file is now; nothing if it is not there. Blocks for as long as the file system takes.
     pub(super) fn of(path: &Path) -> Option<Self> {

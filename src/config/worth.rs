@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{definition::Worth, model::PropertyValue};
 
-/// Tables nested in tables: more is a table that holds itself.
+/// Tables nested in tables, and what is rendered: more is a table that holds itself.
 const MOST_DEPTH: usize = 32;
 
 /// What stands beside each value: keys, pointers, lengths.
@@ -30,17 +30,26 @@ pub(super) enum Renderables {
     Refused,
 }
 
-/// A value as JSON can hold it, and what it takes in memory; or why it cannot be held, after the option's name. The
-/// reason is empty if it was told before.
+/// A value that was read.
+pub(super) struct Read {
+    pub(super) worth: Worth,
+    /// What it takes in memory.
+    pub(super) bytes: usize,
+    /// How deep tables and renderables are nested in it.
+    pub(super) depth: usize,
+}
+
+/// A value as JSON can hold it; or why it cannot be held, after the option's name. The reason is empty if it was told
+/// before.
 pub(super) fn worth(
     lua: &Lua,
     session: &Rc<Session>,
     value: &Value,
     renderables: Renderables,
-) -> mlua::Result<Result<(Worth, usize), String>> {
-    let mut reader = Reader { lua, session, renderables, bytes: 0 };
+) -> mlua::Result<Result<Read, String>> {
+    let mut reader = Reader { lua, session, renderables, bytes: 0, depth: 0 };
     let value = reader.nested(value, "", 0)?;
-    Ok(value.map(|value| (value, reader.bytes)))
+    Ok(value.map(|worth| Read { worth, bytes: reader.bytes, depth: reader.depth }))
 }
 
 struct Reader<'a> {
@@ -48,6 +57,7 @@ struct Reader<'a> {
     session: &'a Rc<Session>,
     renderables: Renderables,
     bytes: usize,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -55,9 +65,11 @@ impl Reader<'_> {
         let at = |path: &str| if path.is_empty() { String::new() } else { format!(" at `{path}`") };
         let refuse = |why: &str| Ok(Err(format!("holds {why}{}", at(path))));
         self.count(VALUE_BYTES)?;
+        let depth = depth + rendered(value).map_or(0, |rendered| rendered.depth);
         if depth > MOST_DEPTH {
             return Ok(Err("holds tables nested too deeply, or a table that holds itself".to_owned()));
         }
+        self.depth = self.depth.max(depth);
         Ok(Ok(match value {
             value if is_none(value) => Worth::Plain(PropertyValue::Null),
             value if is_dud(value) => return Ok(Err(String::new())),
@@ -130,7 +142,21 @@ impl Reader<'_> {
     }
 }
 
-/// What holds nothing rendered is one plain value.
+/// What holds nothing rendered is one plain value. Moved, not copied: tables nest.
 fn joined(worth: Worth) -> Worth {
-    worth.plain().map_or(worth, Worth::Plain)
+    let is_plain = |worth: &Worth| matches!(worth, Worth::Plain(_));
+    let value = |worth: Worth| match worth {
+        Worth::Plain(value) => value,
+        Worth::Rendered(_) | Worth::List(_) | Worth::Table(_) => PropertyValue::Null,
+    };
+    match worth {
+        Worth::List(list) if list.iter().all(is_plain) => {
+            Worth::Plain(PropertyValue::Array(list.into_iter().map(value).collect()))
+        }
+        Worth::Table(table) if table.values().all(is_plain) => {
+            let members = table.into_iter().map(|(name, worth)| (name, value(worth)));
+            Worth::Plain(PropertyValue::Object(members.collect()))
+        }
+        worth => worth,
+    }
 }

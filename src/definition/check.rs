@@ -9,9 +9,9 @@ use std::{
 
 use crate::{
     definition::{
-        Draft, MasterDefinition, Problem, latent,
+        Draft, MasterDefinition, Password, Problem, SecretName, SecretUse, SecretsProvider,
+        SecretsProviderKind, latent,
         listener::{self, ListenerId, Protocol},
-        problem::arrange,
         suggest,
     },
     model::{Place, WorkerName},
@@ -22,14 +22,16 @@ use crate::{
 pub struct Checked {
     /// The configuration.
     pub definition: MasterDefinition,
-    /// What somebody should look at, in the order of the lines.
+    /// What somebody should look at.
     pub warnings: Vec<Problem>,
+    /// The secrets that it names, and where.
+    pub secrets: BTreeMap<SecretName, SecretUse>,
 }
 
 /// Holds a draft to the laws.
 ///
 /// # Errors
-/// All problems at once, errors and warnings, in the order of their lines, if one of them is an error.
+/// All problems at once, errors and warnings, if one of them is an error.
 pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let Draft {
         settings,
@@ -38,6 +40,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         schedulers,
         reporters,
         listeners,
+        secrets_providers,
+        secrets,
         interpreter,
         unreadable,
         is_incomplete,
@@ -52,6 +56,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     let schedulers = by_name(schedulers, "scheduler", |s| (s.name.clone(), s.place.clone()), &mut problems);
     let reporters = by_name(reporters, "reporter", |r| (r.name.clone(), r.place.clone()), &mut problems);
     let listeners = listener::by_id(listeners, &mut problems);
+    let secrets_providers = SecretsProvider::by_name(secrets_providers, &mut problems);
 
     for builder in builders.values() {
         for worker in builder
@@ -99,17 +104,25 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         idle_parts(&workers, &builders, &schedulers, &mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
         reporters::silent(&reporters, &mut problems);
-        latent::without_a_port(workers.values().map(|worker| &**worker), listeners.keys(), &mut problems);
+        latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);
         latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
+        open_variables(&workers, &secrets_providers, &mut problems);
     }
-    let problems = arrange(problems);
     if failed {
         return Err(problems);
     }
     let settings = Some(Arc::new(settings));
-    let definition =
-        MasterDefinition { settings, workers, builders, schedulers, reporters, listeners, interpreter };
-    Ok(Checked { definition, warnings: problems })
+    let definition = MasterDefinition {
+        settings,
+        workers,
+        builders,
+        schedulers,
+        reporters,
+        listeners,
+        secrets_providers,
+        interpreter,
+    };
+    Ok(Checked { definition, warnings: problems, secrets })
 }
 
 fn by_name<K: Ord + AsRef<str>, T>(
@@ -208,7 +221,9 @@ fn hashed_passwords(
     }
     for worker in workers.values() {
         let super::WorkerKind::Remote { passwords } = &worker.kind else { continue };
-        if passwords.plain().next().is_none() {
+        // What a provider knows may be either.
+        let may_be_plain = |password: &Password| !matches!(password, Password::Hashed(_));
+        if !passwords.all().iter().any(may_be_plain) {
             let text = format!(
                 "worker {:?}: its password is hashed, which PB cannot check, and there is no port for msgpack",
                 worker.name.as_str()
@@ -216,6 +231,27 @@ fn hashed_passwords(
             let hint = "set `c.protocols.msgpack_experimental_v7`".to_owned();
             problems
                 .push(Problem::warning(worker.place.clone(), "worker that cannot log in", text).hint(hint));
+        }
+    }
+}
+
+/// Commands of a LocalWorker have the master's environment but for what begins with `LUNABOT_`.
+fn open_variables(
+    workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>,
+    providers: &BTreeMap<String, Arc<SecretsProvider>>,
+    problems: &mut Vec<Problem>,
+) {
+    if !workers.values().any(|worker| worker.is_local()) {
+        return;
+    }
+    for provider in providers.values() {
+        let SecretsProviderKind::Environment { prefix } = &provider.kind else { continue };
+        if !prefix.starts_with("LUNABOT_") {
+            let text = format!(
+                "secrets.SecretInEnvironment: variables that begin with {prefix:?} are seen by each command of a LocalWorker"
+            );
+            let hint = "let `prefix` begin with `LUNABOT_`".to_owned();
+            problems.push(Problem::warning(provider.place.clone(), "secret that is seen", text).hint(hint));
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What is written from the table of options: `docs/config.md` for people, `lua/lunabot.lua` for their editors.
+//! What is written from the table of options: `docs/config.md` for people, `lua/` for their editors.
 //!
-//! A test compares both files with what is written here; with `UPDATE_GENERATED=1` it writes them anew.
+//! A test compares these files with what is written here; with `UPDATE_GENERATED=1` it writes them anew.
 
 mod example;
 mod page;
 mod stubs;
 
 pub use page::config_md;
-pub use stubs::luals_stubs;
+pub use stubs::{LUALS_PLUGINS, luals_stubs};
 
 use crate::definition::options::{
     Constructor, DB, Default, MASTER, MSGPACK, OptionSpec, PB, PORT, PROTOCOLS, TLS,
@@ -42,9 +42,10 @@ mod tests {
 
     use super::*;
     use crate::definition::options::{
-        BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD,
-        LOCAL_WORKER, MULTIPLE_FILE_UPLOAD, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND, STRING_DOWNLOAD,
-        WORKER,
+        BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD, DOCKER_LATENT_WORKER,
+        EC2_LATENT_WORKER, FILE_DOWNLOAD, FILE_UPLOAD, LATENT_WORKER, LIBVIRT_WORKER, LOCAL_WORKER,
+        MULTIPLE_FILE_UPLOAD, OPENSTACK_LATENT_WORKER, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
+        STRING_DOWNLOAD, WORKER,
     };
 
     fn compare(file: &str, text: &str) {
@@ -69,6 +70,8 @@ mod tests {
     #[test]
     fn the_stubs_for_the_editor_are_what_the_table_says() {
         compare("lua/lunabot.lua", &luals_stubs());
+        compare("lua/buildbot/plugins.lua", LUALS_PLUGINS);
+        compare("lua/lunabot/plugins.lua", LUALS_PLUGINS);
     }
 
     #[test]
@@ -142,6 +145,174 @@ mod tests {
         holds(&BUILDER_CONFIG, &BUILDER, &BUILDER_NOT_YET);
         assert_eq!(WORKER.positional, ["name", "password"]);
         assert_eq!(LOCAL_WORKER.positional, ["name", "workdir"]);
+    }
+
+    /// Buildbot's parameters in their order, and what stands for them; `required` where Buildbot raises without.
+    const EC2: [(&str, &str); 26] = [
+        ("name", "required"),
+        ("password", "made anew for each instance"),
+        ("instance_type", "required"),
+        ("ami", "`None`"),
+        ("valid_ami_owners", "`None`"),
+        ("valid_ami_location_regex", "`None`"),
+        ("elastic_ip", "`None`"),
+        ("identifier", "`None`"),
+        ("secret_identifier", "`None`"),
+        ("aws_id_file_path", "`None`"),
+        ("user_data", "`None`"),
+        ("region", "as all programs for AWS find it, else `us-east-1`"),
+        ("keypair_name", "required"),
+        ("security_name", "`None`"),
+        ("spot_instance", "`false`"),
+        ("max_spot_price", "`1.6`"),
+        ("volumes", "`{}`"),
+        ("placement", "`None`"),
+        ("price_multiplier", "`1.2`"),
+        ("tags", "`{}`"),
+        ("product_description", "`\"Linux/UNIX\"`"),
+        ("subnet_id", "`None`"),
+        ("security_group_ids", "`{}`"),
+        ("instance_profile_name", "`None`"),
+        ("block_device_map", "`{}`"),
+        ("session", "`None`"),
+    ];
+    const LIBVIRT: [(&str, &str); 7] = [
+        ("name", "required"),
+        ("password", "made anew for each instance"),
+        ("hd_image", "`None`"),
+        ("base_image", "`None`"),
+        // Buildbot's own, `system:///`, is none.
+        ("uri", "`\"qemu:///system\"`"),
+        ("xml", "the defined domain that is called like the worker"),
+        ("masterFQDN", "the full name of the master's machine"),
+    ];
+    const OPENSTACK: [(&str, &str); 16] = [
+        ("name", "required"),
+        ("password", "made anew for each instance"),
+        ("flavor", "required"),
+        ("os_username", "`None`"),
+        ("os_password", "`None`"),
+        ("os_tenant_name", "`None`"),
+        ("os_auth_url", "`None`"),
+        ("os_user_domain", "`None`"),
+        ("os_project_domain", "`None`"),
+        ("os_auth_args", "`None`"),
+        ("block_devices", "`{}`"),
+        ("region", "`None`"),
+        ("image", "`None`"),
+        ("meta", "`{}`"),
+        ("nova_args", "`{}`"),
+        ("client_version", "`\"2\"`"),
+    ];
+    const OPENSTACK_DISK: [(&str, &str); 7] = [
+        ("uuid", "required"),
+        ("source_type", "`\"image\"`"),
+        ("destination_type", "`\"volume\"`"),
+        ("device_name", "`\"vda\"`"),
+        ("delete_on_termination", "`true`"),
+        ("boot_index", "`0`"),
+        ("volume_size", "that of what it begins as"),
+    ];
+    const DOCKER: [(&str, &str); 20] = [
+        ("name", "required"),
+        ("password", "made anew for each instance"),
+        ("docker_host", "required"),
+        ("image", "`None`"),
+        ("command", "`{}`"),
+        ("volumes", "`{}`"),
+        ("dockerfile", "`None`"),
+        ("version", "what the engine speaks"),
+        ("tls", "`None`"),
+        ("followStartupLogs", "`false`"),
+        ("masterFQDN", "the full name of the master's machine"),
+        ("master_protocol", "`\"pb\"`"),
+        ("hostconfig", "`{}`"),
+        ("autopull", "`false`"),
+        ("alwaysPull", "`false`"),
+        ("custom_context", "`false`"),
+        ("encoding", "`\"gzip\"`"),
+        ("target", "`\"\"`"),
+        ("buildargs", "`{}`"),
+        ("hostname", "`None`"),
+    ];
+    const LATENT: [(&str, &str); 4] = [
+        ("build_wait_timeout", "`600`"),
+        ("check_instance_interval", "`10`"),
+        ("missing_timeout", "`3600`"),
+        // Ours.
+        ("attach_timeout", "`1200`"),
+    ];
+    const RENDERED: [(&Constructor, &[&str]); 5] = [
+        (&EC2_LATENT_WORKER, &[]),
+        (&LIBVIRT_WORKER, &[]),
+        (&OPENSTACK_LATENT_WORKER, &["flavor", "image", "meta", "nova_args"]),
+        (
+            &DOCKER_LATENT_WORKER,
+            &[
+                "docker_host",
+                "image",
+                "volumes",
+                "dockerfile",
+                "custom_context",
+                "encoding",
+                "buildargs",
+                "target",
+                "hostconfig",
+                "hostname",
+            ],
+        ),
+        (&LATENT_WORKER, &[]),
+    ];
+
+    #[test]
+    fn names_places_and_defaults_of_latent_workers_are_buildbots() {
+        for (constructor, options) in [
+            (&EC2_LATENT_WORKER, &EC2[..]),
+            (&LIBVIRT_WORKER, &LIBVIRT),
+            (&OPENSTACK_LATENT_WORKER, &OPENSTACK),
+            (&DOCKER_LATENT_WORKER, &DOCKER),
+            (&LATENT_WORKER, &[("name", "required"), ("password", "made anew for each instance")]),
+        ] {
+            let names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
+            assert_eq!(constructor.positional, names, "{}", constructor.path());
+            holds(constructor, options, &BASE_NOT_YET);
+            holds(constructor, &BASE, &[]);
+            holds(constructor, &LATENT, &[]);
+        }
+        let own = [
+            (&LIBVIRT_WORKER, ("cheap_copy", "`true`")),
+            (&LIBVIRT_WORKER, ("graceful_shutdown", "`false`")),
+            (&LATENT_WORKER, ("start_instance", "required")),
+            (&LATENT_WORKER, ("stop_instance", "required")),
+            (&LATENT_WORKER, ("check_instance", "`None`")),
+        ];
+        for (constructor, option) in own {
+            holds(constructor, &[option], &[]);
+        }
+        for (constructor, name, options) in [
+            (&OPENSTACK_LATENT_WORKER, "block_devices", &OPENSTACK_DISK[..]),
+            (&EC2_LATENT_WORKER, "block_device_map", &[("DeviceName", "required"), ("Ebs", "`None`")]),
+        ] {
+            let table = constructor.option(name).and_then(|option| option.kind.table());
+            holds(table.expect("it takes tables"), options, &[]);
+        }
+    }
+
+    #[test]
+    fn what_buildbot_renders_of_latent_workers_is_rendered() {
+        for (constructor, names) in RENDERED {
+            for option in constructor.options() {
+                let is_base = BASE.iter().any(|(name, _)| *name == option.name);
+                assert!(
+                    is_base || option.renderable == names.contains(&option.name),
+                    "{}: {}",
+                    constructor.path(),
+                    option.name
+                );
+            }
+        }
+        let disk = OPENSTACK_LATENT_WORKER.option("block_devices").and_then(|option| option.kind.table());
+        assert!(disk.expect("it takes tables").options().all(|option| option.renderable));
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::{
 use crate::{
     definition::{
         BuilderDefinition, DatabaseDefinition, ListenerDefinition, ReporterDefinition, SchedulerDefinition,
-        WorkerDefinition, Worth,
+        SecretName, SecretUse, SecretsProvider, WorkerDefinition, Worth,
         hook::Interpreter,
         listener::ListenerId,
         options,
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
         record::{Record, Value},
+        secret_use,
     },
     model::{BuilderName, Place, Places, ReporterName, SchedulerName, WorkerName},
 };
@@ -34,6 +35,10 @@ pub struct Draft {
     pub reporters: Vec<ReporterDefinition>,
     /// `c.protocols`.
     pub listeners: Vec<ListenerDefinition>,
+    /// `c.secretsProviders`.
+    pub secrets_providers: Vec<SecretsProvider>,
+    /// The secrets that it names, and where.
+    pub secrets: BTreeMap<SecretName, SecretUse>,
     /// Who calls its functions.
     pub interpreter: Interpreter,
     /// Names of parts that could not be read. They were meant to be there, so that naming one is no second mistake.
@@ -78,6 +83,8 @@ pub struct MasterDefinition {
     pub reporters: BTreeMap<ReporterName, Arc<ReporterDefinition>>,
     /// Ports by what is spoken and where; no two need one socket.
     pub listeners: BTreeMap<ListenerId, Arc<ListenerDefinition>>,
+    /// Providers of secrets by what they are called; if there are none, the master's folder `secrets` is one.
+    pub secrets_providers: BTreeMap<String, Arc<SecretsProvider>>,
     /// Who calls its functions.
     pub interpreter: Interpreter,
 }
@@ -92,6 +99,7 @@ impl MasterDefinition {
             schedulers: BTreeMap::new(),
             reporters: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            secrets_providers: BTreeMap::new(),
             interpreter: Interpreter::none(),
         }
     }
@@ -138,6 +146,15 @@ impl Draft {
                 }
                 _ => Vec::new(),
             },
+            secrets_providers: parts(
+                record,
+                "secretsProviders",
+                &mut problems,
+                // Nothing names them.
+                &mut Lost::default(),
+                SecretsProvider::from_record,
+            ),
+            secrets: secret_use::used(record, &mut problems),
             interpreter: Interpreter::none(),
             unreadable: BTreeSet::new(),
             is_incomplete: false,

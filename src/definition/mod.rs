@@ -31,6 +31,8 @@ pub mod render;
 pub mod reporter;
 pub mod scheduler;
 pub mod secret;
+pub mod secret_use;
+pub mod secrets_provider;
 pub mod shown;
 pub mod step;
 pub mod suggest;
@@ -46,11 +48,14 @@ pub use master::{Draft, MasterDefinition};
 pub use password::{HashedPassword, Password, Passwords};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
-pub use render::{Call, Known, RenderError, Renderable, Text, Worth};
+pub use render::{Call, Known, RenderError, Renderable, Rendering, Text, Worth};
 pub use reporter::ReporterDefinition;
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
+pub use secret_use::{Need, SecretUse};
+pub use secrets_provider::{SecretsProvider, SecretsProviderKind};
 pub use step::{
-    Command, EnvironmentValue, SetPropertyFromCommand, ShellCommand, StepDefinition, StepKind, WatchedFile,
+    Command, Condition, EnvironmentValue, Extraction, SetPropertyFromCommand, ShellCommand, StepDefinition,
+    StepKind, WatchedFile,
 };
 pub use worker::{WorkerDefinition, WorkerKind};

@@ -9,6 +9,7 @@
 mod builder;
 mod reporter;
 mod scheduler;
+mod secrets;
 mod settings;
 mod step;
 mod worker;
@@ -16,6 +17,7 @@ mod worker;
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC};
+pub use secrets::{SECRET_IN_A_FILE, SECRET_IN_COMMAND, SECRET_IN_ENVIRONMENT, SECRET_IN_PASS};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
 pub use step::{
     COPY_DIRECTORY, DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MAKE_DIRECTORY,
@@ -80,6 +82,8 @@ pub enum Kind {
     Function,
     /// A text, or a Lua function.
     TextOrFunction,
+    /// `true` or `false`, or a function that answers so in a build.
+    Condition,
     /// A text, or a list of texts.
     Texts,
     /// A text for the worker's shell, or a list: program and arguments.
@@ -173,6 +177,8 @@ pub enum Class {
     Generator,
     /// The text of such a message.
     Formatter,
+    /// A provider of secrets.
+    SecretsProvider,
     /// The options of `c` itself, or of a table in it.
     Settings,
 }
@@ -209,10 +215,7 @@ impl Constructor {
 
     /// The tables with options of their own that its options take.
     pub fn tables(&self) -> impl Iterator<Item = &'static Self> + use<> {
-        self.options().filter_map(|option| match option.kind {
-            Kind::Record(table) | Kind::Records(table) | Kind::Switch(table) => Some(table),
-            _ => None,
-        })
+        self.options().filter_map(|option| option.kind.table())
     }
 
     fn names(&self) -> String {
@@ -227,6 +230,14 @@ impl Constructor {
 }
 
 impl Kind {
+    /// The options of the tables that it takes.
+    pub const fn table(self) -> Option<&'static Constructor> {
+        match self {
+            Self::Record(table) | Self::Records(table) | Self::Switch(table) => Some(table),
+            _ => None,
+        }
+    }
+
     /// What people call a value of this kind: "takes …".
     pub fn words(self) -> String {
         match self {
@@ -250,6 +261,7 @@ impl Kind {
             }
             Self::Function => "a function".into(),
             Self::TextOrFunction => "text, or a function".into(),
+            Self::Condition => "true or false, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties | Self::Table => "a table of names and values".into(),
@@ -284,6 +296,7 @@ impl Class {
             Self::Reporter => "reporter",
             Self::Generator => "generator",
             Self::Formatter => "message formatter",
+            Self::SecretsProvider => "secrets provider",
             Self::Settings => "table",
         }
     }
@@ -320,6 +333,18 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &MAIL_NOTIFIER,
     &WORKER_MISSING_GENERATOR,
     &MESSAGE_FORMATTER_MISSING_WORKER,
+    &SECRET_IN_A_FILE,
+    &SECRET_IN_ENVIRONMENT,
+    &SECRET_IN_PASS,
+    &SECRET_IN_COMMAND,
+];
+
+/// What Buildbot has and we have not: module and name.
+pub static NOT_YET: &[(&str, &str)] = &[
+    ("secrets", "HashiCorpVaultKvSecretProvider"),
+    ("secrets", "SecretInVault"),
+    ("secrets", "VaultAuthenticatorApprole"),
+    ("secrets", "VaultAuthenticatorToken"),
 ];
 
 const fn option(name: &'static str, kind: Kind, default: Default, sentence: &'static str) -> OptionSpec {

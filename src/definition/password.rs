@@ -11,7 +11,7 @@
 //! # Source
 //! The text of a hash: the PHC string format, `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use argon2::{
     Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::Output,
@@ -127,6 +127,32 @@ impl Passwords {
     /// The one that an instance is told: the first that is no hash.
     pub fn handed_over(&self) -> Option<&Password> {
         self.0.iter().find(|password| !matches!(password, Password::Hashed(_)))
+    }
+
+    /// The names of those that a provider knows.
+    pub fn named(&self) -> impl Iterator<Item = &SecretName> {
+        self.0.iter().filter_map(|password| match password {
+            Password::Named(name) => Some(name),
+            Password::Plain(_) | Password::Hashed(_) => None,
+        })
+    }
+
+    /// The same with what providers know in the place of names.
+    ///
+    /// # Errors
+    /// The name of a secret that is no password; of one that is not in `known`, too, as an empty one.
+    pub fn resolved(
+        &self,
+        known: &BTreeMap<SecretName, Secret>,
+    ) -> Result<Self, (SecretName, PasswordError)> {
+        let resolve = |password: &Password| match password {
+            Password::Named(name) => {
+                let secret = known.get(name).cloned().unwrap_or_else(|| Secret::new(""));
+                Password::new(secret.into()).map_err(|error| (name.clone(), error))
+            }
+            other => Ok(other.clone()),
+        };
+        self.0.iter().map(resolve).collect::<Result<_, _>>().map(Self)
     }
 
     /// Those that are known as they are.
@@ -275,6 +301,24 @@ mod tests {
         ] {
             assert_eq!(with(from, to), hash(HashError::Malformed), "{to}");
         }
+    }
+
+    #[test]
+    fn a_secret_may_hold_a_password_or_a_hash_of_one() {
+        let name = |text| SecretName::new(text).unwrap();
+        let named = |text| SecretText::Named(name(text));
+        let all = Passwords::new(vec![named("new"), Secret::new("b").into(), named("old")]).unwrap();
+        assert_eq!(all.named().count(), 2);
+        let mut known = BTreeMap::from([(name("new"), Secret::new("a"))]);
+        assert_eq!(all.resolved(&known), Err((name("old"), PasswordError::Empty)));
+        known.insert(name("old"), Secret::new(REFERENCE));
+        let resolved = all.resolved(&known).unwrap();
+        assert_eq!(
+            (resolved.plain().count(), resolved.hashed().count(), resolved.named().count()),
+            (2, 1, 0)
+        );
+        known.insert(name("old"), Secret::new("$argon2id$nonsense"));
+        assert_eq!(all.resolved(&known), Err((name("old"), PasswordError::Hash(HashError::Malformed))));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use crate::{
     definition::{
         BuilderDefinition, ListenerDefinition, MasterDefinition, ReporterDefinition, SchedulerDefinition,
-        WorkerDefinition, master::Settings, shown::Shown,
+        SecretsProvider, WorkerDefinition, master::Settings, shown::Shown,
     },
     model::Place,
 };
@@ -69,6 +69,8 @@ pub enum Transition<T> {
 pub struct ReconfigPlan {
     /// What concerns the master as a whole.
     pub settings: Vec<Transition<Settings>>,
+    /// Providers of secrets.
+    pub secrets_providers: Vec<Transition<SecretsProvider>>,
     /// Ports.
     pub listeners: Vec<Transition<ListenerDefinition>>,
     /// Workers.
@@ -202,6 +204,7 @@ impl ReconfigPlan {
         };
         Self {
             settings: transitions(&settings(old), &settings(new)),
+            secrets_providers: transitions(&old.secrets_providers, &new.secrets_providers),
             listeners: transitions(&old.listeners, &new.listeners),
             workers: transitions(&old.workers, &new.workers),
             builders: transitions(&old.builders, &new.builders),
@@ -221,6 +224,7 @@ impl ReconfigPlan {
                 Transition::Remove(_) => None,
             };
         }
+        apply_all(&self.secrets_providers, &mut next.secrets_providers, |provider| provider.name.clone());
         apply_all(&self.listeners, &mut next.listeners, |listener| listener.id);
         apply_all(&self.workers, &mut next.workers, |worker| worker.name.clone());
         apply_all(&self.builders, &mut next.builders, |builder| builder.name.clone());
@@ -232,6 +236,7 @@ impl ReconfigPlan {
     /// Whether there is nothing to do.
     pub const fn is_empty(&self) -> bool {
         self.settings.is_empty()
+            && self.secrets_providers.is_empty()
             && self.listeners.is_empty()
             && self.workers.is_empty()
             && self.builders.is_empty()
@@ -257,6 +262,7 @@ impl ReconfigPlan {
     pub fn items(&self) -> Vec<PlanItem> {
         let mut items = Vec::new();
         describe(&self.settings, &mut items);
+        describe(&self.secrets_providers, &mut items);
         describe(&self.listeners, &mut items);
         describe(&self.workers, &mut items);
         describe(&self.builders, &mut items);

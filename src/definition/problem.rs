@@ -26,17 +26,42 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Warnings of one kind fold after five; errors never do.
     pub kind: &'static str,
+    /// For an error at run time: from where in the operator's files its function was called, the innermost call first.
+    pub trace: Vec<Frame>,
+}
+
+/// A call in the operator's files.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Where it was made.
+    pub place: Place,
+    /// In which function; absent for what stands in no function.
+    pub function: Option<String>,
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)?;
+        self.function.as_ref().map_or(Ok(()), |function| write!(f, " in `{function}`"))
+    }
 }
 
 impl Problem {
     /// Something fatal.
     pub fn error(place: impl Into<Option<Place>>, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place: place.into(), text: text.into(), hint: None, kind: "" }
+        Self {
+            severity: Severity::Error,
+            place: place.into(),
+            text: text.into(),
+            hint: None,
+            kind: "",
+            trace: Vec::new(),
+        }
     }
 
     /// Something to look at; `kind` groups those that fold into one line.
     pub fn warning(place: impl Into<Option<Place>>, kind: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, place: place.into(), text: text.into(), hint: None, kind }
+        Self { severity: Severity::Warning, kind, ..Self::error(place, text) }
     }
 
     /// The same with a hint.
@@ -51,6 +76,13 @@ impl Problem {
         serde_json::json!({
             "file": self.place.as_ref().map(|place| place.file.as_ref()),
             "line": self.place.as_ref().map(|place| place.line).filter(|line| *line > 0),
+            "column": self.place.as_ref().map(|place| place.column).filter(|column| *column > 0),
+            "kind": (!self.kind.is_empty()).then_some(self.kind),
+            "trace": self.trace.iter().map(|frame| serde_json::json!({
+                "file": frame.place.file.as_ref(),
+                "line": frame.place.line,
+                "function": frame.function,
+            })).collect::<Vec<_>>(),
             "severity": if self.is_error() { "error" } else { "warning" },
             "text": self.text,
             "hint": self.hint,
@@ -73,16 +105,31 @@ impl fmt::Display for Problem {
             f.write_str("warning: ")?;
         }
         f.write_str(&self.text)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, ", {hint}"))
+        if let Some(hint) = &self.hint {
+            write!(f, ", {hint}")?;
+        }
+        for (index, frame) in self.trace.iter().enumerate() {
+            write!(f, "{} {frame}", if index == 0 { "; called from" } else { ", from" })?;
+        }
+        Ok(())
     }
 }
 
-/// Puts problems in the order of their places, each once, and folds warnings of one kind after five.
+/// Puts problems in the order of their places, each once.
 pub fn arrange(mut problems: Vec<Problem>) -> Vec<Problem> {
-    const SHOWN: usize = 5;
-    let key = |p: &Problem| p.place.as_ref().map(|place| (place.file.to_string(), place.line));
-    problems.sort_by_key(key);
+    // What concerns a line as a whole comes after what is somewhere in it.
+    let key = |p: &Problem| {
+        let place = p.place.as_ref()?;
+        Some((place.file.to_string(), place.line, place.column.wrapping_sub(1)))
+    };
+    problems.sort_by_cached_key(key);
     problems.dedup_by(|a, b| key(a) == key(b) && a.text == b.text);
+    problems
+}
+
+/// Folds warnings of one kind after five: a loop makes one mistake a thousand times.
+pub fn fold(mut problems: Vec<Problem>) -> Vec<Problem> {
+    const SHOWN: usize = 5;
     let mut seen: std::collections::BTreeMap<&'static str, usize> = std::collections::BTreeMap::new();
     problems.retain(|p| {
         let count = seen.entry(p.kind).or_default();
@@ -107,7 +154,7 @@ mod tests {
             vec![Problem::error(Place::new("f", 9), "late"), Problem::error(Place::new("f", 1), "early")];
         problems
             .extend((0..8).map(|i| Problem::warning(Place::new("f", 20 + i), "unlisted", format!("w{i}"))));
-        let lines: Vec<String> = arrange(problems).iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = fold(arrange(problems)).iter().map(ToString::to_string).collect();
         assert_eq!(lines[0], "f:1: early");
         assert_eq!(lines[1], "f:9: late");
         assert_eq!(lines.len(), 2 + 5 + 1);

@@ -12,7 +12,7 @@ use crate::{
         options::{Constructor, Default, OptionSpec},
         render::{Text, Worth},
         secret::SecretText,
-        step::{EnvironmentValue, WatchedFile},
+        step::{Condition, EnvironmentValue, WatchedFile},
     },
     model::{Place, PropertyValue, Secret},
 };
@@ -44,6 +44,8 @@ pub enum Value {
     Idle(IdlePolicy),
     /// A function.
     Hook(Hook),
+    /// A truth value, or what becomes one in a build.
+    Condition(Condition),
     /// A list of texts.
     Texts(Vec<Text>),
     /// Names and values, as JSON can hold them, or what becomes such.
@@ -171,6 +173,15 @@ impl Record {
     pub fn hook(&self, name: &str) -> Option<Hook> {
         match self.get(name)? {
             Value::Hook(hook) => Some(hook),
+            other => unreachable!("{LAW}: {name} is {other:?}"),
+        }
+    }
+
+    /// What decides in a build. Every such option has a default.
+    pub fn condition(&self, name: &str) -> Condition {
+        match self.get(name) {
+            Some(Value::Condition(condition)) => condition,
+            Some(Value::Bool(flag)) => Condition::Fixed(flag),
             other => unreachable!("{LAW}: {name} is {other:?}"),
         }
     }

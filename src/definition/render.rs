@@ -63,6 +63,17 @@ pub enum Text {
     Rendered(Renderable),
 }
 
+/// What a text has become in a build, where more than text is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rendering {
+    /// Nothing: a property that is not set.
+    Nothing,
+    /// A text.
+    One(String),
+    /// The texts of a list, those of lists within it too.
+    Several(Vec<String>),
+}
+
 /// What is rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renderable {
@@ -96,6 +107,11 @@ pub struct Call {
     pub arguments: Vec<Worth>,
     /// What it is given by name, rendered: a table, after all others, if there are any.
     pub keywords: BTreeMap<String, Worth>,
+}
+
+/// What counts as false, as in Python: nothing, false, zero, and what is empty.
+pub fn is_false(value: &PropertyValue) -> bool {
+    format::is_empty(value)
 }
 
 /// Why a value cannot be rendered.
@@ -153,6 +169,24 @@ impl Text {
                 Ok(texts)
             }
         }
+    }
+
+    /// What it becomes, where a list means something else than a text.
+    pub async fn rendering(&self, known: Known<'_>) -> Result<Rendering, RenderError> {
+        let renderable = match self {
+            Self::Plain(text) => return Ok(Rendering::One(text.clone())),
+            Self::Rendered(renderable) => renderable,
+        };
+        let name = renderable.shown();
+        Ok(match renderable.value(known, MOST_ROUNDS).await? {
+            PropertyValue::Null => Rendering::Nothing,
+            list @ PropertyValue::Array(_) => {
+                let mut texts = Vec::new();
+                flatten(&name, list, &mut texts)?;
+                Rendering::Several(texts)
+            }
+            value => Rendering::One(text_of(&name, &value)?),
+        })
     }
 
     /// For people: the text, or the form of the renderable.

@@ -88,6 +88,12 @@ impl Shown for bool {
     }
 }
 
+impl Shown for usize {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Shown for i64 {
     fn shown(&self) -> String {
         self.to_string()

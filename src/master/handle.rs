@@ -11,6 +11,7 @@ use crate::{
     model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerName},
     mq::Mq,
     scheduler::{ForceError, ForceRequest, force},
+    secret::Masker,
     store::{AddedBuildset, Store, StoreError},
     worker::{
         OperatorHandle, RegistryHandle,
@@ -28,6 +29,7 @@ pub struct MasterHandle {
     pub(super) builds: BuildsHandle,
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) reloads: ReloadHandle,
+    pub(super) masker: Masker,
     pub(super) stop: watch::Sender<Option<StopMode>>,
     pub(super) started_at: Timestamp,
 }
@@ -78,6 +80,11 @@ impl MasterHandle {
     /// Who is connected.
     pub const fn registry(&self) -> &RegistryHandle {
         &self.registry
+    }
+
+    /// Knows all secrets that were read.
+    pub const fn masker(&self) -> &Masker {
+        &self.masker
     }
 
     /// The configuration that runs.

@@ -14,27 +14,34 @@ use crate::{
     build::Load,
     config::{self, Sightings},
     definition::{
-        self, BuilderDefinition, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan,
-        WorkerDefinition,
+        BuilderDefinition, Cost, Deed, MasterDefinition, PlanItem, Problem, ReconfigPlan, WorkerDefinition,
         plan::{Planned, Transition},
     },
     master::{
         generations::{Generations, Item, counted},
         impact::{Impact, Live},
+        passwords::{self, Resolved},
     },
     model::{BuilderName, WorkerName},
-    worker::RegistryHandle,
+    secret::Masker,
+    worker::{RegistryHandle, Roster},
 };
 
 /// What a plan is compared with.
 #[derive(Clone)]
 pub(super) struct Look {
     pub(super) main: PathBuf,
+    /// How much a load of it may use.
+    pub(super) limits: config::Limits,
     pub(super) definition: watch::Receiver<Arc<MasterDefinition>>,
     pub(super) load: watch::Receiver<Load>,
     pub(super) registry: RegistryHandle,
     /// Among them the workers that drain.
     pub(super) generations: watch::Receiver<Arc<Generations>>,
+    pub(super) roster: watch::Receiver<Arc<Roster>>,
+    /// The master's folder, below which secrets may be.
+    pub(super) root: PathBuf,
+    pub(super) masker: Masker,
 }
 
 /// A configuration that obeys all laws.
@@ -44,6 +51,7 @@ pub(super) struct Good {
     pub(super) warnings: Vec<Problem>,
     /// Why it needs a restart; if there is nothing here, it could come into force.
     pub(super) refusals: Vec<Problem>,
+    pub(super) resolved: Resolved,
 }
 
 /// How an effect is told.
@@ -58,9 +66,9 @@ pub(super) enum Tense {
 }
 
 impl Look {
-    /// Load, check, plan, refusals. The files that were looked at are told, if the main file could be read.
+    /// Load, check, plan, refusals, passwords. The files that were looked at are told, if the main file could be read.
     pub(super) async fn examine(&self) -> (Option<Sightings>, Result<Good, Vec<Problem>>) {
-        let loaded = match config::load(&self.main, config::Limits::default()).await {
+        let loaded = match config::load(&self.main, self.limits).await {
             Ok(loaded) => loaded,
             Err(failure) => {
                 let mut text = failure.to_string();
@@ -72,16 +80,41 @@ impl Look {
                 return (None, Err(vec![Problem::error(None, text)]));
             }
         };
-        let checked = match definition::check(loaded.draft) {
+        let seen = loaded.seen.clone();
+        let checked = match loaded.check() {
             Ok(checked) => checked,
-            Err(problems) => return (Some(loaded.seen), Err(problems)),
+            Err(problems) => return (Some(seen), Err(problems)),
         };
         let plan = ReconfigPlan::between(&self.definition.borrow(), &checked.definition);
         let refusals = plan.refusals().into_iter();
         let refusals =
             refusals.map(|refusal| Problem::error(refusal.place.clone(), refusal.to_string())).collect();
-        let good = Good { new: checked.definition, plan, warnings: checked.warnings, refusals };
-        (Some(loaded.seen), Ok(good))
+        let (files, resolved) = passwords::resolve(&checked.definition, &self.root, &self.masker).await;
+        let seen = seen.into_iter().chain(files).collect();
+        let good = resolved.map(|resolved| Good {
+            new: checked.definition,
+            plan,
+            warnings: checked.warnings,
+            refusals,
+            resolved,
+        });
+        (Some(seen), good)
+    }
+
+    /// What becomes of passwords that are others now though the configuration names the same secrets.
+    pub(super) fn renewed_passwords(
+        &self,
+        new: &MasterDefinition,
+        resolved: &Resolved,
+        tense: Tense,
+    ) -> Vec<Item> {
+        let effect = match tense {
+            Tense::Not => "not applied",
+            Tense::Done => "applied",
+            Tense::Would => "would be applied",
+        };
+        let (old, old_roster) = (self.definition.borrow(), self.roster.borrow());
+        passwords::renewed((&old, &old_roster), (new, &resolved.roster), effect)
     }
 
     /// Why a file alone may not do this, if it may not.

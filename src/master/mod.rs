@@ -16,6 +16,7 @@ pub mod generations;
 pub mod handle;
 pub mod impact;
 mod look;
+mod passwords;
 pub mod reconfig;
 pub mod reload;
 pub mod socket;

@@ -28,9 +28,11 @@ use crate::{
         Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
         WorkerDefinition, listener, plan::Transition,
     },
+    master::passwords::Resolved,
     model::{SchedulerName, Timestamp, WorkerName},
     net::{ServerTls, TlsError},
     scheduler::periodic,
+    secret::Keeper,
     store::{GenerationRows, PreparedGeneration, Store, StoreError},
     worker::{
         LocalWorkers, RegistryHandle, Roster, certificates,
@@ -48,6 +50,8 @@ pub(super) struct Parts {
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
     pub(super) gate: Gate,
+    /// Who is asked for secrets.
+    pub(super) keeper: Keeper,
     /// Ports by their addresses: what is spoken there may change while the socket stays.
     pub(super) listeners: HashMap<SocketAddr, Serving>,
     /// The master's folder, below which relative paths are.
@@ -100,7 +104,7 @@ pub(super) struct PeriodicTask {
 pub(super) struct Prepared {
     plan: ReconfigPlan,
     new: Arc<MasterDefinition>,
-    roster: Roster,
+    resolved: Resolved,
     rows: PreparedGeneration,
     ports: Vec<Port>,
 }
@@ -128,6 +132,7 @@ impl Parts {
         &self,
         plan: ReconfigPlan,
         new: MasterDefinition,
+        resolved: Resolved,
         cause: String,
     ) -> Result<Prepared, PrepareError> {
         // Ports before rows: a port that is taken must not hold the writer.
@@ -135,19 +140,19 @@ impl Parts {
         for transition in &plan.listeners {
             ports.extend(self.prepare_port(transition, &new).await?);
         }
-        let roster = Roster::new(&new);
         let rows = GenerationRows { cause, ..GenerationRows::from(&new) };
         let rows = self.store.prepare_generation(rows, Timestamp::now()).await?;
-        Ok(Prepared { plan, new: Arc::new(new), roster, rows, ports })
+        Ok(Prepared { plan, new: Arc::new(new), resolved, rows, ports })
     }
 
     /// Makes the new configuration the one that runs; answers with the number of its generation. Fails only if the
     /// database does not take it: then all is as before.
     pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<(i64, Retired), StoreError> {
-        let Prepared { plan, new, roster, rows, ports } = prepared;
+        let Prepared { plan, new, resolved, rows, ports } = prepared;
         let number = rows.commit().await?;
         // From here on nothing can fail.
-        self.roster.send_replace(Arc::new(roster));
+        self.keeper.change(resolved.providers);
+        self.roster.send_replace(Arc::new(resolved.roster));
         self.definition.send_replace(Arc::clone(&new));
         let mut retired = Retired { schedulers: Vec::new() };
         for transition in &plan.workers {
@@ -171,13 +176,13 @@ impl Parts {
         self.settle();
     }
 
-    /// Takes the places of a configuration that is otherwise the one that runs.
-    pub(super) fn refresh(&self, same: MasterDefinition) {
-        // Nobody is woken by a line that moved.
-        let roster = Arc::new(Roster::new(&same));
-        self.roster.send_if_modified(|moved| {
-            *moved = roster;
-            false
+    /// Takes the places and passwords of a configuration that is otherwise the one that runs.
+    pub(super) fn refresh(&self, same: MasterDefinition, resolved: Resolved) {
+        // The keeper needs no word: its providers are the same. And nobody is woken by a line that moved.
+        self.roster.send_if_modified(|roster| {
+            let is_new = **roster != resolved.roster;
+            *roster = Arc::new(resolved.roster);
+            is_new
         });
         self.move_schedulers(&same);
         self.definition.send_replace(Arc::new(same));

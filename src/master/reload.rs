@@ -24,11 +24,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::{
-    config::{FileWatch, Watched},
+    config::{FileWatch, Limits, Watched},
     definition::{MasterDefinition, ReconfigPlan},
     master::{
         generations::{Attempt, Cause, Generations, Verdict, counted, named},
         look::{Good, Look, Tense},
+        passwords::Resolved,
         reconfig::{Parts, PrepareError},
     },
 };
@@ -78,6 +79,12 @@ pub struct ReloadHandle {
     look: Look,
     /// One dry run at a time: each may use as much memory as a configuration is given.
     dry: Arc<Semaphore>,
+}
+
+/// The main file of the configuration, and how much a load of it may use.
+pub(super) struct MainFile {
+    pub(super) path: PathBuf,
+    pub(super) limits: Limits,
 }
 
 /// The task.
@@ -131,11 +138,14 @@ impl ReloadHandle {
         let running = self.generations.borrow().running;
         let mut attempt = Attempt::new([Cause::Command].into(), max_disconnects);
         let (_, examined) = self.look.examine().await;
-        let Some(Good { plan, .. }) = attempt.admit(examined, &self.look, running) else {
+        let Some(Good { new, plan, resolved, .. }) = attempt.admit(examined, &self.look, running) else {
             return Ok(attempt);
         };
-        attempt.verdict = if plan.is_empty() { Verdict::Unchanged } else { Verdict::Planned };
+        let renewed = self.look.renewed_passwords(&new, &resolved, Tense::Would);
+        let is_same = plan.is_empty() && renewed.is_empty();
+        attempt.verdict = if is_same { Verdict::Unchanged } else { Verdict::Planned };
         attempt.items = self.look.items(&plan, Tense::Would);
+        attempt.items.extend(renewed);
         attempt.summary = match attempt.items.len() {
             0 => format!("the configuration is unchanged; {running} goes on"),
             count => format!("{}; nothing is changed by a dry run", counted(count, "change")),
@@ -164,7 +174,7 @@ impl Batch {
 impl Reloads {
     /// The reloads of the configuration whose parts run.
     pub(super) fn new(
-        main: PathBuf,
+        main: MainFile,
         parts: Parts,
         files: FileWatch,
         generations: Generations,
@@ -173,11 +183,15 @@ impl Reloads {
         let (sender, requests) = mpsc::channel(REQUESTS_DEPTH);
         let (generations, watch) = watch::channel(Arc::new(generations));
         let look = Look {
-            main,
+            main: main.path,
+            limits: main.limits,
             definition: parts.definition.subscribe(),
             load: parts.load.clone(),
             registry: parts.registry.clone(),
             generations: watch.clone(),
+            roster: parts.roster.subscribe(),
+            root: parts.root.clone(),
+            masker: parts.keeper.masker().clone(),
         };
         let handle = ReloadHandle {
             requests: sender,
@@ -260,13 +274,20 @@ impl Reloads {
             let watched = if examined.is_ok() { Watched::Only } else { Watched::Also };
             self.files.read(seen, watched);
         }
-        let Some(Good { new, plan, .. }) = attempt.admit(examined, &self.look, running) else {
+        let Some(Good { new, plan, resolved, .. }) = attempt.admit(examined, &self.look, running) else {
             return Some(attempt);
         };
         if plan.is_empty() {
             // The lines may have moved all the same.
-            self.parts.refresh(new);
-            attempt.summary = format!("the configuration is unchanged; {running} goes on");
+            attempt.items = self.look.renewed_passwords(&new, &resolved, Tense::Done);
+            self.parts.refresh(new, resolved);
+            attempt.summary = match attempt.items.len() {
+                0 => format!("the configuration is unchanged; {running} goes on"),
+                count => {
+                    let count = counted(count, "password");
+                    format!("the configuration is unchanged; {count} in force anew; {running} goes on")
+                }
+            };
             return Some(attempt);
         }
         if let Some(text) = self.look.held(&plan).filter(|_| by_file_alone) {
@@ -279,7 +300,8 @@ impl Reloads {
         }
         // The links and builds as they are before they are touched.
         attempt.items = self.look.items(&plan, Tense::Done);
-        match self.bring_into_force(plan, new, &attempt).await {
+        attempt.items.extend(self.look.renewed_passwords(&new, &resolved, Tense::Done));
+        match self.bring_into_force(plan, new, resolved, &attempt).await {
             Ok(number) => {
                 attempt.verdict = Verdict::Committed;
                 attempt.generation = Some(number);
@@ -320,9 +342,10 @@ impl Reloads {
         &mut self,
         plan: ReconfigPlan,
         new: MasterDefinition,
+        resolved: Resolved,
         attempt: &Attempt,
     ) -> Result<i64, PrepareError> {
-        let prepared = self.parts.prepare(plan, new, named(&attempt.causes)).await?;
+        let prepared = self.parts.prepare(plan, new, resolved, named(&attempt.causes)).await?;
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);
         Ok(number)

@@ -19,17 +19,19 @@ use tracing::{info, warn};
 use crate::{
     build::{self, Builds, BuildsHandle, Surroundings},
     config::{self, FileWatch, Pace},
-    definition::{self, MasterDefinition, NoSecrets, Problem, ReconfigPlan},
+    definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
         folder::{FolderError, FolderLock, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
+        passwords,
         reconfig::{Parts, PrepareError},
-        reload::Reloads,
+        reload::{MainFile, Reloads},
         socket::{self, SocketError},
     },
     model::Timestamp,
     mq::Mq,
+    secret::{Keeper, Masker},
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
     worker::{LocalWorkers, Operator, Registry, Roster, gate::Gate},
 };
@@ -108,24 +110,34 @@ struct Tasks {
 
 /// Starts a master: load, check, plan from nothing, prepare, commit. The socket is bound but not served: that is the
 /// edge's part.
-pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), StartError> {
+///
+/// The secrets that it reads, from now on, are known to `masker`.
+pub async fn start(
+    folder: MasterFolder,
+    limits: config::Limits,
+    masker: Masker,
+) -> Result<(Master, UnixListener), StartError> {
     // What cannot be repaired by any configuration is told first, and costs nothing.
     socket::check_path(&folder.socket())?;
     let lock = folder.lock()?;
-    let loaded = config::load(&folder.config(), config::Limits::default()).await.map_err(StartError::Load)?;
-    let seen = loaded.seen;
-    let checked = definition::check(loaded.draft).map_err(|problems| StartError::Problems { problems })?;
+    let loaded = config::load(&folder.config(), limits).await.map_err(StartError::Load)?;
+    let seen = loaded.seen.clone();
+    let checked = loaded.check().map_err(|problems| StartError::Problems { problems })?;
     let (new, warnings) = (checked.definition, checked.warnings);
+    let (files, resolved) = passwords::resolve(&new, folder.root(), &masker).await;
+    let resolved = resolved.map_err(|problems| StartError::Problems { problems })?;
+    let seen = seen.into_iter().chain(files).collect();
+    let keeper = Keeper::new(resolved.providers.clone(), masker.clone());
     let plan = ReconfigPlan::between(&MasterDefinition::nothing(), &new);
 
     let (committed, events) = mpsc::channel(COMMITTED_DEPTH);
     let store = open_store(&folder, &new, committed).await?;
     let mq = Mq::new();
     let pump = tokio::spawn(pump(events, mq.clone()));
-    let resolved = store.resolve_unfinished(build::MOST_ATTEMPTS, Timestamp::now()).await;
-    let resolved = resolved.map_err(StartError::Resolve)?;
-    if resolved.builds > 0 {
-        let (builds, requeued, failed) = (resolved.builds, resolved.requeued, resolved.failed);
+    let unfinished = store.resolve_unfinished(build::MOST_ATTEMPTS, Timestamp::now()).await;
+    let unfinished = unfinished.map_err(StartError::Resolve)?;
+    if unfinished.builds > 0 {
+        let (builds, requeued, failed) = (unfinished.builds, unfinished.requeued, unfinished.failed);
         warn!(builds, requeued, failed, "the last master ended in mid-build; its builds are resolved");
     }
 
@@ -138,7 +150,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
-        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(NoSecrets) },
+        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(keeper.clone()) },
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),
@@ -153,6 +165,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone(), roster_watch.clone()),
         periodic: HashMap::new(),
         gate: Gate::new(roster_watch.clone(), registry_handle.clone(), cancelled.clone()),
+        keeper,
         listeners: HashMap::new(),
         root: folder.root().to_owned(),
         load: builds.load(),
@@ -161,7 +174,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     };
     let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
-    let prepared = parts.prepare(plan, new, Cause::Start.name().into()).await?;
+    let prepared = parts.prepare(plan, new, resolved, Cause::Start.name().into()).await?;
     let tasks = Tasks {
         registry: tokio::spawn(registry.run()),
         operator: tokio::spawn(operator.run(registry_handle.clone())),
@@ -186,8 +199,13 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
     };
     let stop_reloads = CancellationToken::new();
     let generations = Generations::after_start(running, &stored);
-    let (reloads, reload_handle) =
-        Reloads::new(folder.config(), parts, files, generations, stop_reloads.clone());
+    let (reloads, reload_handle) = Reloads::new(
+        MainFile { path: folder.config(), limits },
+        parts,
+        files,
+        generations,
+        stop_reloads.clone(),
+    );
 
     let (stop, stop_watch) = watch::channel(None);
     let handle = MasterHandle {
@@ -198,6 +216,7 @@ pub async fn start(folder: MasterFolder) -> Result<(Master, UnixListener), Start
         builds: builds.clone(),
         definition: definition_watch,
         reloads: reload_handle,
+        masker,
         stop,
         started_at,
     };

@@ -24,6 +24,12 @@ pub enum NameError {
         /// The first one that is wrong.
         character: char,
     },
+    /// A character that no name can hold.
+    #[error("the name holds {character:?}; a name is one line, without control characters")]
+    Control {
+        /// The first one that is wrong.
+        character: char,
+    },
     /// A name that Buildbot keeps for itself.
     #[error("the name `{name}` is reserved")]
     Reserved {
@@ -122,9 +128,7 @@ fn identifier(text: &str, limit: usize) -> Result<(), NameError> {
 
 fn free_text(text: &str, limit: usize) -> Result<(), NameError> {
     length(text, limit)?;
-    text.chars()
-        .find(|c| c.is_control())
-        .map_or(Ok(()), |character| Err(NameError::BadCharacter { character }))
+    text.chars().find(|c| c.is_control()).map_or(Ok(()), |character| Err(NameError::Control { character }))
 }
 
 fn length(text: &str, limit: usize) -> Result<(), NameError> {
@@ -154,6 +158,6 @@ mod tests {
     #[test]
     fn a_builder_name_is_free_text_without_control_characters() {
         assert!(BuilderName::new("Linux (gcc 14) / x86").is_ok());
-        assert_eq!(BuilderName::new("a\nb"), Err(NameError::BadCharacter { character: '\n' }));
+        assert_eq!(BuilderName::new("a\nb"), Err(NameError::Control { character: '\n' }));
     }
 }

@@ -152,6 +152,8 @@ pub struct CopyDirectory {
 pub struct ShellArguments {
     /// What is run.
     pub command: ShellLine,
+    /// The words of a [`ShellLine::Argv`] as they may be shown, as many as they are; absent if they may be shown as they are.
+    pub shown: Option<Vec<String>>,
     /// Where: below the builder's folder, unless absolute. Made if it is missing.
     pub workdir: String,
     /// Changes to the worker's environment.
@@ -217,6 +219,7 @@ impl ShellArguments {
     pub(crate) fn sample(line: &str) -> Self {
         Self {
             command: ShellLine::Shell(line.to_owned()),
+            shown: None,
             workdir: "build".into(),
             env: BTreeMap::new(),
             stdin: None,

@@ -20,6 +20,17 @@ use crate::{
     },
 };
 
+/// How a step has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedStep<'a> {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// The line that people read.
+    pub state: &'a str,
+    /// Whether it is left out where steps are shown.
+    pub hidden: bool,
+}
+
 /// A build to begin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewBuild {
@@ -132,19 +143,19 @@ impl Store {
         .await
     }
 
-    /// Ends a step; `state` is for people. Its logs should be closed.
+    /// Ends a step. Its logs should be closed.
     pub async fn finish_step(
         &self,
         step: StepId,
-        outcome: Outcome,
-        state: &str,
+        end: EndedStep<'_>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let deed = "end a step";
+        let EndedStep { outcome, state, hidden } = end;
         let state = state.to_owned();
         self.write(deed, move |work| {
             Box::pin(async move {
-                end_step(work, step, outcome, &state, at)
+                end_step(work, step, EndedStep { outcome, state: &state, hidden }, at)
                     .await?
                     .ok_or_else(|| JobError::unknown(deed, "running step", &step))
             })
@@ -222,15 +233,16 @@ async fn begin(work: &mut Work, new: NewBuild, at: Timestamp) -> Result<BegunBui
 pub(super) async fn end_step(
     work: &mut Work,
     step: StepId,
-    outcome: Outcome,
-    state: &str,
+    end: EndedStep<'_>,
     at: Timestamp,
 ) -> Result<Option<()>, sqlx::Error> {
+    let EndedStep { outcome, state, hidden } = end;
     let sql = format!(
-        "UPDATE steps SET complete_at = $1, results = $2, state_string = $3 WHERE id = $4 AND complete_at IS NULL RETURNING {}",
+        "UPDATE steps SET complete_at = $1, results = $2, state_string = $3, hidden = $4 WHERE id = $5 AND complete_at IS NULL RETURNING {}",
         StepRow::TABLE.columns
     );
-    let Some(row) = work.row(AssertSqlSafe(sql), args![at, outcome, state, step.0]).await? else {
+    let arguments = args![at, outcome, state, hidden, step.0];
+    let Some(row) = work.row(AssertSqlSafe(sql), arguments).await? else {
         return Ok(None);
     };
     let row = StepRow::read(&row, work.master)?;

@@ -42,7 +42,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use build::{BegunBuild, NewBuild, RequestEnd};
+pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
 pub use error::{BeginError, StoreError};
 pub use generation::{GenerationBuilder, GenerationRows, PreparedGeneration};
 pub use log::{LogError, LogLines, LogPiece, LogWriter};

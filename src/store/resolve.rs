@@ -4,7 +4,7 @@ use crate::{
     model::{BuildId, MasterId, Outcome, StepId, Timestamp},
     store::{
         Store,
-        build::{RequestEnd, end_build, end_step},
+        build::{EndedStep, RequestEnd, end_build, end_step},
         connection::args,
         error::{JobError, StoreError},
         job::Work,
@@ -53,7 +53,8 @@ async fn resolve(work: &mut Work, most_attempts: u32, at: Timestamp) -> Result<R
     let state = "the master was killed";
     let MasterId(master) = work.master;
     for row in work.rows(OPEN_STEPS, args![master]).await? {
-        end_step(work, StepId(row.integer("id")?), Outcome::Retry, state, at).await?;
+        let end = EndedStep { outcome: Outcome::Retry, state, hidden: false };
+        end_step(work, StepId(row.integer("id")?), end, at).await?;
     }
     let mut resolved = Resolved::default();
     for row in work.rows(OPEN_BUILDS, args![master]).await? {

@@ -2,7 +2,7 @@
 //!
 //! # Laws
 //! - An answer is bounded: a list has at most [`MOST_ROWS`](crate::store::MOST_ROWS) rows, a log comes as a stream.
-//! - No secret is in any answer: the shapes have no place for one.
+//! - No secret is in any answer: the shapes have no place for one, and what was read as a secret is masked in all texts.
 //!
 //! # Not here
 //! The socket itself (`master::socket`), who may connect (the mode of the socket).
@@ -15,10 +15,11 @@ pub mod control;
 pub mod error;
 pub mod generation;
 pub mod log;
+mod mask;
 pub mod query;
 pub mod resource;
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
 use caller::Caller;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,8 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/logs/{id}/records", get(log::records))
         .route("/logs/{id}/follow", get(log::follow))
         .route("/{*path}", get(resource::by_path).fallback(error::method_not_allowed));
-    Router::new().nest("/api/v2", api).fallback(error::not_found).with_state(master)
+    let masked = middleware::map_response_with_state(master.masker().clone(), mask::answer);
+    Router::new().nest("/api/v2", api).fallback(error::not_found).layer(masked).with_state(master)
 }
 
 /// Serves the API on a socket until `stop` is cancelled, then lets open requests end for a moment.

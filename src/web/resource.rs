@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    definition::{MasterDefinition, SchedulerDefinition, SchedulerKind, WorkerDefinition},
+    definition::{
+        IdlePolicy, MasterDefinition, SchedulerDefinition, SchedulerKind, WorkerDefinition, WorkerKind,
+    },
     master::MasterHandle,
     model::{BuildId, Place, Timestamp},
     store::{BuilderRow, Page, SchedulerRow, WorkerRow},
@@ -175,12 +177,24 @@ fn with_source<'a, T: Serialize>(
 
 fn worker_options(worker: &WorkerDefinition) -> Value {
     let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
-    json!({
+    let mut options = json!({
         "class": worker.class(),
+        "latent": worker.is_latent(),
         "max_builds": worker.max_builds,
         "keepalive_interval": seconds(worker.keepalive_interval),
         "missing_timeout": seconds(worker.missing_timeout),
-    })
+    });
+    if let WorkerKind::Latent(latent) = &worker.kind {
+        options["build_wait_timeout"] = match latent.build_wait_timeout {
+            IdlePolicy::StopAtOnce => json!(0.0),
+            IdlePolicy::StopAfter(span) => json!(span.as_secs_f64()),
+            // As the operator writes it.
+            IdlePolicy::KeepUntilShutdown => json!(-1.0),
+        };
+        options["attach_timeout"] = json!(latent.attach_timeout.as_secs_f64());
+        options["check_instance_interval"] = json!(latent.check_instance_interval.as_secs_f64());
+    }
+    options
 }
 
 fn listed(key: &str, rows: &[Value], total: Option<u64>) -> Json<Value> {

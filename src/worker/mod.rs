@@ -31,4 +31,4 @@ pub use lease::Lease;
 pub use local::LocalWorkers;
 pub use operator::{Operator, OperatorHandle};
 pub use registry::{AttachError, Epoch, Registry, RegistryHandle};
-pub use roster::{Roster, RosterEntry, RosterWatch};
+pub use roster::{BadPassword, Roster, RosterEntry, RosterWatch};

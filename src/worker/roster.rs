@@ -1,12 +1,18 @@
 //! What a configuration says of each worker, as its link needs it: derived once, for all of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
 use crate::{
-    definition::{HashedPassword, MasterDefinition, Passwords, WorkerKind},
-    model::{Place, WorkerName},
+    definition::{
+        HashedPassword, MasterDefinition, Passwords, SecretName, WorkerKind, password::PasswordError,
+    },
+    model::{Place, Secret, WorkerName},
     protocol::message::BuilderFolder,
 };
 
@@ -55,9 +61,28 @@ pub enum Login {
     Latent,
 }
 
+/// A secret that is no password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `{secret}` cannot be the password of worker `{worker}`")]
+pub struct BadPassword {
+    /// Whose.
+    pub worker: WorkerName,
+    /// Which.
+    pub secret: SecretName,
+    /// Why.
+    #[source]
+    pub why: PasswordError,
+}
+
 impl Roster {
-    /// What this configuration says.
-    pub fn new(definition: &MasterDefinition) -> Self {
+    /// What this configuration says; passwords that a provider of secrets knows are in `known`.
+    ///
+    /// # Errors
+    /// The worker whose password a secret cannot be, and what is wrong with the secret.
+    pub fn new(
+        definition: &MasterDefinition,
+        known: &BTreeMap<SecretName, Secret>,
+    ) -> Result<Self, BadPassword> {
         let mut folders: HashMap<&WorkerName, Vec<BuilderFolder>> = HashMap::new();
         for builder in definition.builders.values() {
             let name: Arc<str> = builder.name.as_str().into();
@@ -67,26 +92,27 @@ impl Roster {
                 folders.entry(worker).or_default().push(folder);
             }
         }
-        let entries: HashMap<_, _> = definition
-            .workers
-            .values()
-            .map(|worker| {
-                let entry = RosterEntry {
-                    folders: folders.remove(&worker.name).unwrap_or_default().into(),
-                    keepalive_interval: worker.keepalive_interval,
-                    keepalive_timeout: worker.keepalive_timeout,
-                    login: match &worker.kind {
-                        WorkerKind::Remote { passwords } => Login::With(passwords.clone()),
-                        WorkerKind::Local { .. } => Login::Local,
-                        WorkerKind::Latent(_) => Login::Latent,
-                    },
-                    place: worker.place.clone(),
-                };
-                (worker.name.clone(), Arc::new(entry))
-            })
-            .collect();
+        let mut entries = HashMap::with_capacity(definition.workers.len());
+        for worker in definition.workers.values() {
+            let login = match &worker.kind {
+                WorkerKind::Remote { passwords } => {
+                    let bad = |(secret, why)| BadPassword { worker: worker.name.clone(), secret, why };
+                    Login::With(passwords.resolved(known).map_err(bad)?)
+                }
+                WorkerKind::Local { .. } => Login::Local,
+                WorkerKind::Latent(_) => Login::Latent,
+            };
+            let entry = RosterEntry {
+                folders: folders.remove(&worker.name).unwrap_or_default().into(),
+                keepalive_interval: worker.keepalive_interval,
+                keepalive_timeout: worker.keepalive_timeout,
+                login,
+                place: worker.place.clone(),
+            };
+            entries.insert(worker.name.clone(), Arc::new(entry));
+        }
         let hashes = HashCost::of(entries.values().filter_map(|entry| entry.login.passwords()));
-        Self { entries, hashes }
+        Ok(Self { entries, hashes })
     }
 
     /// What it says of a worker; nothing for one that is not defined.

@@ -83,7 +83,7 @@ fn roster_of(kind: WorkerKind, interval: Option<Duration>, limit: Option<Duratio
     };
     let mut all = MasterDefinition::nothing();
     all.workers.insert(name(), Arc::new(definition));
-    Roster::new(&all)
+    Roster::new(&all, &BTreeMap::new()).unwrap()
 }
 
 fn name() -> WorkerName {

@@ -115,7 +115,8 @@ fn bytes_that_are_no_text_come_back_as_they_were() {
 fn properties_have_buildbots_precedence_and_the_workers_win() {
     let dir = MasterDir::new(&format!(
         "{HEAD}c.workers = {{ worker.LocalWorker('w1', {{ properties = {{ os = 'worker' }}, defaultProperties = {{ who = 'worker', gap = 'worker' }} }}) }}\n\
-         local show = util.Interpolate('os=%(prop:os)s who=%(prop:who)s gap=%(prop:gap)s own=%(prop:own)s n=%(prop:buildnumber)s on=%(prop:workername)s')\n\
+         local show = util.Interpolate('os=%(prop:os)s who=%(prop:who)s gap=%(prop:gap)s own=%(prop:own)s n=%(prop:buildnumber)s on=%(prop:workername)s all=%(prop:all)s')\n\
+         c.properties = {{ os = 'all', who = 'all', own = 'all', workername = 'all', all = util.Interpolate '%(prop:own)s of all' }}\n\
          c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, properties = {{ who = 'builder', os = 'builder' }},\n\
            factory = util.BuildFactory {{ steps.ShellCommand {{ command = {{ 'echo', show }} }} }} }} }}\n\
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
@@ -125,7 +126,7 @@ fn properties_have_buildbots_precedence_and_the_workers_win() {
         dir.run("force", &["b", "--wait", "-p", "os=person", "-p", "own=person", "-p", "workername=forged"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let log = lines(&output.stdout);
-    let wanted = "os=worker who=builder gap=worker own=person n=1 on=w1";
+    let wanted = "os=worker who=builder gap=worker own=person n=1 on=w1 all=person of all";
     assert!(log.iter().any(|line| line == wanted), "{log:#?}");
 }
 

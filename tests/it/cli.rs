@@ -30,6 +30,28 @@ fn a_new_master_runs_as_it_is() {
 }
 
 #[test]
+fn what_editors_need_is_renewed_and_nothing_else_is_touched() {
+    let dir = MasterDir::new("-- mine");
+    let settings = dir.file(".luarc.json");
+    let types = dir.file(".lunabot/lunabot.lua");
+    std::fs::create_dir(dir.file(".lunabot")).unwrap();
+    std::fs::write(&types, "-- of an older version").unwrap();
+    std::fs::write(&settings, "{}").unwrap();
+    let renewed = dir.run("create-master", &["--editor"]);
+    assert!(renewed.status.success(), "{}", stderr(&renewed));
+    let text = std::fs::read_to_string(&types).unwrap();
+    assert!(text.contains("---@class lunabot.options.Worker"), "{text}");
+    assert!(dir.file(".lunabot/buildbot/plugins.lua").is_file());
+    // What the operator has written is the operator's.
+    assert_eq!(std::fs::read_to_string(&settings).unwrap(), "{}");
+    assert_eq!(std::fs::read_to_string(dir.file("master.cfg.lua")).unwrap(), "-- mine");
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".luarc.json", ".lunabot", "master.cfg.lua"]);
+}
+
+#[test]
 fn a_second_master_is_refused_with_the_first_ones_pid() {
     let dir = MasterDir::with_steps("steps.ShellCommand { command = 'true' }");
     let master = dir.start();

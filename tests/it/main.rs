@@ -8,6 +8,8 @@
 mod api;
 mod builds;
 mod cli;
+mod editor;
+mod examples;
 mod layers;
 mod lock_file;
 mod lua_blocks;

@@ -302,6 +302,7 @@ fn shell(line: &str) -> WorkerCommand {
 
 fn shell_arguments(line: &str) -> ShellArguments {
     ShellArguments {
+        shown: None,
         command: ShellLine::Shell(line.to_owned()),
         workdir: "build".into(),
         env: std::collections::BTreeMap::new(),

@@ -80,7 +80,7 @@ fn places_are_told_and_follow_a_reload_that_only_moves_lines() {
     }
     let (shown, _) = said(&dir.run("worker", &["show", "w2"]));
     assert!(
-        shown.lines().any(|line| line.starts_with("written at") && line.contains("master.cfg.lua:5")),
+        shown.lines().any(|line| line.starts_with("written at") && line.contains("master.cfg.lua:5:3")),
         "{shown}"
     );
     let listed = read(&dir, "/api/v2/workers?field=name&field=source");
@@ -102,7 +102,7 @@ fn places_are_told_and_follow_a_reload_that_only_moves_lines() {
     eventually("the end of its link", || (!is_connected(&dir, "w2")).then_some(()));
     let log = fs::read_to_string(dir.file("lunabot.log")).unwrap();
     let idle = log.lines().find(|line| line.contains("removed worker is idle")).unwrap();
-    assert!(idle.contains("worker=w2") && idle.contains("source=master.cfg.lua:7"), "{idle}");
+    assert!(idle.contains("worker=w2") && idle.contains("source=master.cfg.lua:7:3"), "{idle}");
     let gone = read(&dir, "/api/v2/workers/w2");
     assert!(gone["workers"][0]["source"].is_null(), "{gone}");
 }
@@ -121,13 +121,13 @@ fn a_plan_tells_the_place_and_the_cost_of_each_item_and_what_it_does_in_all() {
     let changed = changed.replace("workernames = { 'w2' }", "workernames = { 'w2' }, tags = { 'new' }");
     save(&dir, &changed);
     master.wait_for_stderr(
-        "- worker \"w1\": removed, and disconnected after 1 build that still runs [was master.cfg.lua:4]",
+        "- worker \"w1\": removed, and disconnected after 1 build that still runs [was master.cfg.lua:4:3]",
     );
     master.wait_for_stderr(
-        "workdir w2 -> elsewhere (cuts the link once): applied, with a new link [master.cfg.lua:4]",
+        "workdir w2 -> elsewhere (cuts the link once): applied, with a new link [master.cfg.lua:4:3]",
     );
-    master.wait_for_stderr("max_builds 1 -> 2 (in place): applied [master.cfg.lua:5]");
-    master.wait_for_stderr("+ worker \"w4\": added [master.cfg.lua:6]");
+    master.wait_for_stderr("max_builds 1 -> 2 (in place): applied [master.cfg.lua:5:3]");
+    master.wait_for_stderr("+ worker \"w4\": added [master.cfg.lua:6:3]");
     master.wait_for_stderr(&wanted.replace("1 in place", "2 in place"));
     let newest = read(&dir, "/api/v2/generations?limit=1")["generations"][0].take();
     let item = |noun: &str, name: &str| {
@@ -171,12 +171,12 @@ fn a_reload_that_would_cut_more_links_than_allowed_is_refused_whole_and_names_th
         let (told, errors) = said(&refused);
         assert_eq!(refused.status.code(), Some(1), "{told}{errors}");
         assert!(
-            errors.contains("worker \"w1\" would lose its link: it is reattached, with 1 build that would be built again [master.cfg.lua:5]"),
+            errors.contains("worker \"w1\" would lose its link: it is reattached, with 1 build that would be built again [master.cfg.lua:5:3]"),
             "{errors}"
         );
         for (line, name) in (5..).zip(&names[1..]) {
             let lost =
-                format!("worker \"{name}\" would lose its link: it is removed [was master.cfg.lua:{line}]");
+                format!("worker \"{name}\" would lose its link: it is removed [was master.cfg.lua:{line}:3]");
             assert!(errors.contains(&lost), "{lost} is not in {errors}");
         }
         let limit = arguments[1];
@@ -184,7 +184,7 @@ fn a_reload_that_would_cut_more_links_than_allowed_is_refused_whole_and_names_th
             "it would cut 4 links, and at most {limit} may be cut; the running configuration, generation 1 of"
         );
         assert!(errors.contains(&why), "{errors}");
-        assert!(told.contains("- worker \"w2\": not applied [was master.cfg.lua:5]"), "{told}");
+        assert!(told.contains("- worker \"w2\": not applied [was master.cfg.lua:5:3]"), "{told}");
     }
     let status = read(&dir, "/api/v2/generations")["status"].take();
     assert_eq!(

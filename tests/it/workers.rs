@@ -2,6 +2,7 @@
 
 mod crowd;
 mod faults;
+mod latent;
 mod liveness;
 mod logins;
 mod msgpack;

@@ -94,6 +94,7 @@ pub(super) async fn follow<P: Peer>(
         following.drain(&mut events).await;
         return Err(error);
     }
+    logs.end_command().await?;
     Ok(seen)
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn run(
             Source::open(on_master(context.master_dir, &text.render(known).await?)?).await?
         }
     };
-    let name = WorkerPaths::of(context.info).file_name(&destination).to_owned();
+    let name = WorkerPaths::of(context.info).file_name(&context.secrets.mask(&destination)).to_owned();
     let command = DownloadFile {
         workdir,
         destination,

@@ -2,6 +2,8 @@
 //!
 //! # Laws
 //! - Only logs that the step declared are opened, whatever names a worker says.
+//! - The secrets of the build come into no log. What may be the beginning of one waits for what follows on its stream; so a
+//!   few bytes may come after what was said of the command meanwhile.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     model::{LogStream, StepId, Timestamp},
+    secret::{BuildSecrets, Patterns, Stream},
     store::{LogError, LogWriter, Store},
 };
 
@@ -24,40 +27,70 @@ pub(super) struct Logs {
     store: Store,
     step: StepId,
     stdio: LogWriter,
-    /// Absent: to be opened when there is something to write.
-    watched: BTreeMap<Arc<str>, Option<LogWriter>>,
+    /// What is kept back of each stream of `stdio`.
+    masks: [Stream; 3],
+    watched: BTreeMap<Arc<str>, Watched>,
+    secrets: Arc<BuildSecrets>,
     flush_at: Option<Instant>,
 }
 
+/// The log of a watched file.
+#[derive(Default)]
+struct Watched {
+    /// Absent: to be opened when there is something to write.
+    log: Option<LogWriter>,
+    mask: Stream,
+}
+
+/// The streams of `stdio`; each has its place here.
+const STREAMS: [LogStream; 3] = [LogStream::Stdout, LogStream::Stderr, LogStream::Header];
+
 impl Logs {
     /// Opens `stdio`.
-    pub(super) async fn open(store: &Store, step: StepId) -> Result<Self, LogError> {
+    pub(super) async fn open(
+        store: &Store,
+        step: StepId,
+        secrets: Arc<BuildSecrets>,
+    ) -> Result<Self, LogError> {
         let stdio = store.open_log(step, "stdio", Timestamp::now()).await?;
-        Ok(Self { store: store.clone(), step, stdio, watched: BTreeMap::new(), flush_at: None })
+        Ok(Self {
+            store: store.clone(),
+            step,
+            stdio,
+            masks: Default::default(),
+            watched: BTreeMap::new(),
+            secrets,
+            flush_at: None,
+        })
     }
 
     /// Declares the log of a watched file. A lazy one is opened when there is something to write.
     pub(super) async fn watch(&mut self, name: Arc<str>, lazily: bool) -> Result<(), LogError> {
         if let Entry::Vacant(place) = self.watched.entry(name) {
-            let writer = if lazily {
+            let log = if lazily {
                 None
             } else {
                 Some(self.store.open_log(self.step, place.key(), Timestamp::now()).await?)
             };
-            place.insert(writer);
+            place.insert(Watched { log, mask: Stream::default() });
         }
         Ok(())
     }
 
-    /// Appends to `stdio`.
+    /// Appends to `stdio`, without secrets.
     pub(super) async fn append(&mut self, stream: LogStream, bytes: &[u8]) -> Result<(), LogError> {
         self.flush_at.get_or_insert_with(|| Instant::now() + SHOWN_WITHIN);
-        self.stdio.append(stream, bytes).await
+        let Some(patterns) = self.secrets.patterns() else {
+            return self.stdio.append(stream, bytes).await;
+        };
+        let place = STREAMS.iter().position(|known| *known == stream).expect("these are all streams");
+        let masked = self.masks[place].feed(&patterns, bytes);
+        if masked.is_empty() { Ok(()) } else { self.stdio.append(stream, &masked).await }
     }
 
-    /// Appends to the log of a watched file.
+    /// Appends to the log of a watched file, without secrets.
     pub(super) async fn append_watched(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
-        let Some(log) = self.watched.get_mut(name) else {
+        let Some(Watched { log, mask }) = self.watched.get_mut(name) else {
             tracing::debug!(step = %self.step, log = name, "news of a file that nobody watches");
             return Ok(());
         };
@@ -66,7 +99,31 @@ impl Logs {
             None => log.insert(self.store.open_log(self.step, name, Timestamp::now()).await?),
         };
         self.flush_at.get_or_insert_with(|| Instant::now() + SHOWN_WITHIN);
-        log.append(LogStream::Stdout, bytes).await
+        match self.secrets.patterns() {
+            Some(patterns) => log.append(LogStream::Stdout, &mask.feed(&patterns, bytes)).await,
+            None => log.append(LogStream::Stdout, bytes).await,
+        }
+    }
+
+    /// A command has ended: what was kept back of its output comes, since no secret goes on in the output of another.
+    pub(super) async fn end_command(&mut self) -> Result<(), LogError> {
+        let Some(patterns) = self.secrets.patterns() else { return Ok(()) };
+        self.let_go(&patterns).await
+    }
+
+    async fn let_go(&mut self, patterns: &Patterns) -> Result<(), LogError> {
+        for (stream, mask) in STREAMS.into_iter().zip(&mut self.masks) {
+            if !mask.is_empty() {
+                self.stdio.append(stream, &mask.finish(patterns)).await?;
+            }
+        }
+        for watched in self.watched.values_mut() {
+            // What is kept back came when the log was open.
+            if let (Some(log), false) = (&mut watched.log, watched.mask.is_empty()) {
+                log.append(LogStream::Stdout, &watched.mask.finish(patterns)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a line of the master's own to `stdio`.
@@ -83,16 +140,17 @@ impl Logs {
     pub(super) async fn flush(&mut self) -> Result<(), LogError> {
         self.flush_at = None;
         self.stdio.flush().await?;
-        for log in self.watched.values_mut().flatten() {
+        for log in self.watched.values_mut().filter_map(|watched| watched.log.as_mut()) {
             log.flush().await?;
         }
         Ok(())
     }
 
     /// Closes all: they are on disk when this returns.
-    pub(super) async fn close(self) -> Result<(), LogError> {
-        let mut closed = self.stdio.close(Timestamp::now()).await;
-        for log in self.watched.into_values().flatten() {
+    pub(super) async fn close(mut self) -> Result<(), LogError> {
+        let mut closed = self.end_command().await;
+        closed = closed.and(self.stdio.close(Timestamp::now()).await);
+        for log in self.watched.into_values().filter_map(|watched| watched.log) {
             closed = closed.and(log.close(Timestamp::now()).await);
         }
         closed

@@ -3,6 +3,7 @@
 //! # Laws
 //! - The logs of a step are whole and on disk before the step has its end.
 //! - A property that a step sets is durable before the step has its end.
+//! - What a step leaves for people (logs, states, properties, addresses) is without the secrets of its build.
 
 mod command;
 mod download;
@@ -27,8 +28,9 @@ pub(super) use worker_path::WorkerPaths;
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
     build::control::StopListener,
-    definition::{EnvironmentValue, Hooks, Known, RenderError, Secrets, StepDefinition, StepKind, Text},
-    model::{BuildId, Outcome, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
+    model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    secret::BuildSecrets,
     store::{LogError, Store, StoreError},
     worker::ConnectionHandle,
 };
@@ -56,8 +58,8 @@ pub struct StepContext<'a> {
     pub sources: &'a SourceStamps,
     /// Who calls the functions of its configuration.
     pub hooks: &'a dyn Hooks,
-    /// Who knows secrets.
-    pub secrets: &'a dyn Secrets,
+    /// Its secrets.
+    pub secrets: &'a Arc<BuildSecrets>,
     /// What it is rendered with, and what it may change.
     pub properties: &'a mut Properties,
     /// The master's folder, where relative paths of the master begin.
@@ -75,6 +77,8 @@ pub struct StepEnd {
     pub state: String,
     /// Whether the worker can be used for what follows.
     pub worker: WorkerLeft,
+    /// Whether it is left out where steps are shown.
+    pub hidden: bool,
 }
 
 /// What is left of the worker after a step.
@@ -89,12 +93,12 @@ pub enum WorkerLeft {
 impl StepEnd {
     /// An end with the worker still there.
     pub fn new(outcome: Outcome, state: impl Into<String>) -> Self {
-        Self { outcome, state: state.into(), worker: WorkerLeft::Connected }
+        Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false }
     }
 
     /// The link was lost under the step.
     pub fn lost() -> Self {
-        Self { outcome: Outcome::Retry, state: "lost connection".into(), worker: WorkerLeft::Lost }
+        Self { worker: WorkerLeft::Lost, ..Self::new(Outcome::Retry, "lost connection") }
     }
 }
 
@@ -107,40 +111,101 @@ enum StepError {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    #[error("there is no command to run: it became nothing, or an empty list")]
+    NoCommand,
+    #[error("{place}: `extract_fn` returned {found}, where a table of names and values is wanted")]
+    Extract { place: Place, found: &'static str },
     #[error("cannot write the log")]
     Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Runs a step.
+/// Runs a step, unless its `doStepIf` says that there is nothing to do.
 ///
 /// # Errors
 /// [`LogError`] if the store cannot be used, so that the build cannot go on. If only the file of a log cannot be written,
 /// the command is interrupted and the step is an exception.
 pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<StepEnd, LogError> {
-    let mut logs = Logs::open(context.store, context.step).await?;
-    let end = match perform(&step.kind, &mut context, &mut logs).await {
-        Ok(end) => end,
-        Err(StepError::Store(error) | StepError::Log(LogError::Store(error))) => return Err(error.into()),
-        Err(error) => {
-            let state = chain(&error);
-            let outcome = match &error {
-                StepError::Transfer(error) => error.outcome(),
-                _ => Outcome::Exception,
+    let wanted = step.do_step_if.holds(context.known(), || vec![context.as_argument(step)]).await;
+    let (end, logs) = match wanted {
+        Ok(false) => (StepEnd::new(Outcome::Skipped, "skipped"), None),
+        Ok(true) => {
+            let mut logs = context.open_logs().await?;
+            let end = match perform(&step.kind, &mut context, &mut logs).await {
+                Ok(end) => end,
+                Err(error) => failed(error, &context, &mut logs).await?,
             };
-            if outcome == Outcome::Exception {
-                warn!(step = %context.step, error = state, "a step could not be carried out");
-            }
-            // If the log is what failed, closing it tells so again.
-            if let Err(error) = logs.note(&state).await {
-                warn!(step = %context.step, error = &error as &dyn std::error::Error, "cannot write a log");
-            }
-            StepEnd::new(outcome, state)
+            (end, Some(logs))
+        }
+        Err(error) => {
+            let mut logs = context.open_logs().await?;
+            (failed(error.into(), &context, &mut logs).await?, Some(logs))
         }
     };
-    logs.close().await?;
+    conclude(step, end, logs, context).await
+}
+
+/// The end of a step that was not begun.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn pass_over(
+    step: &StepDefinition,
+    end: StepEnd,
+    context: StepContext<'_>,
+) -> Result<StepEnd, LogError> {
+    conclude(step, end, None, context).await
+}
+
+/// Asks whether the step is shown, and closes its logs.
+async fn conclude(
+    step: &StepDefinition,
+    mut end: StepEnd,
+    mut logs: Option<Logs>,
+    context: StepContext<'_>,
+) -> Result<StepEnd, LogError> {
+    let arguments = || {
+        let outcome = HookArgument::Value(end.outcome.code().into());
+        vec![outcome, context.as_argument(step)]
+    };
+    match step.hide_step_if.holds(context.known(), arguments).await {
+        Ok(hidden) => end.hidden = hidden,
+        // As in Buildbot: a step whose function fails is an exception, and shown.
+        Err(error) => {
+            let mut open = match logs.take() {
+                Some(open) => open,
+                None => context.open_logs().await?,
+            };
+            let failed = failed(error.into(), &context, &mut open).await?;
+            logs = Some(open);
+            end = StepEnd { outcome: end.outcome.worst(failed.outcome), state: failed.state, ..end };
+        }
+    }
+    if let Some(logs) = logs {
+        logs.close().await?;
+    }
     Ok(described(step, end, &context).await)
+}
+
+/// The end of a step that could not be carried out: why stands in its log.
+async fn failed(error: StepError, context: &StepContext<'_>, logs: &mut Logs) -> Result<StepEnd, LogError> {
+    if let StepError::Store(error) | StepError::Log(LogError::Store(error)) = error {
+        return Err(error.into());
+    }
+    let state = context.secrets.mask(&chain(&error)).into_owned();
+    let outcome = match &error {
+        StepError::Transfer(error) => error.outcome(),
+        _ => Outcome::Exception,
+    };
+    if outcome == Outcome::Exception {
+        warn!(step = %context.step, error = state, "a step could not be carried out");
+    }
+    // If the log is what failed, closing it tells so again.
+    if let Err(error) = logs.note(&state).await {
+        warn!(step = %context.step, error = &error as &dyn std::error::Error, "cannot write a log");
+    }
+    Ok(StepEnd::new(outcome, state))
 }
 
 async fn perform(
@@ -170,9 +235,9 @@ async fn perform(
 }
 
 /// The line that people read while a step runs.
-pub async fn running_line(step: &StepDefinition, known: Known<'_>) -> String {
+pub async fn running_line(step: &StepDefinition, known: Known<'_>, secrets: &BuildSecrets) -> String {
     let words = joined(&step.description.running, known).await.unwrap_or_else(|| "running".to_owned());
-    one_line(&with_suffix(step, words, known).await)
+    one_line(&secrets.mask(&with_suffix(step, words, known).await))
 }
 
 /// The end with the operator's words in place of the step's own, where they were given.
@@ -190,7 +255,8 @@ async fn described(step: &StepDefinition, mut end: StepEnd, context: &StepContex
             Outcome::Exception | Outcome::Retry | Outcome::Cancelled => format!("{words}: {}", end.state),
         };
     }
-    end.state = one_line(&with_suffix(step, end.state, known).await);
+    // Before it is cut: half a secret would not be found.
+    end.state = one_line(&context.secrets.mask(&with_suffix(step, end.state, known).await));
     end
 }
 
@@ -232,6 +298,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl StepContext<'_> {
+    /// The step, as its functions are given it.
+    fn as_argument(&self, step: &StepDefinition) -> HookArgument {
+        HookArgument::Step { name: step.name.clone(), properties: self.properties.clone() }
+    }
+
     /// What texts are rendered with.
     fn known(&self) -> Known<'_> {
         Known {
@@ -239,18 +310,34 @@ impl StepContext<'_> {
             worker: self.info,
             sources: self.sources,
             hooks: self.hooks,
-            secrets: self.secrets,
+            secrets: &**self.secrets,
         }
     }
 
-    /// Sets a property of the build, durably.
+    /// Opens the logs of the step.
+    async fn open_logs(&self) -> Result<Logs, LogError> {
+        Logs::open(self.store, self.step, Arc::clone(self.secrets)).await
+    }
+
+    /// Sets a property of the build, as [`Self::set_properties`] does.
     async fn set_property(
         &mut self,
         name: &str,
         value: PropertyValue,
         source: &str,
     ) -> Result<(), StoreError> {
-        self.properties.set(name, value, source);
+        self.set_properties([(name.to_owned(), value)], source).await
+    }
+
+    /// Sets properties of the build, durably and without secrets: properties are shown to everybody.
+    async fn set_properties(
+        &mut self,
+        values: impl IntoIterator<Item = (String, PropertyValue)>,
+        source: &str,
+    ) -> Result<(), StoreError> {
+        for (name, value) in values {
+            self.properties.set(&*self.secrets.mask(&name), self.secrets.mask_value(value), source);
+        }
         self.store.set_build_properties(self.build, self.properties.clone()).await
     }
 }

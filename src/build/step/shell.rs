@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{
-    StepContext, StepEnd, StepError, all_of,
+    StepContext, StepEnd, StepError, WorkerPaths, all_of,
     command::{NoPeer, Peer, Seen, follow},
     logs::Logs,
 };
 use crate::{
-    definition::{Command, EnvironmentValue, Known, RenderError, SetPropertyFromCommand, ShellCommand},
-    model::{LogStream, Outcome},
+    definition::{
+        Command, EnvironmentValue, Extraction, Hook, HookArgument, HookCall, Known, RenderError, Rendering,
+        SetPropertyFromCommand, ShellCommand,
+    },
+    model::{LogStream, Outcome, PropertyValue},
     protocol::{
         ShellArguments, WorkerCommand,
         command::{EnvironmentChange, LogFile, ShellLine},
     },
+    secret::BuildSecrets,
 };
 
 /// The longest value that a command may give a property: it is kept in one row, and copied for each step.
@@ -37,35 +41,112 @@ pub(super) async fn set_property(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let property = set.property.render(context.known()).await?;
-    let mut output = Output { wanted: set.include_stdout, bytes: Vec::new(), overflows: false };
+    let what = match &set.extraction {
+        Extraction::Property { name, strip } => What::Property(name.render(context.known()).await?, *strip),
+        Extraction::Function(hook) => What::Table(hook),
+    };
+    let mut output = Output {
+        stdout: Kept { wanted: set.include_stdout, ..Kept::default() },
+        stderr: Kept { wanted: matches!(what, What::Table(_)), ..Kept::default() },
+    };
     let (end, rc) = perform(&set.command, context, logs, &mut output).await?;
-    // As in Buildbot, `decodeRC` says what the step is, and a failed command sets nothing.
-    if rc.is_none() || matches!(end.outcome, Outcome::Failure | Outcome::Exception) {
-        return Ok(end);
+    // What did not come to its own end says nothing.
+    let Some(rc) = rc else { return Ok(end) };
+    // As in Buildbot, `decodeRC` says what the step is, and a failed command sets no property by itself; but a function is
+    // asked all the same.
+    let has_failed = matches!(end.outcome, Outcome::Failure | Outcome::Exception);
+    let changes = match what {
+        What::Property(..) if has_failed => return Ok(end),
+        _ if output.overflows() => {
+            let whose = match &what {
+                What::Property(name, _) => format!("property '{name}'"),
+                What::Table(_) => "`extract_fn`".to_owned(),
+            };
+            let line = format!("the output for {whose} has more than {LONGEST_VALUE} bytes");
+            logs.note(&line).await?;
+            return Ok(StepEnd::new(Outcome::Failure, line));
+        }
+        What::Property(name, strip) => {
+            let text = output.stdout.text();
+            BTreeMap::from([(name, if strip { text.trim().into() } else { text.into() })])
+        }
+        What::Table(hook) => extracted(hook, rc, &output, context).await?,
+    };
+    for (name, value) in &changes {
+        logs.note(&format!("property changes: {name}: {value}")).await?;
     }
-    if output.overflows {
-        let line = format!("the output for property '{property}' has more than {LONGEST_VALUE} bytes");
-        logs.note(&line).await?;
-        return Ok(StepEnd::new(Outcome::Failure, line));
-    }
-    let text = String::from_utf8_lossy(&output.bytes);
-    let value = if set.strip { text.trim() } else { &*text };
-    logs.note(&format!("property changes: {property}: {value:?}")).await?;
-    context.set_property(&property, value.into(), "SetPropertyFromCommand Step").await?;
-    Ok(StepEnd::new(end.outcome, format!("property '{property}' set")))
+    let line = match (changes.len(), changes.keys().next()) {
+        (1, Some(name)) => format!("property '{name}' set"),
+        (0, _) | (_, None) => end.state,
+        (count, Some(_)) => format!("{count} properties set"),
+    };
+    context.set_properties(changes, "SetPropertyFromCommand Step").await?;
+    Ok(StepEnd::new(end.outcome, line))
 }
 
-/// The standard output of a command, within bounds.
+/// What becomes of the output of a command.
+enum What<'a> {
+    /// The value of this property, perhaps without white space around it.
+    Property(String, bool),
+    /// What a function makes of it.
+    Table(&'a Hook),
+}
+
+/// What `extract_fn` makes of the output.
+async fn extracted(
+    hook: &Hook,
+    rc: i32,
+    output: &Output,
+    context: &StepContext<'_>,
+) -> Result<BTreeMap<String, PropertyValue>, StepError> {
+    let arguments = [rc.into(), output.stdout.text().into(), output.stderr.text().into()];
+    let arguments = arguments.into_iter().map(HookArgument::Value).collect();
+    let answer =
+        context.hooks.call(HookCall { hook: hook.id, arguments }).await.map_err(RenderError::Hook)?;
+    match answer.value(context.known()).await? {
+        PropertyValue::Object(table) => Ok(table.into_iter().collect()),
+        // An empty table of Lua's is an empty list as well.
+        PropertyValue::Array(list) if list.is_empty() => Ok(BTreeMap::new()),
+        PropertyValue::Null => Ok(BTreeMap::new()),
+        other => {
+            let found = match other {
+                PropertyValue::Array(_) => "a list",
+                PropertyValue::String(_) => "text",
+                PropertyValue::Number(_) => "a number",
+                _ => "a truth value",
+            };
+            Err(StepError::Extract { place: hook.place.clone(), found })
+        }
+    }
+}
+
+/// The output of a command, within bounds.
 struct Output {
+    stdout: Kept,
+    stderr: Kept,
+}
+
+/// One stream of it.
+#[derive(Default)]
+struct Kept {
     wanted: bool,
     bytes: Vec<u8>,
     overflows: bool,
 }
 
-impl Peer for Output {
-    fn output(&mut self, stream: LogStream, bytes: &Bytes) {
-        if !self.wanted || stream != LogStream::Stdout || self.overflows {
+impl Output {
+    const fn overflows(&self) -> bool {
+        self.stdout.overflows || self.stderr.overflows
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn add(&mut self, bytes: &Bytes) {
+        if !self.wanted || self.overflows {
             return;
         }
         if self.bytes.len() + bytes.len() > LONGEST_VALUE {
@@ -77,6 +158,16 @@ impl Peer for Output {
     }
 }
 
+impl Peer for Output {
+    fn output(&mut self, stream: LogStream, bytes: &Bytes) {
+        match stream {
+            LogStream::Stdout => self.stdout.add(bytes),
+            LogStream::Stderr => self.stderr.add(bytes),
+            LogStream::Header => {}
+        }
+    }
+}
+
 /// Runs a command; its exit code comes along if that is what decided.
 async fn perform<P: Peer>(
     command: &ShellCommand,
@@ -84,11 +175,14 @@ async fn perform<P: Peer>(
     logs: &mut Logs,
     peer: &mut P,
 ) -> Result<(StepEnd, Option<i32>), StepError> {
-    let arguments = render(command, context.env, context.known()).await?;
+    let mut arguments = render(command, context.env, context.known()).await?;
+    if hide(&mut arguments, context) {
+        logs.note("the environment is not listed, since a secret is in it").await?;
+    }
     for file in &arguments.log_files {
         logs.watch(file.name.clone(), command.lazy_log_files).await?;
     }
-    let summary = summary(&arguments.command);
+    let summary = summary(&arguments.command, context.secrets);
     let slow_death = command.sigterm_time.unwrap_or_default();
     let arguments = WorkerCommand::Shell(Box::new(arguments));
     let seen = follow(context, logs, arguments, slow_death, peer).await?;
@@ -99,6 +193,31 @@ async fn perform<P: Peer>(
         logs.note(&format!("program finished with exit code {rc}")).await?;
     }
     Ok(judged(&seen, command, &summary))
+}
+
+/// Keeps the secrets of a command out of what the worker itself logs of it; whether its environment is therefore not
+/// listed, though it should be.
+fn hide(arguments: &mut ShellArguments, context: &StepContext<'_>) -> bool {
+    let secrets = context.secrets;
+    // Only words can be shown otherwise than they are run.
+    if let ShellLine::Shell(line) = &mut arguments.command
+        && WorkerPaths::of(context.info) == WorkerPaths::Posix
+        && secrets.is_in(line)
+    {
+        let line = std::mem::take(line);
+        arguments.command = ShellLine::Argv(vec!["/bin/sh".into(), "-c".into(), line]);
+    }
+    if let ShellLine::Argv(words) = &arguments.command
+        && words.iter().any(|word| secrets.is_in(word))
+    {
+        arguments.shown = Some(words.iter().map(|word| secrets.mask(word).into_owned()).collect());
+    }
+    let is_hidden = arguments.env.values().any(|change| match change {
+        EnvironmentChange::Set(text) => secrets.is_in(text),
+        EnvironmentChange::Joined(texts) => texts.iter().any(|text| secrets.is_in(text)),
+        EnvironmentChange::Unset => false,
+    });
+    is_hidden && std::mem::replace(&mut arguments.log_environ, false)
 }
 
 fn judged(seen: &Seen, command: &ShellCommand, summary: &str) -> (StepEnd, Option<i32>) {
@@ -118,11 +237,16 @@ async fn render(
     command: &ShellCommand,
     builder_env: &BTreeMap<String, EnvironmentValue>,
     known: Known<'_>,
-) -> Result<ShellArguments, RenderError> {
+) -> Result<ShellArguments, StepError> {
     let mut env = BTreeMap::new();
     for (name, value) in builder_env.iter().chain(&command.env) {
         let change = match value {
-            EnvironmentValue::Set(text) => EnvironmentChange::Set(text.render(known).await?),
+            // As in Buildbot, what becomes a list is joined like one, and what becomes nothing is not set.
+            EnvironmentValue::Set(text) => match text.rendering(known).await? {
+                Rendering::Nothing => EnvironmentChange::Unset,
+                Rendering::One(text) => EnvironmentChange::Set(text),
+                Rendering::Several(texts) => EnvironmentChange::Joined(texts),
+            },
             EnvironmentValue::Joined(texts) => EnvironmentChange::Joined(all_of(texts, known).await?),
             EnvironmentValue::Unset => EnvironmentChange::Unset,
         };
@@ -138,10 +262,8 @@ async fn render(
         log_files.push(LogFile { name: name.as_str().into(), path, follow: file.follow });
     }
     Ok(ShellArguments {
-        command: match &command.command {
-            Command::Shell(line) => ShellLine::Shell(line.render(known).await?),
-            Command::Argv(argv) => ShellLine::Argv(all_of(argv, known).await?),
-        },
+        shown: None,
+        command: line(&command.command, known).await?,
         workdir: command.workdir.render(known).await?,
         env,
         stdin,
@@ -158,14 +280,32 @@ async fn render(
     })
 }
 
+/// What is run: a text for the shell, or a list.
+async fn line(command: &Command, known: Known<'_>) -> Result<ShellLine, StepError> {
+    let line = match command {
+        Command::Shell(line) => match line.rendering(known).await? {
+            Rendering::Nothing => ShellLine::Argv(Vec::new()),
+            Rendering::One(line) => ShellLine::Shell(line),
+            Rendering::Several(argv) => ShellLine::Argv(argv),
+        },
+        Command::Argv(argv) => ShellLine::Argv(all_of(argv, known).await?),
+    };
+    match line {
+        ShellLine::Argv(argv) if argv.is_empty() => Err(StepError::NoCommand),
+        line => Ok(line),
+    }
+}
+
 /// The first words of a command, for one line.
-fn summary(command: &ShellLine) -> String {
+fn summary(command: &ShellLine, secrets: &BuildSecrets) -> String {
     const WORDS: usize = 3;
     const LETTERS: usize = 40;
-    let words: Vec<&str> = match command {
-        ShellLine::Shell(line) => line.split_whitespace().collect(),
-        ShellLine::Argv(argv) => argv.iter().flat_map(|word| word.split_whitespace()).collect(),
+    // Before they are cut: half a secret would not be found.
+    let texts: Vec<_> = match command {
+        ShellLine::Shell(line) => vec![secrets.mask(line)],
+        ShellLine::Argv(argv) => argv.iter().map(|word| secrets.mask(word)).collect(),
     };
+    let words: Vec<&str> = texts.iter().flat_map(|text| text.split_whitespace()).collect();
     let shown: String =
         words.iter().take(WORDS).copied().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect();
     if words.len() > WORDS { format!("'{shown} ...'") } else { format!("'{shown}'") }
@@ -206,11 +346,15 @@ mod tests {
 
     #[test]
     fn a_summary_is_short() {
-        assert_eq!(summary(&ShellLine::Shell("make test".into())), "'make test'");
+        let none = BuildSecrets::none();
+        assert_eq!(summary(&ShellLine::Shell("make test".into()), &none), "'make test'");
         assert_eq!(
-            summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()])),
+            summary(&ShellLine::Argv(vec!["a".into(), "b".into(), "c".into(), "d".into()]), &none),
             "'a b c ...'"
         );
-        assert_eq!(summary(&ShellLine::Argv(vec!["sh".into(), "-c".into(), "a\nb".into()])), "'sh -c a ...'");
+        assert_eq!(
+            summary(&ShellLine::Argv(vec!["sh".into(), "-c".into(), "a\nb".into()]), &none),
+            "'sh -c a ...'"
+        );
     }
 }

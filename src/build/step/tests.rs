@@ -1,6 +1,8 @@
 //! Steps against a link whose worker's end the test holds.
 
 mod files;
+mod functions;
+mod secrets;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,7 +14,7 @@ use super::*;
 use crate::{
     build::control::{BuildControl, StopKind},
     definition::{
-        DatabaseDefinition, NoHooks, NoSecrets, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
+        DatabaseDefinition, Extraction, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
         step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
@@ -36,7 +38,9 @@ struct Bench {
     properties: Properties,
     control: BuildControl,
     worker: Player,
+    hooks: Arc<dyn Hooks>,
     steps: i32,
+    secrets: Arc<BuildSecrets>,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
 }
@@ -96,7 +100,9 @@ async fn bench() -> Bench {
         properties,
         control: BuildControl::new(),
         worker: Player(end),
+        hooks: Arc::new(NoHooks),
         steps: 0,
+        secrets: Arc::new(BuildSecrets::none()),
         _roster: told,
     }
 }
@@ -120,8 +126,8 @@ impl Bench {
             builder: "b".into(),
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
-            hooks: &NoHooks,
-            secrets: &NoSecrets,
+            hooks: &*self.hooks,
+            secrets: &self.secrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
             stop: self.control.listen(),
@@ -253,8 +259,7 @@ async fn files_that_a_command_watches_have_logs_of_their_own() {
 async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "version".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "version".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("git describe"),
     };
@@ -298,8 +303,7 @@ async fn the_output_of_a_command_becomes_a_property_that_later_steps_see() {
 async fn a_property_without_end_is_a_failure_and_fills_no_memory() {
     let mut bench = bench().await;
     let set = SetPropertyFromCommand {
-        property: "p".into(),
-        strip: true,
+        extraction: Extraction::Property { name: "p".into(), strip: true },
         include_stdout: true,
         command: ShellCommand::sample("yes"),
     };
@@ -440,7 +444,7 @@ async fn the_operators_words_stand_in_place_of_the_steps_own() {
     };
     let info = bench.connection.info();
     let known = Known::plain(&bench.properties, &info);
-    assert_eq!(running_line(&step, known).await, "making it here");
+    assert_eq!(running_line(&step, known, &bench.secrets).await, "making it here");
     for (rc, line) in [(0, "made it here"), (1, "made it (failure) here")] {
         let play = async |worker: &mut Player| {
             let (id, _) = worker.start().await;

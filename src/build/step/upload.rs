@@ -274,7 +274,8 @@ impl FolderUpload<'_> {
 }
 
 fn uploading(source: &str, context: &StepContext<'_>) -> String {
-    format!("uploading {}", WorkerPaths::of(context.info).file_name(source))
+    // Before it is cut: half a secret would not be found.
+    format!("uploading {}", WorkerPaths::of(context.info).file_name(&context.secrets.mask(source)))
 }
 
 /// The end of the step, if not all has come.
@@ -299,8 +300,9 @@ async fn show_address(
     let url = url.render(context.known()).await?;
     let text = match &target.url_text {
         Some(text) => text.render(context.known()).await?,
-        None => file_name(path),
+        None => file_name(Path::new(&*context.secrets.mask(&path.to_string_lossy()))),
     };
+    let (text, url) = (context.secrets.mask(&text), context.secrets.mask(&url));
     context.store.add_step_url(context.step, &text, &url).await?;
     Ok(())
 }

@@ -35,7 +35,8 @@ pub(super) fn construct(
     constructor: &'static Constructor,
     arguments: MultiValue,
 ) -> mlua::Result<AnyUserData> {
-    let place = session.place(lua);
+    session.only_in_a_load(lua, &format!("`{}` cannot be made", constructor.path()))?;
+    let place = session.place_of_call(lua, constructor.name);
     let arguments = sort(constructor, arguments.into_vec())?;
     let made = Rc::new(Made::new(constructor, place.clone()));
     made.broken.set(arguments.has_dud);

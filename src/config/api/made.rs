@@ -8,7 +8,9 @@ use std::{
 
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, UserDataRef, Value};
 
-use super::{dud::is_dud, render::NoneValue};
+pub(in crate::config) use super::none::is_none;
+
+use super::dud::is_dud;
 use crate::{
     config::{
         meter::Stop,
@@ -151,6 +153,7 @@ impl Handle {
 
     /// `factory:addStep(step)`, and with a dot as in Buildbot; `addSteps` takes a list.
     fn add(&self, lua: &Lua, method: &str, arguments: MultiValue) -> mlua::Result<()> {
+        self.session.only_in_a_load(lua, "no step can be added")?;
         let mut arguments = arguments.into_vec();
         // With a colon, the factory itself comes first.
         if arguments.first().and_then(handle).is_some_and(|first| Rc::ptr_eq(&first.made, &self.made)) {
@@ -259,9 +262,4 @@ pub(in crate::config) fn handle(value: &Value) -> Option<UserDataRef<Handle>> {
 /// For people, if it is something made.
 pub(in crate::config) fn describe(value: &Value) -> Option<String> {
     handle(value).map(|handle| format!("a {}", handle.made.constructor.class.noun()))
-}
-
-/// Whether a value is `None`.
-pub(in crate::config) fn is_none(value: &Value) -> bool {
-    matches!(value, Value::UserData(data) if data.is::<NoneValue>())
 }

@@ -16,13 +16,18 @@ use mlua::{Lua, Table, Value};
 
 use super::{
     dud::{Dud, is_dud},
-    made::Made,
+    lists::{self, Lines},
+    made::{Field, Made},
 };
 use crate::{
-    config::{field::Reader, session::Session, shape},
+    config::{
+        field::Reader,
+        session::Session,
+        shape::{self, Shape},
+    },
     definition::{
         Problem,
-        options::{Kind, MASTER},
+        options::{Constructor, Kind, MASTER, OptionSpec},
         suggest,
     },
     model::Place,
@@ -36,16 +41,19 @@ pub(in crate::config) struct Master {
     values: Table,
     /// The lines of the assignments.
     places: Rc<RefCell<BTreeMap<&'static str, Place>>>,
+    /// The lines that wrote into tables which were there from the start.
+    lines: Lines,
 }
 
 impl Master {
     /// An empty `c`.
     pub(in crate::config) fn new(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Self> {
         let values = lua.create_table()?;
+        let lines = Lines::default();
         for option in MASTER.options() {
             // Readable from the start: `c.workers[#c.workers + 1] = …`, `c.protocols.pb = …`.
             if matches!(option.kind, Kind::Objects(_) | Kind::Record(_)) {
-                values.raw_set(option.name, lua.create_table()?)?;
+                values.raw_set(option.name, lists::table(lua, session, option, &lines)?)?;
             }
         }
         let places = Rc::new(RefCell::new(BTreeMap::new()));
@@ -58,9 +66,10 @@ impl Master {
             metatable.raw_set("__index", read)?;
         }
         {
-            let (session, values, places) = (Rc::clone(session), values.clone(), Rc::clone(&places));
+            let (session, values, places, lines) =
+                (Rc::clone(session), values.clone(), Rc::clone(&places), Rc::clone(&lines));
             let write = lua.create_function(move |lua, (_, key, value): (Value, Value, Value)| {
-                write(lua, &session, &values, &places, &key, value)
+                write(lua, &session, &Kept { values: &values, places: &places, lines: &lines }, &key, value)
             })?;
             metatable.raw_set("__newindex", write)?;
         }
@@ -73,7 +82,7 @@ impl Master {
         }
         metatable.raw_set("__metatable", "the configuration")?;
         c.set_metatable(Some(metatable))?;
-        Ok(Self { c, values, places })
+        Ok(Self { c, values, places, lines })
     }
 
     /// The record of `c`, in the making, once the file has ended.
@@ -90,6 +99,13 @@ impl Master {
             if is_untouched {
                 continue;
             }
+            if let (Kind::Record(table), Value::Table(given)) = (option.kind, &value)
+                && !places.contains_key(option.name)
+            {
+                let part = self.given(lua, session, option, table, given)?;
+                made.fields.borrow_mut().insert(option.name, Field::Part(part));
+                continue;
+            }
             let place = places.get(option.name).cloned().unwrap_or_else(|| session.main());
             let reader = Reader { lua, session, place, label: None, prefix: "c.".into() };
             match reader.option(option, &value, &made)? {
@@ -103,6 +119,31 @@ impl Master {
         made.places.replace(places.clone());
         Ok(made)
     }
+
+    /// Reads a table that was there from the start, each key at the line that wrote it.
+    fn given(
+        &self,
+        lua: &Lua,
+        session: &Rc<Session>,
+        option: &OptionSpec,
+        constructor: &'static Constructor,
+        table: &Table,
+    ) -> mlua::Result<Rc<Made>> {
+        let lines = self.lines.borrow();
+        let shape = Shape::of(table)?;
+        let line = |key: &str| lines.get(&(option.name, key.to_owned())).cloned();
+        let place = shape.named.keys().find_map(|key| line(key)).unwrap_or_else(|| session.main());
+        let made = Rc::new(Made::new(constructor, place.clone()));
+        for (key, value) in shape.named {
+            let place = line(&key).unwrap_or_else(|| place.clone());
+            made.places
+                .borrow_mut()
+                .extend(constructor.option(&key).map(|known| (known.name, place.clone())));
+            let reader = Reader { lua, session, place, label: None, prefix: format!("c.{}.", option.name) };
+            reader.options(&made, BTreeMap::from([(key, value)]))?;
+        }
+        Ok(made)
+    }
 }
 
 fn read(lua: &Lua, session: &Rc<Session>, values: &Table, key: &Value) -> mlua::Result<Value> {
@@ -113,14 +154,16 @@ fn read(lua: &Lua, session: &Rc<Session>, values: &Table, key: &Value) -> mlua::
     lua.create_userdata(Dud(Rc::clone(session))).map(Value::UserData)
 }
 
-fn write(
-    lua: &Lua,
-    session: &Session,
-    values: &Table,
-    places: &RefCell<BTreeMap<&'static str, Place>>,
-    key: &Value,
-    value: Value,
-) -> mlua::Result<()> {
+/// What a write changes.
+struct Kept<'a> {
+    values: &'a Table,
+    places: &'a RefCell<BTreeMap<&'static str, Place>>,
+    lines: &'a Lines,
+}
+
+fn write(lua: &Lua, session: &Rc<Session>, kept: &Kept<'_>, key: &Value, value: Value) -> mlua::Result<()> {
+    session.only_in_a_load(lua, "`c` cannot be changed")?;
+    let Kept { values, places, lines } = kept;
     let Some(name) = known(key) else {
         // What is assigned may have told its own problem; that of the field is another.
         unknown(lua, session, key);
@@ -131,11 +174,12 @@ fn write(
         return Ok(());
     }
     let place = session.place(lua);
-    let kind = MASTER.option(name).map(|option| option.kind);
-    if value.is_nil() && matches!(kind, Some(Kind::Objects(_) | Kind::Record(_))) {
+    let Some(option) = MASTER.option(name) else { return Ok(()) };
+    let kind = option.kind;
+    if value.is_nil() && matches!(kind, Kind::Objects(_) | Kind::Record(_)) {
         // As it was in the beginning: readable, and empty.
         places.borrow_mut().remove(name);
-        return values.raw_set(name, lua.create_table()?);
+        return values.raw_set(name, lists::table(lua, session, option, lines)?);
     }
     if let Value::Table(old) = values.raw_get(name)?
         && drops(&old, &value)?
@@ -143,7 +187,7 @@ fn write(
         let first = places.borrow().get(name).map_or_else(String::new, |first| format!(" at {first}"));
         let text = format!("`c.{name}` is set again; what it was given{first} is dropped");
         let hint = match kind {
-            Some(Kind::Objects(_)) => format!("add to it with `table.insert(c.{name}, …)`"),
+            Kind::Objects(_) => format!("add to it with `table.insert(c.{name}, …)`"),
             _ => format!("add to it with `c.{name}.KEY = …`"),
         };
         session.remark(Problem::warning(place.clone(), "value that is set again", text).hint(hint));
@@ -158,9 +202,9 @@ fn drops(old: &Table, new: &Value) -> mlua::Result<bool> {
     if old == new || old.is_empty() {
         return Ok(false);
     }
-    let kept = shape::Shape::of(new)?;
+    let kept = Shape::of(new)?;
     let values: BTreeSet<usize> = kept.numbered.values().map(address).collect();
-    let old = shape::Shape::of(old)?;
+    let old = Shape::of(old)?;
     let is_dropped = |value: &Value| !values.contains(&address(value));
     Ok(old.numbered.values().any(is_dropped) || old.named.keys().any(|name| !kept.named.contains_key(name)))
 }
@@ -175,24 +219,19 @@ fn known(key: &Value) -> Option<&'static str> {
 }
 
 fn unknown(lua: &Lua, session: &Session, key: &Value) {
+    let place = || session.at_name(session.place(lua), "c");
     let problem = match key {
         Value::String(name) => {
             let name = name.to_string_lossy();
             if MASTER.not_yet.contains(&name.as_str()) {
-                Problem::error(
-                    session.place(lua),
-                    format!("option `c.{name}` of Buildbot is not supported yet"),
-                )
+                Problem::error(place(), format!("option `c.{name}` of Buildbot is not supported yet"))
             } else {
                 let known = MASTER.options().map(|option| option.name).chain(MASTER.not_yet.iter().copied());
                 let hint = suggest::nearest(&name, known).map(|near| format!("did you mean `c.{near}`?"));
-                Problem::error(session.place(lua), format!("unknown option `c.{name}`")).hint(hint)
+                Problem::error(place(), format!("unknown option `c.{name}`")).hint(hint)
             }
         }
-        other => Problem::error(
-            session.place(lua),
-            format!("`c` takes names as keys, not {}", shape::describe(other)),
-        ),
+        other => Problem::error(place(), format!("`c` takes names as keys, not {}", shape::describe(other))),
     };
     session.complain(problem);
 }

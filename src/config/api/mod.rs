@@ -2,19 +2,28 @@
 
 pub(super) mod call;
 pub(super) mod dud;
+pub(super) mod functions;
+pub(super) mod given;
+mod lists;
 pub(super) mod made;
 pub(super) mod master;
+pub(super) mod none;
 pub(super) mod render;
+pub(super) mod results;
 
 use std::{collections::BTreeMap, rc::Rc};
 
 use mlua::{Lua, Table, Value};
 
 use super::{sandbox, session::Session};
-use crate::definition::{Problem, options::CONSTRUCTORS, suggest};
+use crate::definition::{
+    Problem,
+    options::{CONSTRUCTORS, NOT_YET},
+    suggest,
+};
 
 /// Modules of Buildbot in which there is nothing yet.
-const EMPTY_MODULES: [&str; 2] = ["changes", "secrets"];
+const EMPTY_MODULES: [&str; 1] = ["changes"];
 
 /// Other names of modules, from older manuals.
 const OLD_NAMES: [(&str, &str); 1] = [("status", "reporters")];
@@ -36,6 +45,8 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
         modules[constructor.module].raw_set(constructor.name, function)?;
     }
     render::install(lua, session, &modules["util"])?;
+    functions::install(lua, session, &modules["util"])?;
+    results::install(lua, session, &modules["util"])?;
 
     let plugins = lua.create_table()?;
     for (old, name) in OLD_NAMES {
@@ -48,6 +59,16 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     seal(lua, session, None, &plugins)?;
     sandbox::provide(lua, "buildbot.plugins", &plugins)?;
     sandbox::provide(lua, "lunabot.plugins", &plugins)
+}
+
+/// Names of older versions of Buildbot, and what to write instead.
+const REPLACED: [(&str, &str, &str); 2] = [
+    ("util", "WithProperties", "write `util.Interpolate \"…%(prop:name)s…\"`"),
+    ("util", "IRenderable", "write `util.renderer(function(props) … end)`"),
+];
+
+fn replacement(module: &str, member: &str) -> Option<&'static str> {
+    REPLACED.iter().find(|(of, old, _)| *of == module && *old == member).map(|(.., new)| *new)
 }
 
 /// Makes a misspelt member a problem, and stands something in its place that does no further harm.
@@ -67,14 +88,22 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
                 let near = name.map_or_else(|| near.to_owned(), |name| format!("{name}.{near}"));
                 format!("did you mean `{near}`?")
             });
-            let hint =
-                near.or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            let replaced = name.and_then(|module| replacement(module, &member)).map(str::to_owned);
+            let hint = replaced
+                .or(near)
+                .or_else(|| (!members.is_empty()).then(|| format!("there are: {}", members.join(", "))));
+            if name.is_some_and(|name| NOT_YET.contains(&(name, &*member))) {
+                let place = session.at_name(session.place(lua), &member);
+                session.complain(Problem::error(place, format!("`{path}` is not in Lunabot yet")));
+                return lua.create_userdata(dud::Dud(Rc::clone(&session)));
+            }
             let text = if members.is_empty() {
                 format!("`{path}` is not supported yet")
             } else {
                 format!("there is no `{path}`")
             };
-            session.complain(Problem::error(session.place(lua), text).hint(hint));
+            let place = session.at_name(session.place(lua), &member);
+            session.complain(Problem::error(place, text).hint(hint));
             lua.create_userdata(dud::Dud(Rc::clone(&session)))
         })?
     };

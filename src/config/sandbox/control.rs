@@ -11,7 +11,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 use super::globals::relay;
 use crate::config::session::Session;
 
-/// All metatables that the operator has: a table with weak keys.
+/// All metatables that the operator has: a table with weak keys. The value is `true`, or the `__close` that was taken out.
 const METATABLES: &str = "lunabot.metatables";
 
 /// In Lua, since `error` counts levels of the stack from the one who calls it, and values pass through unchanged.
@@ -54,13 +54,28 @@ pub(super) fn install(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
     metatables(lua, session)
 }
 
-/// Takes the `__close` out of all metatables, for a load that is stopped: nothing will look for it again.
+/// Takes the `__close` out of all metatables, for a load or a call that is stopped: they must not run any more.
 pub(super) fn disarm(lua: &Lua) -> mlua::Result<()> {
     let known: Table = lua.named_registry_value(METATABLES)?;
     let nothing = lua.create_function(|_, _: MultiValue| Ok(()))?;
-    known.for_each(|metatable: Table, _: Value| {
-        if !metatable.raw_get::<Value>("__close")?.is_nil() {
+    known.for_each(|metatable: Table, kept: Value| {
+        let close: Value = metatable.raw_get("__close")?;
+        if !close.is_nil() && matches!(kept, Value::Boolean(_)) {
             metatable.raw_set("__close", &nothing)?;
+            // To an element that is there, so the walk goes on.
+            known.raw_set(metatable, close)?;
+        }
+        Ok(())
+    })
+}
+
+/// Puts them back, for the next call of a function.
+pub(super) fn rearm(lua: &Lua) -> mlua::Result<()> {
+    let known: Table = lua.named_registry_value(METATABLES)?;
+    known.for_each(|metatable: Table, kept: Value| {
+        if !matches!(kept, Value::Boolean(_)) {
+            metatable.raw_set("__close", kept)?;
+            known.raw_set(metatable, true)?;
         }
         Ok(())
     })

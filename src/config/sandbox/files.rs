@@ -3,6 +3,8 @@
 //! # Laws
 //! - `require` looks only below the folder of the main file.
 //! - Each file that was read is noted, so that it can be watched.
+//! - Once the load is over nothing is opened: the file system might not answer, and who reads what nobody watches is not
+//!   told of its change.
 //! - Only regular files are opened: reading a pipe or a terminal could wait for ever.
 
 use std::{ffi::OsStr, fs, io, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path, rc::Rc};
@@ -112,6 +114,7 @@ fn require(lua: &Lua, session: &Rc<Session>, name: &LuaString) -> mlua::Result<V
             format!("`{shown}` names no module; write `require \"lib.workers\"` for `lib/workers.lua`");
         return Err(session.error(lua, text));
     }
+    session.only_in_a_load(lua, "no module can be read")?;
     let base = shown.replace('.', "/");
     let candidates = [format!("{base}.lua"), format!("{base}/init.lua")];
     let is_there = |path: &std::path::PathBuf| {
@@ -143,6 +146,7 @@ fn require(lua: &Lua, session: &Rc<Session>, name: &LuaString) -> mlua::Result<V
 
 /// The function that a file is.
 fn chunk(lua: &Lua, session: &Session, path: &Path) -> mlua::Result<Function> {
+    session.only_in_a_load(lua, "no file can be opened")?;
     let shown = path.strip_prefix(session.folder()).unwrap_or(path).to_string_lossy();
     session.note_look(path);
     let bytes = match read_text(path, session.meter.limits().memory_bytes) {
@@ -167,6 +171,7 @@ fn reading_io(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
         let original: Function = all.raw_get(name)?;
         let session = Rc::clone(session);
         let guarded = lua.create_function(move |lua, arguments: MultiValue| {
+            session.only_in_a_load(lua, "no file can be opened")?;
             let mut arguments = arguments.into_vec();
             let Some(Value::String(given)) = arguments.first() else {
                 return Err(session.error(lua, format!("`io.{name}` takes the name of a file")));

@@ -73,7 +73,7 @@ pub(super) fn seal(lua: &Lua, session: &Rc<Session>, given: Given) -> mlua::Resu
 fn undefined(lua: &Lua, session: &Session, key: &Value) {
     let Value::String(name) = key else { return };
     let name = name.to_string_lossy();
-    let place = session.place(lua);
+    let place = session.at_name(session.place(lua), &name);
     let hint =
         ABSENT.iter().find(|(absent, _)| *absent == name).map(|(_, hint)| (*hint).to_owned()).or_else(|| {
             let mut known: Vec<String> =

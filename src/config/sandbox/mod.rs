@@ -4,6 +4,8 @@
 //! - Files can be read, not written; the environment can be read; no program can be started.
 //! - No function that Lua can call runs for long without a look at the clock: what the standard library would do in C
 //!   for ever (patterns, moves over tables that lie about their length, finalizers) is replaced, guarded or refused.
+//! - Once the load is over, no file is opened any more: what a function answers follows from the configuration, the build
+//!   and the clock.
 //! - No nesting overflows the native stack: Lua stops at 200 nested C calls, for which the thread has room.
 //!
 //! # Not here
@@ -48,6 +50,16 @@ pub(super) fn arm(lua: &Lua, session: &Rc<Session>, given: Given) -> mlua::Resul
     globals::seal(lua, session, given)?;
     lua.set_memory_limit(session.meter.limits().memory_bytes)?;
     hook::install(lua, session)
+}
+
+/// Puts the limits in force again, for a call of a function.
+pub(super) fn watch(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
+    hook::install(lua, session)
+}
+
+/// Mends what a call that was stopped has left behind.
+pub(super) fn mend(lua: &Lua) -> mlua::Result<()> {
+    control::rearm(lua)
 }
 
 /// What is there besides the standard library.

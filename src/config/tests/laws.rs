@@ -179,10 +179,10 @@ for i = 1, 10 do schedulers.ForceScheduler('f' .. i, { 'b' }) end",
     );
     let warnings = checked(&text).await.warnings;
     let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(lines[0], "master.cfg.lua:4: warning: worker \"idle\": made, but not listed in `c.workers`");
+    assert_eq!(lines[0], "master.cfg.lua:4:1: warning: worker \"idle\": made, but not listed in `c.workers`");
     assert_eq!(
         lines[1],
-        "master.cfg.lua:5: warning: util.BuildFactory: made, but no builder in `c.builders` uses it"
+        "master.cfg.lua:5:11: warning: util.BuildFactory: made, but no builder in `c.builders` uses it"
     );
     assert_eq!(lines.last().map(String::as_str), Some("warning: unused value: 7 more of this kind"));
 }
@@ -260,7 +260,7 @@ end",
     assert_eq!(loaded.draft.settings.title, "Extra");
     assert_eq!(
         loaded.draft.problems[0].to_string(),
-        "lib/workers.lua:4: worker \"bot1\": unknown option `max_build`, did you mean `max_builds`?"
+        "lib/workers.lua:4:49: worker \"bot1\": unknown option `max_build`, did you mean `max_builds`?"
     );
 }
 

@@ -1,14 +1,20 @@
 //! Whole files, loaded and checked: those of `tests/config`, and the laws of a load.
 
+mod calls;
 mod files;
+mod latent;
 mod laws;
+mod master;
+mod options;
+mod outline;
 mod runaway;
 mod texts;
+mod walk;
 
 use std::{path::Path, time::Duration};
 
 use super::{Limits, Loaded, load};
-use crate::definition::{check, check::Checked};
+use crate::definition::check::Checked;
 
 /// No test waits for the wall clock; what runs away is stopped by its instructions, on any machine after as many.
 pub(super) const LIMITS: Limits =
@@ -27,14 +33,21 @@ async fn load_text(text: &str) -> Loaded {
     load_file(&path).await
 }
 
-/// All problems of a text, a line each.
+/// All problems of a text, a line each, without the columns.
 async fn problems(text: &str) -> Vec<String> {
-    lines(&check(load_text(text).await.draft))
+    let mut problems = match load_text(text).await.check() {
+        Ok(checked) => checked.warnings,
+        Err(problems) => problems,
+    };
+    for problem in &mut problems {
+        problem.place = problem.place.take().map(|place| place.column(0));
+    }
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// A text that is good, checked.
 async fn checked(text: &str) -> Checked {
-    check(load_text(text).await.draft).unwrap_or_else(|problems| {
+    load_text(text).await.check().unwrap_or_else(|problems| {
         panic!("refused:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
 }

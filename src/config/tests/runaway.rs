@@ -11,7 +11,8 @@ async fn ends(text: &str) -> String {
     first
 }
 
-const NO_END: &str = "the configuration comes to no end; stopped after 3000000 instructions";
+const NO_END: &str =
+    "the configuration comes to no end; stopped after 3000000 instructions (--config-instructions)";
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_its_line() {
@@ -119,7 +120,7 @@ async fn deep_recursion_ends_at_its_line() {
 
 #[tokio::test]
 async fn a_gigabyte_of_text_ends_at_its_line() {
-    const MEMORY: &str = "not enough memory; a configuration may use 128 MiB";
+    const MEMORY: &str = "not enough memory; a configuration may use 128 MiB (--config-memory)";
     assert_eq!(ends("local x\nx = ('x'):rep(1000000000)").await, format!("master.cfg.lua:2: {MEMORY}"));
     let doubling = "local x = 'x'\nwhile true do\n  x = x .. x\nend";
     assert_eq!(ends(doubling).await, format!("master.cfg.lua:3: {MEMORY}"));
@@ -133,7 +134,7 @@ async fn a_gigabyte_of_text_ends_at_its_line() {
 
 #[tokio::test]
 async fn values_that_are_small_in_lua_and_huge_outside_end_the_load() {
-    const LARGE: &str = "the configuration is too large; its values take more than 128 MiB";
+    const LARGE: &str = "the configuration is too large; its values take more than 128 MiB (--config-memory)";
     let doubled = "local util = require 'buildbot.plugins'.util
 local t = { 1, 2 }
 for i = 1, 30 do t = { t, t } end

@@ -5,9 +5,14 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 20] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
+    ("worker.EC2LatentWorker", EC2),
+    ("worker.LibVirtWorker", LIBVIRT),
+    ("worker.OpenStackLatentWorker", OPENSTACK),
+    ("worker.DockerLatentWorker", DOCKER),
+    ("worker.LatentWorker", LATENT),
     ("util.BuilderConfig", BUILDER),
     ("util.BuildFactory", FACTORY),
     ("steps.ShellCommand", SHELL),
@@ -41,6 +46,107 @@ c.workers = {
 const LOCAL_WORKER: &str = r#"local worker = require "buildbot.plugins".worker
 
 c.workers = { worker.LocalWorker "bot1", worker.LocalWorker("bot2", { max_builds = 1 }) }
+"#;
+
+const EC2: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util = plugins.worker, plugins.util
+
+c.protocols = { pb = { port = 9989 } }
+c.workers = {
+  worker.EC2LatentWorker("ec2-1", None, "m5.large", {
+    region = "us-west-2",
+    placement = "b",
+    -- The newest image that fits.
+    valid_ami_owners = { "self" },
+    valid_ami_location_regex = "buildbot-worker/(\\d+)",
+    keypair_name = "ci",
+    subnet_id = "subnet-12345",
+    security_group_ids = { "sg-12345" },
+    user_data = util.Secret "ec2/user-data",
+    block_device_map = { { DeviceName = "/dev/sda1", Ebs = { VolumeSize = 100, VolumeType = "gp3" } } },
+  }),
+  -- A bid for spare machines: the mean price of the last day and a half of it, at most 0.09 dollars an hour.
+  worker.EC2LatentWorker("ec2-2", None, "m5.large", {
+    ami = "ami-12345",
+    identifier = util.Secret "ec2/identifier",
+    secret_identifier = util.Secret "ec2/secret",
+    keypair_name = "ci",
+    security_name = "ci",
+    spot_instance = true,
+    max_spot_price = 0.09,
+    price_multiplier = 1.5,
+  }),
+}
+"#;
+
+const LIBVIRT: &str = r#"local worker = require "buildbot.plugins".worker
+
+c.protocols = { pb = { port = 9989 } }
+c.workers = {
+  -- The domain `minion1` is defined; its disk is made anew from the base image at each start.
+  worker.LibVirtWorker("minion1", "sekrit", "/var/lib/ci/minion1.qcow2", "/var/lib/ci/base.qcow2"),
+  worker.LibVirtWorker("minion2", "sekrit", { uri = "qemu+ssh://ci@vm.example.org/system", graceful_shutdown = true }),
+}
+"#;
+
+const OPENSTACK: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util = plugins.worker, plugins.util
+
+c.protocols = { pb = { port = 9989 } }
+c.workers = {
+  worker.OpenStackLatentWorker("nova-1", None, {
+    flavor = "m1.large",
+    image = util.Interpolate "worker-%(prop:os:-debian)s",
+    os_auth_url = "https://keystone.example.org/v3",
+    os_username = "ci",
+    os_password = util.Secret "openstack",
+    os_tenant_name = "ci",
+    os_user_domain = "Default",
+    os_project_domain = "Default",
+    meta = { role = "worker" },
+    nova_args = { key_name = "ci", security_groups = { "ci" } },
+  }),
+  worker.OpenStackLatentWorker("nova-2", None, {
+    flavor = "m1.large",
+    block_devices = { { uuid = "8ac9d4a4-5e03-48b0-acde-77a0345a9ab1", volume_size = 40 } },
+    os_auth_args = { auth_type = "v3token", auth_url = "https://keystone.example.org/v3", token = util.Secret "token" },
+  }),
+}
+"#;
+
+const DOCKER: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util = plugins.worker, plugins.util
+
+c.protocols = { pb = { port = 9989 } }
+c.workers = {
+  worker.DockerLatentWorker("docker-1", None, "unix:///var/run/docker.sock", "buildbot/buildbot-worker:v4.3.0", {
+    autopull = true,
+    volumes = { "/var/cache/ccache:/ccache", "/etc/ci:/etc/ci:ro" },
+    hostconfig = { mem_limit = "4g", network_mode = "ci" },
+    -- One build, one container.
+    build_wait_timeout = 0,
+  }),
+  worker.DockerLatentWorker("docker-2", None, {
+    docker_host = "tcp://engine.example.org:2376",
+    tls = { ca = "docker/ca.pem", cert = "docker/cert.pem", key = "docker/key.pem" },
+    image = util.Interpolate "worker-%(prop:os)s",
+    dockerfile = "FROM debian:13\\nRUN apt-get update && apt-get install -y buildbot-worker",
+    masterFQDN = "ci.example.org",
+  }),
+}
+"#;
+
+const LATENT: &str = r#"local worker = require "buildbot.plugins".worker
+
+c.protocols = { pb = { port = 9989 } }
+c.workers = {
+  worker.LatentWorker("board", "sesame", {
+    start_instance = function(build) return build end,
+    stop_instance = function() end,
+    build_wait_timeout = "30m",
+    attach_timeout = "5m",
+  }),
+}
 "#;
 
 const BUILDER: &str = r#"local plugins = require "buildbot.plugins"

@@ -53,7 +53,7 @@ fn row(page: &mut String, option: &OptionSpec) {
         }
         Kind::Integer { least, most } => write!(takes, " from {least} to {most}").expect(LAW),
         Kind::Seconds { least } | Kind::Number { least } if least > 0.0 => {
-            write!(takes, ", at least {least}").expect(LAW)
+            write!(takes, ", at least {least}").expect(LAW);
         }
         _ => {}
     }
@@ -109,9 +109,15 @@ c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
 - **Names that are not there**, be it a variable, an option or a constructor, are errors with their line and a "did you mean". So are
   wrong types and values out of range. All of them are told in one run.
 - **What is made and not used** (a worker that no list holds) is a warning.
+- **Of two assignments** the last one counts. If a second `c.workers = { … }` drops what the first one held, a warning says so;
+  `table.insert(c.workers, …)` adds.
+- **Reporters** stand in `c.reporters`, in Buildbot's `c.services`, or in `c.status` as older manuals write it: the three are one list,
+  and `plugins.status` is `plugins.reporters`. One that stands there twice is an error. This version checks reporters, with a warning
+  that it does not send mail yet.
 - **Modules.** `require "lib.workers"` reads `lib/workers.lua` or `lib/workers/init.lua` below the folder of `master.cfg.lua`, nothing
   else. `require "buildbot.plugins"` has another name, `lunabot.plugins`.
-- **Editors.** With the Lua language server and `lua/lunabot.lua` as library, names complete and types are checked as you type.
+- **Editors.** With a Lua language server names complete and types are checked as you type: [editor.md](editor.md).
+- **Coming from Buildbot?** [from-buildbot.md](from-buildbot.md) has Python on the left and Lua on the right.
 "#;
 
 const RENDERABLES: &str = r"

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{SETTINGS, default, tables};
-use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, OptionSpec};
+use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, MASTER, OptionSpec};
 
 /// Writing to a `String` cannot fail.
 const LAW: &str = "a string takes all that is written to it";
@@ -38,83 +38,106 @@ pub fn luals_stubs() -> String {
     out
 }
 
+/// What `require "buildbot.plugins"` and `require "lunabot.plugins"` give, each in a file of that name beside the types.
+pub const LUALS_PLUGINS: &str = r"---@meta
+
+---@type lunabot.plugins
+local plugins
+
+return plugins
+";
+
 /// The class of a table of options.
 fn class_name(constructor: &Constructor) -> String {
     format!("lunabot.options.{}", constructor.name)
 }
 
 fn fields(out: &mut String, class: &str, constructor: &Constructor) {
-    writeln!(out, "---{}\n---@class {class}", constructor.sentence).expect(LAW);
+    writeln!(out, "---{}\n---@class {class}{}", constructor.sentence, closed(constructor)).expect(LAW);
     for option in constructor.options() {
-        // By position it may stand in the same table without its name.
+        // By position it may stand in the same table without its name; `c` is filled line by line.
         let is_optional = !matches!(option.default, Default::Required)
             || constructor.positional.contains(&option.name)
-            || constructor.class == Class::Settings;
-        let mark = if is_optional { "?" } else { "" };
+            || is_master(constructor);
+        // Lists and tables of `c` are there from the start: `table.insert(c.workers, …)`, `c.protocols.pb = …`.
+        let is_there = is_master(constructor) && matches!(option.kind, Kind::Objects(_) | Kind::Record(_));
+        let mark = if is_optional && !is_there { "?" } else { "" };
         let default = match option.default {
             Default::Required => String::new(),
             _ => format!(" Default: {}.", default(option)),
         };
-        writeln!(out, "---@field {}{mark} {} {}{default}", option.name, lua_type(option), option.sentence)
-            .expect(LAW);
+        // `c.protocols = None` is taken as well; with it in the type, no table could be filled.
+        let kind =
+            if is_there { lua_type(&OptionSpec { nullable: false, ..*option }) } else { lua_type(option) };
+        writeln!(out, "---@field {}{mark} {kind} {}{default}", option.name, option.sentence).expect(LAW);
     }
     for (index, name) in (1..).zip(constructor.positional) {
         if let Some(option) = constructor.option(name) {
-            let element = match option.kind {
+            match option.kind {
                 // The elements of the table are the list.
-                Kind::Objects(class) => made(class).to_owned(),
-                _ => lua_type(option),
-            };
-            writeln!(out, "---@field [{index}]? {element} The same as `{name}`.").expect(LAW);
+                Kind::Objects(class) => {
+                    writeln!(out, "---@field [integer] {} The same as `{name}`.", made(class)).expect(LAW);
+                }
+                _ => writeln!(out, "---@field [{index}]? {} The same as `{name}`.", lua_type(option))
+                    .expect(LAW),
+            }
         }
     }
     out.push('\n');
 }
 
+/// What a table of options stands above: a table in which each name but its own is of a type that nothing has.
+///
+/// So a misspelt option is a type error, which a checker tells at its line. `c` itself needs none: setting a field that
+/// its class lacks is told without it.
+fn closed(constructor: &Constructor) -> String {
+    if is_master(constructor) {
+        return String::new();
+    }
+    let mut members: Vec<String> =
+        constructor.options().map(|option| format!("{}?: any", option.name)).collect();
+    if constructor.positional.is_empty() {
+        members.push("[integer]: lunabot.NoSuchOption".to_owned());
+    }
+    members.push("[string]: lunabot.NoSuchOption".to_owned());
+    format!(": {{ {} }}", members.join(", "))
+}
+
+/// Whether it is `c` itself.
+fn is_master(constructor: &Constructor) -> bool {
+    std::ptr::eq(constructor, &raw const MASTER)
+}
+
+/// A function and its forms: by position, by position and then by name, all in one table.
 fn function(out: &mut String, constructor: &Constructor) {
     let class = class_name(constructor);
     let returned = made(constructor.class);
+    let path = constructor.path();
     writeln!(out, "---{}", constructor.sentence).expect(LAW);
     let positional: Vec<&OptionSpec> =
         constructor.positional.iter().filter_map(|name| constructor.option(name)).collect();
-    if let [first, rest @ ..] = &*positional {
-        writeln!(out, "---@overload fun(options: {class}): {returned}").expect(LAW);
-        if rest.iter().any(|option| !matches!(option.default, Default::Required)) || rest.is_empty() {
-            // What is not needed by position may give its place to the table of named options; but what stands before
-            // something needed keeps its place.
-            let last = positional.iter().rposition(|option| matches!(option.default, Default::Required));
-            let required: Vec<String> = positional[..last.map_or(0, |last| last + 1)]
-                .iter()
-                .map(|option| format!("{}: {}", option.name, lua_type(option)))
-                .collect();
-            let given = if required.is_empty() {
-                format!("{}: {}", first.name, lua_type(first))
-            } else {
-                required.join(", ")
-            };
-            writeln!(out, "---@overload fun({given}, options?: {class}): {returned}").expect(LAW);
-        }
-        for option in &positional {
-            let mark = if matches!(option.default, Default::Required) { "" } else { "?" };
-            writeln!(out, "---@param {}{mark} {} {}", option.name, lua_type(option), option.sentence)
-                .expect(LAW);
-        }
-        writeln!(out, "---@param options? {class}").expect(LAW);
-        let names = constructor.positional.join(", ");
-        writeln!(
-            out,
-            "---@return {returned}\nfunction {}.{}({names}, options) end\n",
-            constructor.module, constructor.name
-        )
-        .expect(LAW);
-    } else {
-        writeln!(
-            out,
-            "---@param options {class}\n---@return {returned}\nfunction {}.{}(options) end\n",
-            constructor.module, constructor.name
-        )
-        .expect(LAW);
+    if positional.is_empty() {
+        writeln!(out, "---@param options {class}\n---@return {returned}\nfunction {path}(options) end\n")
+            .expect(LAW);
+        return;
     }
+    writeln!(out, "---@overload fun(options: {class}): {returned}").expect(LAW);
+    let required = positional.iter().filter(|option| matches!(option.default, Default::Required)).count();
+    // Nobody counts to ten before a table of names.
+    let prefixes = (1..=positional.len()).filter(|count| *count <= required.max(1) + 4);
+    for count in prefixes {
+        let given: Vec<String> = positional[..count]
+            .iter()
+            .map(|option| format!("{}: {}", option.name, lua_type(option)))
+            .collect();
+        writeln!(out, "---@overload fun({}, options: {class}): {returned}", given.join(", ")).expect(LAW);
+    }
+    for option in &positional {
+        let mark = if matches!(option.default, Default::Required) { "" } else { "?" };
+        writeln!(out, "---@param {}{mark} {} {}", option.name, lua_type(option), option.sentence).expect(LAW);
+    }
+    let names = constructor.positional.join(", ");
+    writeln!(out, "---@return {returned}\nfunction {path}({names}) end\n").expect(LAW);
 }
 
 /// The class of what is made.
@@ -128,6 +151,7 @@ const fn made(class: Class) -> &'static str {
         Class::Reporter => "lunabot.Reporter",
         Class::Generator => "lunabot.Generator",
         Class::Formatter => "lunabot.MessageFormatter",
+        Class::SecretsProvider => "lunabot.SecretsProvider",
         Class::Settings => "table",
     }
 }
@@ -155,15 +179,17 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => "function".to_owned(),
         Kind::TextOrFunction => "string|function".to_owned(),
+        Kind::Condition if option.renderable => "boolean|lunabot.Renderable|function".to_owned(),
+        Kind::Condition => "boolean|function".to_owned(),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
-        Kind::Properties | Kind::Table => "table<string, any>".to_owned(),
+        Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
         Kind::Pairs => "string[][]".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
-        Kind::Outcomes => "table<integer, string|integer>".to_owned(),
+        Kind::Outcomes => "table<integer, lunabot.Outcome>".to_owned(),
         Kind::LogFiles => format!("table<string, {text}|{{ filename: {text}, follow?: boolean }}>"),
         Kind::Mode => "string".to_owned(),
-        Kind::Json => "any".to_owned(),
+        Kind::Json => "lunabot.Value".to_owned(),
         Kind::Record(constructor) => class_name(constructor),
         Kind::Records(constructor) => format!("{}[]", class_name(constructor)),
         Kind::Object(class) => made(class).to_owned(),
@@ -178,43 +204,79 @@ fn lua_type(option: &OptionSpec) -> String {
     types
 }
 
-const HEAD: &str = r"---@meta lunabot
--- Types of a configuration, for the Lua language server. Written by a test from `src/definition/options.rs`.
+const HEAD: &str = r#"---@meta lunabot
+-- Types of a configuration, for Lua language servers. Written by a test from `src/definition/options.rs`.
+-- The fields that begin with an underscore are not there: they tell one class from another.
+
+---There is no option of this name.
+---@class lunabot.NoSuchOption
+---@field private _no_such_option true
 
 ---The value that says `None`: no limit, no text, never.
 ---@class lunabot.None
+---@field private _none true
+
+---@type lunabot.None
 None = {}
 
 ---A text that is made from the properties of a build.
 ---@class lunabot.Renderable
+---@field private _renderable true
 
 ---A secret, known by its name.
 ---@class lunabot.Secret: lunabot.Renderable
 
+---What JSON can hold, `None`, and what becomes one of these during a build.
+---@alias lunabot.Value string|number|boolean|table|lunabot.None|lunabot.Renderable
+
+---How something ended, in lower or upper case; or one of Buildbot's numbers for it.
+---@alias lunabot.Outcome "success"|"warnings"|"failure"|"skipped"|"exception"|"retry"|"cancelled"|"SUCCESS"|"WARNINGS"|"FAILURE"|"SKIPPED"|"EXCEPTION"|"RETRY"|"CANCELLED"|integer
+
 ---@class lunabot.Worker
+---@field private _worker true
 ---@field name string
+
 ---@class lunabot.Builder
+---@field private _builder true
 ---@field name string
+
 ---@class lunabot.Scheduler
+---@field private _scheduler true
 ---@field name string
+
 ---@class lunabot.Reporter
+---@field private _reporter true
 ---@field name string
+
 ---@class lunabot.Generator
+---@field private _generator true
+
 ---@class lunabot.MessageFormatter
+---@field private _message_formatter true
+
+---@class lunabot.SecretsProvider
+---@field private _secrets_provider true
 ---@class lunabot.Step
+---@field private _step true
+---@field name string
 
 ---@class lunabot.Factory
+---@field private _factory true
 local Factory = {}
 
+-- With a colon, or with a dot as in Buildbot: then the step comes first.
+
 ---Adds a step at the end.
----@param step lunabot.Step
-function Factory:addStep(step) end
+---@param self lunabot.Factory|lunabot.Step
+---@param step? lunabot.Step
+function Factory.addStep(self, step) end
 
 ---Adds steps at the end.
----@param steps lunabot.Step[]
-function Factory:addSteps(steps) end
+---@param self lunabot.Factory|lunabot.Step[]
+---@param steps? lunabot.Step[]
+function Factory.addSteps(self, steps) end
 
-";
+"#;
 
 const RENDERABLES: &str = r"---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword.
 ---@param format string
@@ -235,13 +297,12 @@ function util.Secret(name) end
 
 ";
 
-const TAIL: &str = r#"
+const TAIL: &str = r"
 ---@type lunabot.options.c
 c = {}
 
----@overload fun(name: "buildbot.plugins"): lunabot.plugins
----@overload fun(name: "lunabot.plugins"): lunabot.plugins
+---Reads a module: `lib.pool` is `lib/pool.lua` or `lib/pool/init.lua` below the folder of the configuration.
 ---@param name string
 ---@return any
 function require(name) end
-"#;
+";

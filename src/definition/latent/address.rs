@@ -2,7 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr};
 
-use crate::definition::{shown::Shown, suggest};
+use super::words::is_host;
+use crate::definition::shown::Shown;
 
 /// Where an instance finds the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,28 +62,6 @@ impl Shown for MasterAddress {
     fn shown(&self) -> String {
         format!("{:?}", self.to_string())
     }
-}
-
-/// Whether a text can be the name of a machine, or an IPv4 address.
-pub(super) fn is_host(text: &str) -> bool {
-    const MOST: usize = 253;
-    text.len() <= MOST
-        && text.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        })
-}
-
-/// One of several words.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, String> {
-    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = suggest::did_you_mean(text, names.iter().copied());
-        let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-        format!("takes \"{}\", not {text:?}{hint}", names.join("\", \""))
-    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The laws over all workers that are started on demand, and over these and the ports.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use super::{Backend, LatentDefinition};
 use crate::definition::{
-    Problem, Text, WorkerDefinition, WorkerKind,
+    ListenerDefinition, Problem, WorkerDefinition, WorkerKind,
     listener::{ListenerId, Protocol},
 };
 
@@ -67,7 +70,7 @@ fn entered<'a, K: Ord>(entry: Entry<'_, K, &'a str>, name: &'a str) -> Option<&'
 /// Warns of workers that no port speaks to.
 pub(in crate::definition) fn without_a_port<'a>(
     workers: impl Iterator<Item = &'a WorkerDefinition>,
-    listeners: impl Iterator<Item = &'a ListenerId> + Clone,
+    listeners: &BTreeMap<ListenerId, Arc<ListenerDefinition>>,
     problems: &mut Vec<Problem>,
 ) {
     for (worker, latent) in latent(workers) {
@@ -76,7 +79,7 @@ pub(in crate::definition) fn without_a_port<'a>(
             _ => None,
         };
         let has_port =
-            listeners.clone().any(|listener| wanted.is_none_or(|wanted| listener.protocol == wanted));
+            listeners.keys().any(|listener| wanted.is_none_or(|wanted| listener.protocol == wanted));
         if has_port {
             continue;
         }
@@ -103,13 +106,5 @@ pub(in crate::definition) fn not_started<'a>(
             latent.class()
         );
         problems.push(Problem::warning(worker.place.clone(), NOT_STARTED, text));
-    }
-}
-
-/// Whether a text that stands already is well.
-pub(super) fn literal(text: Option<&Text>) -> Option<&str> {
-    match text {
-        Some(Text::Plain(text)) if !text.is_empty() => Some(text),
-        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Complaints, MasterAddress, beginning};
+use super::{Complaints, MasterAddress, words::beginning};
 use crate::definition::{
     plan::{Cost, FieldChange, changes},
     record::Record,
@@ -40,7 +40,7 @@ impl LibVirtDefinition {
             complaints.tell(&format!("`uri` {why}"), Some(&hint));
         }
         let xml = record.text("xml");
-        if xml.as_ref().is_some_and(|xml| !xml.trim_start().starts_with('<')) {
+        if xml.as_ref().is_some_and(|xml| !xml.is_empty() && !xml.trim_start().starts_with('<')) {
             complaints.tell("`xml` takes the description itself, which begins with `<domain`", None);
         }
         let master = record.text("masterFQDN");

@@ -25,6 +25,7 @@ mod laws;
 mod libvirt;
 mod openstack;
 mod script;
+mod words;
 
 pub use address::MasterAddress;
 pub use docker::{DockerDefinition, DockerImage, DockerTls, Encoding, PullPolicy, Recipe, Volume};
@@ -202,15 +203,4 @@ impl Complaints<'_> {
             }
         }
     }
-}
-
-/// A long text in a plan: its beginning, and how much there is of it.
-fn beginning(text: &str) -> String {
-    const SHOWN: usize = 40;
-    let count = text.chars().count();
-    if count <= SHOWN {
-        return format!("{text:?}");
-    }
-    let shown: String = text.chars().take(SHOWN).collect();
-    format!("{shown:?}… ({count} characters)")
 }

@@ -157,6 +157,12 @@ static MASTER_OPTIONS: &[OptionSpec] = &[
         Default::Empty,
         "Set on each build with the source `Global`, under all other properties.",
     )),
+    option(
+        "secretsProviders",
+        Kind::Objects(Class::SecretsProvider),
+        Default::Empty,
+        "Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there.",
+    ),
     option("protocols", Kind::Record(&PROTOCOLS), Default::None, "Where workers may connect."),
     option(
         "db",
@@ -188,7 +194,6 @@ pub static MASTER: Constructor = Constructor {
         "collapseRequests",
         "prioritizeBuilders",
         "select_next_worker",
-        "secretsProviders",
         "machines",
         "configurators",
         "logCompressionLimit",

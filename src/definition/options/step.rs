@@ -104,7 +104,7 @@ static SHELL: &[OptionSpec] = &[
 ];
 
 /// The options that all steps have. Kinds of steps differ in their name, and in whether a failure is the end.
-const fn base(name: &'static str, halts: bool) -> [OptionSpec; 10] {
+const fn base(name: &'static str, halts: bool) -> [OptionSpec; 12] {
     [
         option(
             "name",
@@ -146,14 +146,25 @@ const fn base(name: &'static str, halts: bool) -> [OptionSpec; 10] {
         ),
         option("warnOnWarnings", Kind::Bool, Default::Bool(true), "Its warnings are warnings of the build."),
         option("alwaysRun", Kind::Bool, Default::Bool(false), "It runs even after a halt."),
+        rendered(option(
+            "doStepIf",
+            Kind::Condition,
+            Default::Bool(true),
+            "Whether it is done; else it is skipped, which is no failure. A function is given the step.",
+        )),
+        option(
+            "hideStepIf",
+            Kind::Condition,
+            Default::Bool(false),
+            "Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step.",
+        ),
     ]
 }
 
 static SHELL_BASE: &[OptionSpec] = &base("shell", false);
 
 /// What Buildbot's steps know besides.
-const NOT_YET: &[&str] =
-    &["doStepIf", "hideStepIf", "locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"];
+const NOT_YET: &[&str] = &["locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"];
 
 /// `steps.ShellCommand`.
 pub static SHELL_COMMAND: Constructor = Constructor {
@@ -167,14 +178,31 @@ pub static SHELL_COMMAND: Constructor = Constructor {
 };
 
 static FROM_COMMAND: &[OptionSpec] = &[
-    rendered(option("property", Kind::Text, Default::Required, "The property that is set.")),
+    rendered(option(
+        "property",
+        Kind::Text,
+        Default::None,
+        "The property that is set. Either this or `extract_fn` is given.",
+    )),
+    option(
+        "extract_fn",
+        Kind::Function,
+        Default::None,
+        "A function that is given the exit code, the standard output and the standard error, and returns a table of \
+         properties, all of which are set; also if the command has failed.",
+    ),
     option("strip", Kind::Bool, Default::Bool(true), "Whether white space around the value is removed."),
-    option("includeStdout", Kind::Bool, Default::Bool(true), "Whether its standard output is the value."),
+    option(
+        "includeStdout",
+        Kind::Bool,
+        Default::Bool(true),
+        "Whether its standard output is the value, and given to `extract_fn`.",
+    ),
     option(
         "includeStderr",
         Kind::Bool,
         Default::Bool(false),
-        "Meant for `extract_fn`; without effect beside `property`, as in Buildbot.",
+        "Without effect: as in Buildbot `extract_fn` is always given the standard error, and `property` never.",
     ),
 ];
 
@@ -187,15 +215,7 @@ pub static SET_PROPERTY_FROM_COMMAND: Constructor = Constructor {
     class: Class::Step,
     positional: &["property"],
     groups: &[FROM_COMMAND, SHELL, FROM_COMMAND_BASE],
-    not_yet: &[
-        "extract_fn",
-        "doStepIf",
-        "hideStepIf",
-        "locks",
-        "progressMetrics",
-        "logEncoding",
-        "updateBuildSummaryPolicy",
-    ],
+    not_yet: &["locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"],
     sentence: "Runs a command on the worker and makes its output a property of the build, which the steps that follow \
                can use. Output of more than 1 MiB is a failure.",
 };

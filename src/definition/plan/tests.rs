@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, StepDefinition, Text, TlsFiles,
-        WorkerKind, Worth,
+        DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, SecretsProviderKind, StepDefinition,
+        Text, TlsFiles, WorkerKind, Worth,
         address::{Address, Mailbox},
         listener::Protocol,
         options::SHELL_COMMAND,
@@ -243,6 +243,34 @@ fn reporter() -> impl Strategy<Value = ReporterDefinition> {
     )
 }
 
+fn secrets_provider() -> impl Strategy<Value = SecretsProvider> {
+    let kind = prop_oneof![
+        ("[a-b]", "[a-b]", any::<bool>()).prop_map(|(dir, suffix, strip)| SecretsProviderKind::Files {
+            dir: dir.into(),
+            suffixes: vec![suffix],
+            strip,
+        }),
+        "[a-b]".prop_map(|prefix| SecretsProviderKind::Environment { prefix }),
+        (prop::option::of("[a-b]"), prop::option::of("[a-b]")).prop_map(|(phrase, dir)| {
+            SecretsProviderKind::Pass {
+                phrase: phrase.map(|text| Secret::new(format!("bot:{text}"))),
+                dir: dir.map(Into::into),
+            }
+        }),
+        ("[a-b]", 1..3u64, any::<bool>()).prop_map(|(word, limit, strip)| SecretsProviderKind::Command {
+            words: vec![word],
+            limit: Duration::from_secs(limit),
+            strip,
+        }),
+    ];
+    ("[a-c]", 1..4usize, kind, place()).prop_map(|(name, order, kind, place)| SecretsProvider {
+        name,
+        order,
+        kind,
+        place,
+    })
+}
+
 fn by<K: Ord, T>(list: Vec<T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
     list.into_iter().map(|item| (key(&item), Arc::new(item))).collect()
 }
@@ -256,15 +284,19 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         prop::collection::vec(scheduler().boxed(), 0..4),
         prop::collection::vec(reporter().boxed(), 0..4),
         prop::collection::vec(listener().boxed(), 0..4),
+        prop::collection::vec(secrets_provider().boxed(), 0..4),
     )
-        .prop_map(|(settings, workers, builders, schedulers, reporters, listeners)| MasterDefinition {
-            interpreter: crate::definition::Interpreter::none(),
-            settings: settings.map(Arc::new),
-            workers: by(workers, |worker| worker.name.clone()),
-            builders: by(builders, |builder| builder.name.clone()),
-            schedulers: by(schedulers, |scheduler| scheduler.name.clone()),
-            reporters: by(reporters, |reporter| reporter.name.clone()),
-            listeners: by(listeners, |listener| listener.id),
+        .prop_map(|(settings, workers, builders, schedulers, reporters, listeners, providers)| {
+            MasterDefinition {
+                interpreter: crate::definition::Interpreter::none(),
+                settings: settings.map(Arc::new),
+                workers: by(workers, |worker| worker.name.clone()),
+                builders: by(builders, |builder| builder.name.clone()),
+                schedulers: by(schedulers, |scheduler| scheduler.name.clone()),
+                reporters: by(reporters, |reporter| reporter.name.clone()),
+                listeners: by(listeners, |listener| listener.id),
+                secrets_providers: by(providers, |provider| provider.name.clone()),
+            }
         })
 }
 

@@ -121,6 +121,9 @@ pub enum FormatError {
     Deep,
 }
 
+/// What stands between the two texts of a choice; the operator may take any other.
+const MARKS: [char; 8] = ['|', '/', '!', ',', ';', '^', '~', '§'];
+
 /// Formats that stand within forms of others.
 const MOST_DEPTH: usize = 16;
 
@@ -305,7 +308,7 @@ pub(super) fn text<'a>(
     })
 }
 
-/// For people: the format again.
+/// For people: the format again, as it could be read again, but for what was given beside it.
 pub(super) fn shown(pieces: &[Piece]) -> String {
     let hole = |filling: &Filling, form: &Form| {
         let form = match form {
@@ -314,7 +317,10 @@ pub(super) fn shown(pieces: &[Piece]) -> String {
             Form::IfEmpty(text) => format!(":~{}", shown(text)),
             Form::IfPresent(text) => format!(":+{}", shown(text)),
             Form::Choice { by_truth, yes, no } => {
-                format!(":{}?|{}|{}", if *by_truth { "#" } else { "" }, shown(yes), shown(no))
+                let (question, yes, no) = (if *by_truth { "#?" } else { "?" }, shown(yes), shown(no));
+                let mark = MARKS.into_iter().find(|mark| !yes.contains(*mark) && !no.contains(*mark));
+                let mark = mark.unwrap_or(MARKS[0]);
+                format!(":{question}{mark}{yes}{mark}{no}")
             }
         };
         match filling {
@@ -333,7 +339,7 @@ pub(super) fn shown(pieces: &[Piece]) -> String {
     pieces
         .iter()
         .map(|piece| match piece {
-            Piece::Literal(text) => text.clone(),
+            Piece::Literal(text) => text.replace('%', "%%"),
             Piece::Hole { filling, form } => hole(filling, form),
         })
         .collect()

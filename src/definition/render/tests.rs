@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::{
     definition::hook::HookId,
@@ -180,4 +182,94 @@ fn a_format_is_shown_as_it_was_written_and_tells_its_secrets() {
     let mut found = Vec::new();
     renderable.secrets(&mut found);
     assert_eq!(found.iter().map(SecretName::as_str).collect::<Vec<_>>(), ["b", "a"]);
+}
+
+/// What a format may be made of, and what breaks it.
+const TOKENS: [&str; 28] = [
+    "%",
+    "%%",
+    "%s",
+    "%(",
+    ")s",
+    ")",
+    "(",
+    "prop:",
+    "src:",
+    "src::branch",
+    "worker:",
+    "secret:",
+    "kw:",
+    "os",
+    "n",
+    ":-",
+    ":~",
+    ":+",
+    ":?",
+    ":#?",
+    "|",
+    "/",
+    "é",
+    " ",
+    "%(prop:os)s",
+    "%(prop:gone:-a)s",
+    "%(prop:n:#?|1|2)s",
+    "100%%",
+];
+
+fn format_of(tokens: &[usize]) -> String {
+    tokens.iter().map(|token| TOKENS[token % TOKENS.len()]).collect()
+}
+
+/// A good format, of holes within holes.
+fn good_format() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let plain = proptest::sample::select(vec![
+        "",
+        "text",
+        "100%%",
+        "a|b/c",
+        "é(x)",
+        "%(prop:os)s",
+        "%(src:lib:revision)s",
+        "%(worker:numcpus)s",
+    ]);
+    plain.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+        let text = (inner.clone(), inner).boxed();
+        let hole = (
+            proptest::sample::select(vec!["prop:os", "prop:gone", "src::branch", "secret:token"]),
+            0..5,
+            text,
+        );
+        hole.prop_map(|(hole, form, (a, b))| match form {
+            0 => format!("{a}%({hole}:-{b})s"),
+            1 => format!("%({hole}:~{a})s{b}"),
+            2 => format!("{a}%({hole}:+{b})s{a}"),
+            3 => format!("%({hole}:?\u{1}{a}\u{1}{b})s"),
+            _ => format!("{b}%({hole}:#?\u{2}{a}\u{2}{b})s"),
+        })
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_format_or_an_error_and_what_is_rendered_of_it_is_no_panic(tokens in proptest::collection::vec(0_usize..28, 0..24)) {
+        let format = format_of(&tokens);
+        if let Ok(renderable) = Renderable::interpolate(&format, &BTreeMap::new(), &[]) {
+            let again = Renderable::interpolate(&renderable.shown(), &BTreeMap::new(), &[]);
+            proptest::prop_assert_eq!(again.as_ref(), Ok(&renderable), "{}", renderable.shown());
+            // A list, or a secret that nobody has: an error is an answer too.
+            let _answer = value(Worth::Rendered(renderable)).now_or_never().expect("nothing here waits");
+        }
+    }
+
+    #[test]
+    fn a_good_format_is_read_again_as_it_is_shown(format in good_format()) {
+        // The same mark within its own choice ends it: then the format is another, or none.
+        if let Ok(renderable) = Renderable::interpolate(&format, &BTreeMap::new(), &[]) {
+            let shown = renderable.shown();
+            proptest::prop_assert_eq!(Renderable::interpolate(&shown, &BTreeMap::new(), &[]), Ok(renderable.clone()), "{}", shown);
+            let rendered = value(Worth::Rendered(renderable)).now_or_never().expect("nothing here waits");
+            proptest::prop_assert!(rendered.is_ok_and(|value| value.is_string()), "{}", format);
+        }
+    }
 }

@@ -77,7 +77,7 @@ pub(super) fn told(
     let Some(Value::Objects(generators)) = record.get("generators") else {
         let builds = builds(record, faults);
         let missing = MissingGenerator {
-            workers: watched(record, "watchedWorkers", faults).unwrap_or(WatchedWorkers::All),
+            workers: watched(record, "watchedWorkers", faults),
             message: message(record, "messageFormatterMissingWorker", problems)
                 .unwrap_or_else(|| MissingMessage::standard(TemplateType::Html)),
         };
@@ -92,13 +92,13 @@ pub(super) fn told(
     let missing = generators
         .iter()
         .filter(|generator| !generator.broken)
-        .filter_map(|generator| MissingGenerator::from_record(generator, problems))
+        .map(|generator| MissingGenerator::from_record(generator, problems))
         .collect();
     (BuildMails::None, missing)
 }
 
 impl MissingGenerator {
-    fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Self {
         let mut faults = Faults::new();
         let workers = watched(record, "workers", &mut faults);
         for (option, text) in faults {
@@ -107,7 +107,7 @@ impl MissingGenerator {
         }
         let message = message(record, "message_formatter", problems)
             .unwrap_or_else(|| MissingMessage::standard(TemplateType::Plain));
-        Some(Self { workers: workers?, message })
+        Self { workers, message }
     }
 }
 
@@ -167,13 +167,13 @@ fn builds(record: &Record, faults: &mut Faults) -> BuildMails {
 }
 
 /// `"all"`, which is what stands for it too, or names.
-fn watched(record: &Record, option: &'static str, faults: &mut Faults) -> Option<WatchedWorkers> {
+fn watched(record: &Record, option: &'static str, faults: &mut Faults) -> WatchedWorkers {
     if record.get(option).is_none() {
-        return Some(WatchedWorkers::All);
+        return WatchedWorkers::All;
     }
     let texts = record.texts(option);
     if matches!(&*texts, [all] if all == "all") {
-        return Some(WatchedWorkers::All);
+        return WatchedWorkers::All;
     }
     if texts.is_empty() {
         faults.push((option, "is empty, so nothing would ever be told".into()));
@@ -188,7 +188,7 @@ fn watched(record: &Record, option: &'static str, faults: &mut Faults) -> Option
     // Their order means nothing, and Lua's `pairs` gives another one at each load.
     names.sort();
     names.dedup();
-    Some(WatchedWorkers::Named(names))
+    WatchedWorkers::Named(names)
 }
 
 impl fmt::Display for TemplateType {

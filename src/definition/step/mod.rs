@@ -1,8 +1,10 @@
 //! A step, as the operator defined it: what all have here, what a kind has in its file.
 
+mod condition;
 mod shell;
 mod transfer;
 
+pub use condition::Condition;
 pub use shell::{Command, EnvironmentValue, SIGNALS, ShellCommand, WatchedFile};
 pub use transfer::{
     Compression, Content, Download, Limits, UploadDirectory, UploadFile, UploadMany, UploadTarget,
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use crate::{
     definition::{
+        hook::Hook,
         problem::Problem,
         record::Record,
         render::{Text, Worth},
@@ -36,6 +39,10 @@ pub struct StepDefinition {
     pub halt_on_failure: bool,
     /// Runs even after a halt.
     pub always_run: bool,
+    /// Whether it is done; else it is skipped.
+    pub do_step_if: Condition,
+    /// Whether it is left out where steps are shown.
+    pub hide_step_if: Condition,
     /// Where it was written.
     pub place: Place,
 }
@@ -90,14 +97,26 @@ pub enum StepKind {
 /// `steps.SetPropertyFromCommand`: the output of a command becomes a property of the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetPropertyFromCommand {
-    /// Which.
-    pub property: Text,
-    /// Whether white space around the value is removed.
-    pub strip: bool,
-    /// Whether its standard output is the value; else it is empty.
+    /// What becomes of the output.
+    pub extraction: Extraction,
+    /// Whether its standard output counts; else that is empty.
     pub include_stdout: bool,
     /// What is run.
     pub command: ShellCommand,
+}
+
+/// How properties come out of the output of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extraction {
+    /// Its standard output is the value of one.
+    Property {
+        /// Which.
+        name: Text,
+        /// Whether white space around the value is removed.
+        strip: bool,
+    },
+    /// A function makes a table of them: of exit code, standard output, standard error.
+    Function(Hook),
 }
 
 /// `steps.CopyDirectory`: a copy on the worker.
@@ -141,8 +160,28 @@ impl StepDefinition {
             warnings_count_as: counts_as(record.flag("flunkOnWarnings"), record.flag("warnOnWarnings")),
             halt_on_failure: record.flag("haltOnFailure"),
             always_run: record.flag("alwaysRun"),
+            do_step_if: record.condition("doStepIf"),
+            hide_step_if: record.condition("hideStepIf"),
             place: record.place.clone(),
         })
+    }
+}
+
+impl Extraction {
+    fn from_record(step: &str, record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
+        match (record.renderable("property"), record.hook("extract_fn")) {
+            (Some(name), None) => Some(Self::Property { name, strip: record.flag("strip") }),
+            (None, Some(hook)) => Some(Self::Function(hook)),
+            (property, _) => {
+                let what = match property {
+                    Some(_) => "`property` and `extract_fn` are both given; keep one of them",
+                    None => "`property` is missing (or `extract_fn`, which sets several)",
+                };
+                let text = format!("step {step:?}: {what}");
+                problems.push(Problem::error(record.place.clone(), text));
+                None
+            }
+        }
     }
 }
 
@@ -160,8 +199,7 @@ impl StepKind {
         // A definition has no better way to know which constructor made its record than by its name, which is unique.
         Some(match record.constructor.name {
             "SetPropertyFromCommand" => Self::SetPropertyFromCommand(SetPropertyFromCommand {
-                property: record.renderable("property")?,
-                strip: record.flag("strip"),
+                extraction: Extraction::from_record(step, record, problems)?,
                 include_stdout: record.flag("includeStdout"),
                 command: ShellCommand::from_record(step, record, problems)?,
             }),
@@ -213,6 +251,8 @@ impl StepDefinition {
             warnings_count_as: Outcome::Warnings,
             halt_on_failure: false,
             always_run: false,
+            do_step_if: Condition::Fixed(true),
+            hide_step_if: Condition::Fixed(false),
             place: Place::new("master.cfg.lua", 1),
         }
     }

@@ -99,6 +99,7 @@ fn shell(from: ShellArguments, base: &Base, folder: &str) -> Result<Value, Strin
         None => Value::Nil,
     };
     let env = from.env.into_iter().map(|(name, change)| (name.into(), environment_change(change))).collect();
+    // `shown` has no form on this wire, which knows no tuples: a worker writes the words as they are into its own log.
     let command = match from.command {
         ShellLine::Shell(line) => line.into(),
         ShellLine::Argv(words) => texts(words),

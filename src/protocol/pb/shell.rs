@@ -30,6 +30,9 @@ const USE_PTY: Newer = Newer { key: "usePTY", since: Version(2, 7), what: "to ch
 const INTERRUPT_SIGNAL: Newer =
     Newer { key: "interruptSignal", since: Version(2, 15), what: "to choose the signal of an interrupt" };
 
+/// Source: Buildbot, `steps/source/svn.py`, which hides its password from this version on.
+const OBFUSCATED: Newer = Newer { key: "", since: Version(2, 16), what: "to hide a secret in its command" };
+
 /// The command `shell`.
 ///
 /// # Errors
@@ -47,10 +50,6 @@ pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, St
     };
     let env =
         from.env.into_iter().map(|(name, change)| (Value::text(name), environment_change(change))).collect();
-    let command = match from.command {
-        ShellLine::Shell(line) => Value::text(line),
-        ShellLine::Argv(words) => texts(words),
-    };
     let mut arguments = pairs([
         ("workdir", Value::text(from.workdir)),
         ("env", Value::Dict(env)),
@@ -76,8 +75,30 @@ pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, St
     arguments.extend(pairs([("logEnviron", Value::Bool(from.log_environ)), ("initial_stdin", stdin)]));
     let is_default = from.interrupt_signal == "KILL";
     newer(&mut arguments, &INTERRUPT_SIGNAL, Value::text(from.interrupt_signal), !is_default);
+    let command = match (from.command, from.shown) {
+        (ShellLine::Shell(line), _) => Value::text(line),
+        (ShellLine::Argv(words), None) => texts(words),
+        (ShellLine::Argv(words), Some(_)) if !worker.has(Verb::Shell, OBFUSCATED.since) => {
+            notes += &worker.too_old(Verb::Shell, OBFUSCATED.what, OBFUSCATED.since);
+            notes.push_str("; its own log shows it\n");
+            texts(words)
+        }
+        (ShellLine::Argv(words), Some(shown)) => obfuscated(words, shown),
+    };
     arguments.extend(pairs([("command", command)]));
     Ok(Words { verb: Verb::Shell, arguments, transfer: None, notes })
+}
+
+/// Words, some of which a worker shows otherwise than it runs them. Source: `buildbot_worker/runprocess.py`.
+fn obfuscated(words: Vec<String>, shown: Vec<String>) -> Value {
+    let word = |(real, shown): (String, String)| {
+        if real == shown {
+            Value::text(real)
+        } else {
+            Value::Tuple(vec![Value::text("obfuscated"), Value::text(real), Value::text(shown)])
+        }
+    };
+    Value::List(words.into_iter().zip(shown).map(word).collect())
 }
 
 /// Only what is wanted beyond a path is told in the newer form.

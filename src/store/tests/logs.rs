@@ -194,6 +194,7 @@ on_both! {
         assert!(log.append(LogStream::Stdout, b"two\n").await.is_err());
         assert!(log.close(at(3)).await.is_err());
         assert!(row(&open.store, id).await.complete, "nothing stays open for ever");
-        open.store.finish_step(step, Outcome::Exception, "no disk", at(4)).await.unwrap();
+        let end = EndedStep { outcome: Outcome::Exception, state: "no disk", hidden: false };
+        open.store.finish_step(step, end, at(4)).await.unwrap();
     }
 }

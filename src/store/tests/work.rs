@@ -10,7 +10,10 @@ on_both! {
         let build = begun(&store, 1).await;
         assert_eq!((build.number, build.builder.as_str()), (1, "a"));
         let step = store.begin_step(build.id, 0, "shell", "running", at(2)).await.unwrap();
-        store.finish_step(step, Outcome::Success, "done\0", at(3)).await.unwrap();
+        let end = EndedStep { outcome: Outcome::Success, state: "done\0", hidden: true };
+        store.finish_step(step, end, at(3)).await.unwrap();
+        let shown = store.steps(&Query::all()).await.unwrap().rows;
+        assert!(shown[0].hidden && shown[0].results == Some(Outcome::Success), "{shown:?}");
         store.finish_build(build.id, Outcome::Warnings, "built", RequestEnd::Complete, at(4)).await.unwrap();
 
         let kinds = [

@@ -8,7 +8,11 @@ use std::{
 
 use super::*;
 use crate::{
-    definition::{HashedPassword, MasterDefinition, WorkerDefinition, WorkerKind},
+    definition::{
+        HashedPassword, Hook, HookId, IdlePolicy, LatentDefinition, MasterDefinition, WorkerDefinition,
+        WorkerKind,
+        latent::{Backend, ScriptDefinition},
+    },
     model::Place,
     worker::{
         Roster,
@@ -17,14 +21,21 @@ use crate::{
     },
 };
 
+fn passwords(all: &[Secret]) -> Passwords {
+    Passwords::new(all.iter().cloned().map(Into::into).collect()).unwrap()
+}
+
 fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
+    let remote = |all| WorkerKind::Remote { passwords: passwords(all) };
+    roster_of(workers.iter().map(|(name, all)| (*name, remote(all))))
+}
+
+fn roster_of<'a>(workers: impl Iterator<Item = (&'a str, WorkerKind)>) -> Arc<Roster> {
     let mut all = MasterDefinition::nothing();
-    for (name, passwords) in workers {
+    for (name, kind) in workers {
         let definition = WorkerDefinition {
             name: WorkerName::new(name).unwrap(),
-            kind: WorkerKind::Remote {
-                passwords: Passwords::new(passwords.iter().cloned().map(Into::into).collect()).unwrap(),
-            },
+            kind,
             max_builds: None,
             properties: BTreeMap::new(),
             default_properties: BTreeMap::new(),
@@ -36,7 +47,7 @@ fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
         };
         all.workers.insert(definition.name.clone(), Arc::new(definition));
     }
-    Arc::new(Roster::new(&all))
+    Arc::new(Roster::new(&all, &BTreeMap::new()).unwrap())
 }
 
 async fn gate(workers: &[(&str, &[Secret])]) -> (Master, Gate) {
@@ -66,6 +77,46 @@ async fn both_passwords_let_a_worker_in_during_a_rotation_and_the_old_one_no_mor
     master.roster.send_replace(roster(&[("w", &[new])]));
     assert!(may_enter(&gate, "w", "new", HERE).await);
     assert!(!may_enter(&gate, "w", "old", HERE).await);
+}
+
+#[tokio::test]
+async fn nobody_logs_in_as_a_latent_worker_of_which_no_instance_was_started() {
+    let secret = Secret::new("sesame");
+    let hook = Hook { id: HookId(0), text: "".into(), place: Place::new("master.cfg.lua", 1) };
+    let latent = |passwords| {
+        WorkerKind::Latent(Box::new(LatentDefinition {
+            passwords,
+            build_wait_timeout: IdlePolicy::KeepUntilShutdown,
+            attach_timeout: Duration::from_secs(1200),
+            check_instance_interval: Duration::from_secs(10),
+            backend: Backend::Script(ScriptDefinition {
+                start_instance: hook.clone(),
+                stop_instance: hook.clone(),
+                check_instance: None,
+            }),
+        }))
+    };
+    let (master, gate) = gate(&[]).await;
+    let known = Some(passwords(std::slice::from_ref(&secret)));
+    let workers = [
+        ("minted", latent(None)),
+        ("known", latent(known)),
+        ("here", WorkerKind::Local { workdir: "w".into() }),
+    ];
+    let roster = roster_of(workers.into_iter());
+    master.roster.send_replace(Arc::clone(&roster));
+    for name in ["minted", "known", "here", "stranger"] {
+        for password in ["sesame", "", "other"] {
+            // The peer hears the same of all of them; the log of the master does not.
+            let verdict =
+                gate.judge(name, Proof::Password(&Secret::new(password)), HERE.parse().unwrap()).await;
+            assert_eq!(verdict, Verdict::Refused, "{name}");
+        }
+    }
+    let reasons = ["minted", "known", "here", "stranger"].map(|name| roster.why_not(name));
+    assert_eq!(reasons[0], reasons[1]);
+    assert!(reasons[0].contains("no instance was started"), "{reasons:?}");
+    assert!(reasons[2].contains("LocalWorker") && reasons[3].contains("no such worker"), "{reasons:?}");
 }
 
 #[tokio::test]

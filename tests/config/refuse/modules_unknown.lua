@@ -2,7 +2,7 @@ local plugins = require "buildbot.plugins"
 local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
 
 c.workers = { worker.LocalWorker "bot1" }
-worker.DockerLatentWorker("d", None, { image = "x" })
+worker.PodmanWorker("d", None, { image = "x" })
 plugins.wroker.Worker("a", "b")
 plugins.reporters.MailNotifier { fromaddr = "a@example.org" }
 plugins.changes.GitPoller("https://example.org/x.git")

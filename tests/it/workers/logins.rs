@@ -27,7 +27,7 @@ fn farm(port: u16) -> MasterDir {
 }
 
 /// The lines of the master's log about a peer of this name.
-fn refusals(dir: &MasterDir, name: &str) -> Vec<String> {
+pub(super) fn refusals(dir: &MasterDir, name: &str) -> Vec<String> {
     let log = std::fs::read_to_string(dir.file("lunabot.log")).unwrap();
     let about = log.lines().filter(|line| line.contains(name) && line.contains("127.0.0.1"));
     about.map(str::to_owned).collect()
@@ -57,7 +57,7 @@ fn a_real_worker_with_a_wrong_password_or_an_unknown_name_is_refused_and_lives_a
 }
 
 /// Whether a peer that gave this name and a wrong password was told no; it is still connected then.
-fn is_told_no(port: u16, name: &str) -> Option<Peer> {
+pub(super) fn is_told_no(port: u16, name: &str) -> Option<Peer> {
     let mut peer = Peer::connect(port);
     assert_eq!(peer.read(DIALECTS.len()), DIALECTS);
     peer.say(&[CHOICE, &login(name)].concat());

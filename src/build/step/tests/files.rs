@@ -14,11 +14,11 @@ use crate::{
 
 const FREE: Limits = Limits { max_size: None, block_size: 16 * 1024 };
 
-fn target(path: &str) -> UploadTarget {
+pub(super) fn target(path: &str) -> UploadTarget {
     UploadTarget { master_dest: path.into(), url: None, url_text: None }
 }
 
-fn upload(to: &str) -> UploadFile {
+pub(super) fn upload(to: &str) -> UploadFile {
     UploadFile {
         source: "out/a.tar".into(),
         workdir: "build".into(),

@@ -1,7 +1,7 @@
 //! The options of `worker.DockerLatentWorker`.
 
 use super::{
-    super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered},
+    super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered},
     LATENT, LATENT_PASSWORD, MASTER_ADDRESS, NOT_YET, WORKER_BASE, WORKER_NAME,
 };
 
@@ -40,13 +40,18 @@ static DOCKER: &[OptionSpec] = &[
         Default::None,
         "The image; or how the one that is built from `dockerfile` is called. One of the two is needed.",
     )),
-    option("command", Kind::Texts, Default::Empty, "Program and arguments, in the place of the image's own."),
-    rendered(option(
+    or_none(option(
+        "command",
+        Kind::Texts,
+        Default::Empty,
+        "Program and arguments, in the place of the image's own.",
+    )),
+    rendered(or_none(option(
         "volumes",
         Kind::Texts,
         Default::Empty,
         "`source:target` or `source:target:ro`: folders of the engine's machine, or volumes by their names.",
-    )),
+    ))),
     rendered(option(
         "dockerfile",
         Kind::Text,
@@ -81,13 +86,13 @@ static DOCKER_MORE: &[OptionSpec] = &[
         Default::Text("pb"),
         "What its worker speaks: `pb` or `msgpack_experimental_v7`. `c.protocols` needs a port for it.",
     ),
-    rendered(option(
+    rendered(or_none(option(
         "hostconfig",
         Kind::Table,
         Default::Empty,
         "What else the engine is told of the container: `network_mode`, `mem_limit`, `shm_size`, …, or in its own words \
          (`NetworkMode`). `init` is true unless told otherwise.",
-    )),
+    ))),
     option("autopull", Kind::Bool, Default::Bool(false), "Whether an image that is not there is pulled."),
     option(
         "alwaysPull",
@@ -108,12 +113,12 @@ static DOCKER_MORE: &[OptionSpec] = &[
         "How that archive is compressed: `gzip`, `bzip2`, `xz` or `identity`.",
     )),
     rendered(option("target", Kind::Text, Default::Text(""), "The stage of the Dockerfile that is built.")),
-    rendered(option(
+    rendered(or_none(option(
         "buildargs",
         Kind::Table,
         Default::Empty,
-        "The arguments of the Dockerfile. (In Buildbot they have no effect without `custom_context`.)",
-    )),
+        "The arguments of the Dockerfile, with `custom_context` and without it; in Buildbot they have no effect without.",
+    ))),
     rendered(option("hostname", Kind::Text, Default::None, "What the container calls itself.")),
 ];
 

@@ -128,7 +128,7 @@ static EC2: &[OptionSpec] = &[
         "aws_id_file_path",
         Kind::Text,
         Default::None,
-        "A file with both, a line each. (Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.)",
+        "A file with both, a line each. Buildbot also reads `~/.ec2/aws_id` unasked; name it if you want it.",
     ),
     option(
         "user_data",
@@ -161,12 +161,12 @@ static EC2: &[OptionSpec] = &[
         Default::Number(1.6),
         "The most that is bid, in dollars an hour. A spot instance needs this or `price_multiplier`.",
     )),
-    option(
+    or_none(option(
         "volumes",
         Kind::Pairs,
         Default::Empty,
         "Volumes that are attached while the instance runs: `{ { \"vol-1\", \"/dev/sdf\" } }`.",
-    ),
+    )),
     option(
         "placement",
         Kind::Text,
@@ -179,12 +179,12 @@ static EC2: &[OptionSpec] = &[
         Default::Number(1.2),
         "The bid is the mean price of the last day times this, up to `max_spot_price`; with `None`, `max_spot_price` itself.",
     )),
-    option(
+    or_none(option(
         "tags",
         Kind::TextTable,
         Default::Empty,
         "Tags of the instance. It has them from its first moment on (in Buildbot only once it runs).",
-    ),
+    )),
     option(
         "product_description",
         Kind::Text,
@@ -192,14 +192,19 @@ static EC2: &[OptionSpec] = &[
         "For which product the mean price is asked.",
     ),
     option("subnet_id", Kind::Text, Default::None, "The subnet of a VPC."),
-    option("security_group_ids", Kind::Texts, Default::Empty, "Security groups of a VPC."),
+    or_none(option("security_group_ids", Kind::Texts, Default::Empty, "Security groups of a VPC.")),
     option(
         "instance_profile_name",
         Kind::Text,
         Default::None,
         "The IAM profile by which the machine may use other services.",
     ),
-    option("block_device_map", Kind::Records(&BLOCK_DEVICE), Default::Empty, "Devices of the instance."),
+    or_none(option(
+        "block_device_map",
+        Kind::Records(&BLOCK_DEVICE),
+        Default::Empty,
+        "Devices of the instance.",
+    )),
     option(
         "session",
         Kind::Record(&SESSION),

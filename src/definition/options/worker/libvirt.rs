@@ -23,7 +23,7 @@ static LIBVIRT: &[OptionSpec] = &[
         Kind::Text,
         // Buildbot's default, `system:///`, is refused by libvirt itself.
         Default::Text("qemu:///system"),
-        "The hypervisor. (Buildbot's default, `system:///`, is no URI that libvirt knows.)",
+        "The hypervisor. Buildbot's default, `system:///`, is no URI that libvirt knows.",
     ),
     option(
         "xml",
@@ -39,13 +39,13 @@ static LIBVIRT_ATTRIBUTES: &[OptionSpec] = &[
         "cheap_copy",
         Kind::Bool,
         Default::Bool(true),
-        "Whether `hd_image` holds only what differs from `base_image`, or is a whole copy. (In Buildbot an attribute.)",
+        "Whether `hd_image` holds only what differs from `base_image`, or is a whole copy. In Buildbot an attribute.",
     ),
     option(
         "graceful_shutdown",
         Kind::Bool,
         Default::Bool(false),
-        "Whether the machine is asked to shut down before its power is cut. (In Buildbot an attribute.)",
+        "Whether the machine is asked to shut down before its power is cut. In Buildbot an attribute.",
     ),
 ];
 

@@ -103,14 +103,14 @@ static LATENT: &[OptionSpec] = &[
         Kind::Idle,
         Default::Seconds(600),
         "How long an instance without a build waits for another one before it is stopped. 0: it is stopped after each build; \
-         a negative number: it is kept until the master stops. The same for all (in Buildbot 0 for Docker).",
+         a negative number: it is kept until the master stops. The same for all; in Buildbot 0 for Docker.",
     ),
     option(
         "attach_timeout",
         Kind::Seconds { least: 1.0 },
         Default::Seconds(1200),
         "How long a new instance may take from the order to start it until its worker has attached; then it is stopped, and the \
-         build is tried again. (In Buildbot this is `missing_timeout`, an hour.)",
+         build is tried again. In Buildbot this is `missing_timeout`, an hour.",
     ),
     option(
         "check_instance_interval",

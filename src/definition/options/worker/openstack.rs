@@ -1,7 +1,7 @@
 //! The options of `worker.OpenStackLatentWorker`.
 
 use super::{
-    super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered},
+    super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered},
     LATENT, LATENT_PASSWORD, NOT_YET, WORKER_BASE, WORKER_NAME,
 };
 
@@ -69,21 +69,26 @@ static OPENSTACK: &[OptionSpec] = &[
         Default::None,
         "All of this in Keystone's words, instead: `auth_url`, and what `auth_type` (`password` unless told otherwise) needs.",
     ),
-    option(
+    or_none(option(
         "block_devices",
         Kind::Records(&BLOCK_DEVICE),
         Default::Empty,
         "The disks of the server. Either these or `image`, or both.",
-    ),
+    )),
     option("region", Kind::Text, Default::None, "The region."),
     rendered(option("image", Kind::Text, Default::None, "The image: name or id.")),
-    rendered(option("meta", Kind::Table, Default::Empty, "Names and texts that the server carries.")),
-    rendered(option(
+    rendered(or_none(option(
+        "meta",
+        Kind::Table,
+        Default::Empty,
+        "Names and texts that the server carries.",
+    ))),
+    rendered(or_none(option(
         "nova_args",
         Kind::Table,
         Default::Empty,
         "What else Nova is told: `nics`, `availability_zone`, `security_groups`, `config_drive`, …. Never shown in a plan.",
-    )),
+    ))),
     option("client_version", Kind::Text, Default::Text("2"), "The version of Nova's API: `2` or `2.90`."),
 ];
 

@@ -277,11 +277,11 @@ fn script() -> impl Strategy<Value = ScriptDefinition> {
 /// A worker that is started on demand.
 pub(super) fn latent() -> impl Strategy<Value = LatentDefinition> {
     let backend = prop_oneof![
-        ec2().prop_map(|ec2| Backend::Ec2(Box::new(ec2))),
-        libvirt().prop_map(Backend::LibVirt),
-        openstack().prop_map(|openstack| Backend::OpenStack(Box::new(openstack))),
-        docker().prop_map(|docker| Backend::Docker(Box::new(docker))),
-        script().prop_map(Backend::Script),
+        ec2().boxed().prop_map(|ec2| Backend::Ec2(Box::new(ec2))),
+        libvirt().boxed().prop_map(Backend::LibVirt),
+        openstack().boxed().prop_map(|openstack| Backend::OpenStack(Box::new(openstack))),
+        docker().boxed().prop_map(|docker| Backend::Docker(Box::new(docker))),
+        script().boxed().prop_map(Backend::Script),
     ];
     let idle = prop_oneof![
         Just(IdlePolicy::StopAtOnce),
@@ -306,11 +306,11 @@ pub(super) fn latent() -> impl Strategy<Value = LatentDefinition> {
 
 /// Two of one class, so that the options are what differs.
 fn two_of_a_class() -> impl Strategy<Value = (LatentDefinition, LatentDefinition)> {
-    let ec2 = || ec2().prop_map(|ec2| Backend::Ec2(Box::new(ec2)));
-    let libvirt = || libvirt().prop_map(Backend::LibVirt);
-    let openstack = || openstack().prop_map(|openstack| Backend::OpenStack(Box::new(openstack)));
-    let docker = || docker().prop_map(|docker| Backend::Docker(Box::new(docker)));
-    let script = || script().prop_map(Backend::Script);
+    let ec2 = || ec2().boxed().prop_map(|ec2| Backend::Ec2(Box::new(ec2)));
+    let libvirt = || libvirt().boxed().prop_map(Backend::LibVirt);
+    let openstack = || openstack().boxed().prop_map(|openstack| Backend::OpenStack(Box::new(openstack)));
+    let docker = || docker().boxed().prop_map(|docker| Backend::Docker(Box::new(docker)));
+    let script = || script().boxed().prop_map(Backend::Script);
     let backends = prop_oneof![
         // Boxed: together, they are more than the stack of a test's thread.
         (ec2(), ec2()).boxed(),

@@ -1,140 +1,21 @@
-//! A worker in a container of Docker.
+//! From the options of `worker.DockerLatentWorker` to what they mean.
 //!
 //! # Source
 //! Which options go together: Buildbot, `worker/docker.py`. The words of `hostconfig`: docker-py's `HostConfig`.
 
-use std::path::PathBuf;
-
 use super::{
-    Complaints, Late, MasterAddress,
-    address::word,
-    beginning,
-    laws::literal,
-    openstack::{late_word, names, not_text},
+    super::{
+        Complaints, Late, MasterAddress,
+        words::{is_host, late_word, literal, names, not_text, word},
+    },
+    DockerDefinition, DockerImage, DockerTls, ENCODINGS, PullPolicy, Recipe, Volume,
 };
 use crate::definition::{
     listener::Protocol,
-    plan::{Cost, FieldChange, changes},
     record::{Record, Value},
     render::{Text, Worth},
-    shown::{Shown, braces},
     suggest,
 };
-
-/// What a container is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DockerDefinition {
-    /// The engine.
-    pub host: Text,
-    /// The version of its API; what it speaks, if absent.
-    pub api_version: Option<String>,
-    /// Whether and how it is spoken to through TLS.
-    pub tls: DockerTls,
-    /// The image.
-    pub image: DockerImage,
-    /// When it is pulled.
-    pub pull: PullPolicy,
-    /// Program and arguments; the image's own if empty.
-    pub command: Vec<String>,
-    /// Folders and volumes.
-    pub volumes: Vec<Late<Volume>>,
-    /// What the container calls itself.
-    pub hostname: Option<Text>,
-    /// What else the engine is told.
-    pub host_config: Option<Worth>,
-    /// Where the container finds the master.
-    pub master: Option<MasterAddress>,
-    /// What its worker speaks.
-    pub master_protocol: Protocol,
-    /// Whether its output goes to the master's log until its worker has attached.
-    pub follow_startup_logs: bool,
-}
-
-/// The image of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DockerImage {
-    /// One that is there, or can be pulled.
-    Named(Text),
-    /// One that is built if it is not there.
-    Built(Recipe),
-}
-
-/// How an image is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipe {
-    /// How it is called; without a name it goes with its container.
-    pub name: Option<Text>,
-    /// The text of a Dockerfile, or the path of an archive that holds it.
-    pub dockerfile: Text,
-    /// Whether it is that path.
-    pub custom_context: Late<bool>,
-    /// How the archive is compressed.
-    pub encoding: Late<Encoding>,
-    /// The arguments of the Dockerfile.
-    pub build_args: Option<Worth>,
-    /// The stage that is built; the last if absent.
-    pub target: Option<Text>,
-}
-
-/// How an archive is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// By gzip.
-    Gzip,
-    /// By bzip2.
-    Bzip2,
-    /// By xz.
-    Xz,
-    /// Not at all.
-    Identity,
-}
-
-/// When an image is pulled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullPolicy {
-    /// Never.
-    Never,
-    /// If it is not there.
-    IfAbsent,
-    /// Before each container.
-    Always,
-}
-
-/// How the engine proves who it is, and the master to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DockerTls {
-    /// Not at all.
-    Off,
-    /// By the system's authorities.
-    System,
-    /// As files say.
-    Files {
-        /// The authorities; the system's if absent.
-        ca: Option<PathBuf>,
-        /// What is shown to the engine: a certificate and its key.
-        client: Option<(PathBuf, PathBuf)>,
-        /// Whether the engine's certificate is verified.
-        verify: bool,
-    },
-}
-
-/// A folder of the engine's machine, or a volume, and where the container sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// The folder, or the volume's name.
-    pub source: String,
-    /// Where the container sees it.
-    pub target: String,
-    /// Words after that: `ro`, `Z`.
-    pub modes: Vec<String>,
-}
-
-const ENCODINGS: [(&str, Encoding); 4] = [
-    ("gzip", Encoding::Gzip),
-    ("bzip2", Encoding::Bzip2),
-    ("xz", Encoding::Xz),
-    ("identity", Encoding::Identity),
-];
 
 const PROTOCOLS: [(&str, Protocol); 2] =
     [(Protocol::Pb.key(), Protocol::Pb), (Protocol::Msgpack.key(), Protocol::Msgpack)];
@@ -214,7 +95,10 @@ const HOST_CONFIG: [&str; 63] = [
 ];
 
 impl DockerDefinition {
-    pub(super) fn from_record(record: &Record, complaints: &mut Complaints<'_>) -> Option<Self> {
+    pub(in crate::definition::latent) fn from_record(
+        record: &Record,
+        complaints: &mut Complaints<'_>,
+    ) -> Option<Self> {
         let host = record.renderable("docker_host");
         if let Some(host) = literal(host.as_ref())
             && !is_engine(host)
@@ -252,7 +136,7 @@ impl DockerDefinition {
         let volumes = volumes(record, complaints);
         let hostname = record.renderable("hostname");
         if let Some(name) = literal(hostname.as_ref())
-            && !super::address::is_host(name)
+            && !is_host(name)
         {
             complaints.tell(&format!("`hostname` takes the name of a machine, not {name:?}"), None);
         }
@@ -276,78 +160,6 @@ impl DockerDefinition {
             follow_startup_logs: record.flag("followStartupLogs"),
         })
     }
-
-    /// A container that runs keeps what it was made from.
-    pub(super) fn changes(&self, new: &Self) -> Vec<FieldChange> {
-        let mut out = changes!(self, new;
-            "docker_host" host WhenIdle,
-            "version" api_version WhenIdle,
-            "tls" tls WhenIdle,
-            "command" command WhenIdle,
-            "volumes" volumes WhenIdle,
-            "hostname" hostname WhenIdle,
-            "hostconfig" host_config WhenIdle,
-            "masterFQDN" master WhenIdle,
-            "master_protocol" master_protocol WhenIdle,
-            "followStartupLogs" follow_startup_logs InPlace,
-        );
-        let (was, is) = (self.pull, new.pull);
-        // It is read at the next start.
-        out.extend(FieldChange::between("autopull", &was.is_pulled(), &is.is_pulled(), Cost::InPlace));
-        out.extend(FieldChange::between("alwaysPull", &was.is_always(), &is.is_always(), Cost::InPlace));
-        out.extend(self.image.changes(&new.image));
-        out
-    }
-}
-
-impl PullPolicy {
-    fn is_pulled(self) -> bool {
-        self != Self::Never
-    }
-
-    fn is_always(self) -> bool {
-        self == Self::Always
-    }
-}
-
-impl DockerImage {
-    fn name(&self) -> Option<&Text> {
-        match self {
-            Self::Named(name) => Some(name),
-            Self::Built(recipe) => recipe.name.as_ref(),
-        }
-    }
-
-    fn recipe(&self) -> Option<&Recipe> {
-        match self {
-            Self::Named(_) => None,
-            Self::Built(recipe) => Some(recipe),
-        }
-    }
-
-    fn changes(&self, new: &Self) -> Vec<FieldChange> {
-        let mut out = Vec::new();
-        let (was, is) = (self.name().cloned(), new.name().cloned());
-        out.extend(FieldChange::between("image", &was, &is, Cost::WhenIdle));
-        let (was, is) = (self.recipe(), new.recipe());
-        let text = |recipe: Option<&Recipe>| match recipe.map(|recipe| &recipe.dockerfile) {
-            None => "None".to_owned(),
-            Some(Text::Plain(text)) => beginning(text),
-            Some(text) => Shown::shown(text),
-        };
-        if was.map(|recipe| &recipe.dockerfile) != is.map(|recipe| &recipe.dockerfile) {
-            out.push(FieldChange::new("dockerfile", &text(was), &text(is), Cost::WhenIdle));
-        }
-        if let (Some(old), Some(new)) = (was, is) {
-            out.extend(changes!(old, new;
-                "custom_context" custom_context WhenIdle,
-                "encoding" encoding WhenIdle,
-                "buildargs" build_args WhenIdle,
-                "target" target WhenIdle,
-            ));
-        }
-        out
-    }
 }
 
 impl Volume {
@@ -368,49 +180,6 @@ impl Volume {
             return Err(format!("holds {text:?}, in which {mode:?} is no mode like `ro` or `rw`"));
         }
         Ok(Self { source: source.to_owned(), target: target.to_owned(), modes })
-    }
-}
-
-impl Shown for Volume {
-    fn shown(&self) -> String {
-        let modes = if self.modes.is_empty() { String::new() } else { format!(":{}", self.modes.join(",")) };
-        format!("{:?}", format!("{}:{}{modes}", self.source, self.target))
-    }
-}
-
-impl Shown for Encoding {
-    fn shown(&self) -> String {
-        let found = ENCODINGS.iter().find(|(_, known)| known == self);
-        format!("{:?}", found.expect("each encoding has its word").0)
-    }
-}
-
-impl Shown for Protocol {
-    fn shown(&self) -> String {
-        format!("{:?}", self.key())
-    }
-}
-
-impl Shown for DockerTls {
-    fn shown(&self) -> String {
-        let (ca, client, verify) = match self {
-            Self::Off => return "None".into(),
-            Self::System => return "true".into(),
-            Self::Files { ca, client, verify } => (ca, client, verify),
-        };
-        let files = [
-            ("ca", ca.as_ref()),
-            ("cert", client.as_ref().map(|(cert, _)| cert)),
-            ("key", client.as_ref().map(|(_, key)| key)),
-        ];
-        let mut given: Vec<String> = files
-            .into_iter()
-            .filter_map(|(name, file)| Some(format!("{name} = {:?}", file?.display().to_string())))
-            .collect();
-        if !verify {
-            given.push("verify = false".into());
-        }
-        braces(given.into_iter())
     }
 }
 
@@ -522,6 +291,7 @@ fn host_config(record: &Record, complaints: &mut Complaints<'_>) -> Option<Worth
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::shown::Shown as _;
 
     #[test]
     fn a_volume_has_a_source_a_target_and_perhaps_a_mode() {

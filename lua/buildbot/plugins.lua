@@ -1,0 +1,6 @@
+---@meta
+
+---@type lunabot.plugins
+local plugins
+
+return plugins
