@@ -10,6 +10,7 @@
 //! # Not here
 //! The HTTP API (`web`), exit codes and words for people (`cli`).
 
+mod attempt;
 pub mod folder;
 pub mod generations;
 pub mod handle;

@@ -7,7 +7,8 @@
 //! - One reload runs, and at most one waits.
 //! - A bad file changes nothing. Until the commit, all is as before.
 //! - What was caused by a file alone takes away no more than half of the connected workers: half a file is often valid.
-//! - Requests that became one reload are held to the strictest limit among them.
+//! - Requests that became one reload are held to the strictest limit among them. What was refused by it is not brought
+//!   into force by a file alone; a request without a limit does.
 //! - Each request is answered, and each attempt remembered.
 //!
 //! # Not here
@@ -20,18 +21,17 @@ use tokio::{
     time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::{
     config::{FileWatch, Limits, Watched},
-    definition::{MasterDefinition, Problem, ReconfigPlan, problem},
+    definition::{MasterDefinition, ReconfigPlan},
     master::{
-        generations::{Attempt, Cause, Generation, Generations, Verdict, counted, named},
+        generations::{Attempt, Cause, Generations, Verdict, counted, named},
         look::{Good, Look, Tense},
         passwords::Resolved,
         reconfig::{Parts, PrepareError},
     },
-    model::Timestamp,
 };
 
 /// Requests waiting for the running reload: operators and scripts, a few at once. All of them are one reload.
@@ -39,9 +39,6 @@ const REQUESTS_DEPTH: usize = 64;
 
 /// How long whoever asks for a reload waits for its outcome: less than a client of the API waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(50);
-
-/// Items and problems logged one by one; the rest is counted.
-const MOST_LOGGED: usize = 200;
 
 /// Why there is no outcome of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +60,15 @@ struct Request {
     /// The most links that it may cut.
     max_disconnects: Option<u32>,
     answer: oneshot::Sender<Arc<Attempt>>,
+}
+
+/// All that is to become one reload.
+#[derive(Default)]
+struct Batch {
+    causes: BTreeSet<Cause>,
+    /// The strictest of their limits.
+    max_disconnects: Option<u32>,
+    answers: Vec<oneshot::Sender<Arc<Attempt>>>,
 }
 
 /// What others hold of the reloads.
@@ -88,6 +94,8 @@ pub(super) struct Reloads {
     files: FileWatch,
     requests: mpsc::Receiver<Request>,
     generations: watch::Sender<Arc<Generations>>,
+    /// The limit by which the last load was refused: changes of files are held to it.
+    refused_by: Option<u32>,
     stop: CancellationToken,
 }
 
@@ -154,98 +162,12 @@ impl ReloadHandle {
     }
 }
 
-impl Attempt {
-    fn new(causes: BTreeSet<Cause>, max_disconnects: Option<u32>) -> Self {
-        Self {
-            at: Timestamp::now(),
-            causes,
-            verdict: Verdict::Unchanged,
-            generation: None,
-            items: Vec::new(),
-            impact: None,
-            max_disconnects,
-            problems: Vec::new(),
-            summary: String::new(),
-        }
-    }
-
-    /// What may come into force; if it may not, this tells why.
-    fn admit(
-        &mut self,
-        examined: Result<Good, Vec<Problem>>,
-        look: &Look,
-        running: Generation,
-    ) -> Option<Good> {
-        let mut good = match examined {
-            Ok(good) => good,
-            Err(problems) => {
-                self.refuse(problems, &running.to_string());
-                return None;
-            }
-        };
-        self.problems.append(&mut good.warnings);
-        if good.plan.is_empty() {
-            return Some(good);
-        }
-        self.impact = Some(look.impact(&good.plan));
-        if !good.refusals.is_empty() {
-            self.items = look.items(&good.plan, Tense::Not);
-            good.refusals.append(&mut self.problems);
-            self.refuse(problem::arrange(good.refusals), &running.to_string());
-            return None;
-        }
-        let (Some(count), Some(limit)) = (self.too_many_cuts(), self.max_disconnects) else {
-            return Some(good);
-        };
-        self.items = look.items(&good.plan, Tense::Not);
-        self.verdict = Verdict::Refused;
-        self.summary = format!(
-            "it would cut {}, and at most {limit} may be cut; the running configuration, {running}, is kept",
-            counted(count, "link")
-        );
-        None
-    }
-
-    fn refuse(&mut self, problems: Vec<Problem>, running: &str) {
-        self.verdict = Verdict::Refused;
-        self.problems = problems;
-        let count = counted(self.errors(), "problem");
-        self.summary = format!("{count}; the running configuration, {running}, is kept");
-    }
-
-    fn log(&self) {
-        for problem in self.problems.iter().take(MOST_LOGGED) {
-            if problem.is_error() {
-                error!("{problem}");
-            } else {
-                warn!("{problem}");
-            }
-        }
-        for item in self.items.iter().take(MOST_LOGGED) {
-            info!("{item}");
-        }
-        let cuts = self.too_many_cuts().and(self.impact.as_ref());
-        let cuts = cuts.map_or(&[][..], |impact| &impact.disconnects);
-        for cut in cuts.iter().take(MOST_LOGGED) {
-            error!("{cut}");
-        }
-        let counts = [(self.problems.len(), "problem"), (self.items.len(), "change"), (cuts.len(), "link")];
-        for (count, noun) in counts {
-            if let Some(more) = count.checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
-                info!("and {} more", counted(more, noun));
-            }
-        }
-        if let Some(tally) = self.tally() {
-            info!("{tally}");
-        }
-        let (cause, outcome) = (named(&self.causes), self.verdict.name());
-        match self.verdict {
-            Verdict::Committed | Verdict::Unchanged | Verdict::Planned => {
-                info!(cause, outcome, "{}", self.summary);
-            }
-            Verdict::Held => warn!(cause, outcome, "{}", self.summary),
-            Verdict::Refused | Verdict::Failed => error!(cause, outcome, "{}", self.summary),
-        }
+impl Batch {
+    fn add(&mut self, request: Request) {
+        let Request { cause, max_disconnects, answer } = request;
+        self.causes.insert(cause);
+        self.max_disconnects = self.max_disconnects.into_iter().chain(max_disconnects).min();
+        self.answers.push(answer);
     }
 }
 
@@ -277,25 +199,19 @@ impl Reloads {
             look: look.clone(),
             dry: Arc::new(Semaphore::new(1)),
         };
-        (Self { parts, look, files, requests, generations, stop }, handle)
+        (Self { parts, look, files, requests, generations, refused_by: None, stop }, handle)
     }
 
     /// Reloads whenever there is a reason, until it is stopped; gives the parts back then.
     pub(super) async fn run(mut self) -> Parts {
         loop {
-            let mut causes = BTreeSet::new();
-            let mut answers = Vec::new();
-            let mut limits = Vec::new();
+            let mut batch = Batch::default();
             tokio::select! {
                 // Each arm is cancel-safe: what it has not returned is still there at the next turn.
                 () = self.stop.cancelled() => return self.parts,
-                Some(request) = self.requests.recv() => {
-                    causes.insert(request.cause);
-                    limits.extend(request.max_disconnects);
-                    answers.push(request.answer);
-                }
+                Some(request) = self.requests.recv() => batch.add(request),
                 () = self.files.changed() => {
-                    causes.insert(Cause::File);
+                    batch.causes.insert(Cause::File);
                 }
                 () = self.parts.load_changed() => {
                     self.parts.settle();
@@ -304,17 +220,20 @@ impl Reloads {
                 }
             }
             while let Ok(request) = self.requests.try_recv() {
-                causes.insert(request.cause);
-                limits.extend(request.max_disconnects);
-                answers.push(request.answer);
+                batch.add(request);
             }
             if self.files.take_changed() {
-                causes.insert(Cause::File);
+                batch.causes.insert(Cause::File);
             }
+            let Batch { causes, max_disconnects, answers } = batch;
             self.tell(|generations| generations.pending = Some(causes.clone()));
-            let Some(attempt) = self.reload(causes, limits.into_iter().min()).await else {
-                return self.parts;
-            };
+            let by_file_alone = causes.iter().all(|cause| *cause == Cause::File);
+            let limit = if by_file_alone { self.refused_by } else { max_disconnects };
+            let Some(attempt) = self.reload(causes, limit).await else { return self.parts };
+            // A mistake in the file takes nothing back of what was said before it.
+            if !by_file_alone || attempt.obstacle().is_none() {
+                self.refused_by = attempt.too_many_cuts().and(limit);
+            }
             attempt.log();
             self.tell(|generations| {
                 generations.pending = None;
@@ -430,5 +349,27 @@ impl Reloads {
         let (number, retired) = self.parts.commit(prepared).await?;
         self.parts.retire(retired);
         Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_become_one_reload_are_held_to_the_strictest_limit() {
+        let mut batch = Batch::default();
+        for (cause, max_disconnects, strictest) in [
+            (Cause::Signal, None, None),
+            (Cause::Command, Some(3), Some(3)),
+            (Cause::Command, Some(0), Some(0)),
+            (Cause::Command, Some(7), Some(0)),
+            (Cause::Signal, None, Some(0)),
+        ] {
+            let (answer, _) = oneshot::channel();
+            batch.add(Request { cause, max_disconnects, answer });
+            assert_eq!(batch.max_disconnects, strictest);
+        }
+        assert_eq!((batch.causes.len(), batch.answers.len()), (2, 5));
     }
 }

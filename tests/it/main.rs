@@ -15,6 +15,7 @@ mod layers;
 mod lock_file;
 mod lua_blocks;
 mod pb_wire;
+mod positions;
 mod reload;
 mod restart;
 mod secrets;

@@ -310,7 +310,7 @@ fn a_broken_edit_changes_nothing_and_says_why() {
         let refused = dir.run("reconfig", arguments);
         assert_eq!(refused.status.code(), Some(1));
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(text.contains("master.cfg.lua:8: "), "{text}");
+        assert!(text.contains("master.cfg.lua:8:1: "), "{text}");
         assert!(text.contains("2 problems; the running configuration, generation 1 of "), "{text}");
     }
     // A -> B -> A is A.

@@ -276,7 +276,9 @@ fn a_second_real_worker_of_one_name_is_refused_and_lives_and_has_the_place_once_
     let [line] = &lines[..] else { panic!("{lines:#?}") };
     let (_, port) = sockets.first().unwrap();
     assert!(
-        line.contains(&format!("first=127.0.0.1:{port}")) && line.contains("second=127.0.0.1:"),
+        line.contains(&format!("first=127.0.0.1:{port}"))
+            && line.contains("second=127.0.0.1:")
+            && line.contains(" source=master.cfg.lua:"),
         "{line}"
     );
     first.kill();

@@ -373,6 +373,10 @@ fn a_peer_on_the_port_of_msgpack_that_is_no_worker_is_sent_away_and_told_in_one_
     for (.., wanted) in &cases {
         assert_eq!(log.matches(wanted).count(), 1, "{wanted}: {log}");
     }
+    // Where a worker is written is told of those that are.
+    let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap();
+    assert!(line("login refused: wrong password").contains(" source=master.cfg.lua:"), "{log}");
+    assert!(!line("no such worker is defined").contains("source="), "{log}");
     assert_eq!(log.matches("did not log in within").count(), 1, "{log}");
     assert!(!log.contains("sesame") && !log.contains("wrong="), "{log}");
 }
