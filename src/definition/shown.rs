@@ -1,6 +1,11 @@
 //! Values of options as the operator would write them, for the lines of a plan.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::{
     definition::{
@@ -13,6 +18,11 @@ use crate::{
 pub trait Shown {
     /// The text.
     fn shown(&self) -> String;
+
+    /// The texts of two values that differ, so that one sees in what.
+    fn shown_beside(&self, new: &Self) -> (String, String) {
+        (self.shown(), new.shown())
+    }
 }
 
 /// How many members of a list or table are shown; a farm's list has thousands.
@@ -28,9 +38,36 @@ pub(super) fn braces(members: impl ExactSizeIterator<Item = String>) -> String {
     if shown.is_empty() { "{}".into() } else { format!("{{ {} }}", shown.join(", ")) }
 }
 
+/// Two lists. Of long ones it is told how many there are, and which of them came or went.
+fn beside(old: Vec<String>, new: Vec<String>) -> (String, String) {
+    if old.len() <= MOST && new.len() <= MOST {
+        return (braces(old.into_iter()), braces(new.into_iter()));
+    }
+    let (was, is): (HashSet<&String>, HashSet<&String>) = (old.iter().collect(), new.iter().collect());
+    let few = |sign: char, list: &[String], others: &HashSet<&String>| {
+        let mut some: Vec<String> = Vec::new();
+        let differs: Vec<&String> = list.iter().filter(|member| !others.contains(member)).collect();
+        some.extend(differs.iter().take(MOST).map(|member| format!("{sign}{member}")));
+        let more = differs.len().saturating_sub(MOST);
+        some.extend((more > 0).then(|| format!("{sign}{more} more")));
+        some
+    };
+    let mut changes = few('-', &old, &is);
+    changes.extend(few('+', &new, &was));
+    let changes = if changes.is_empty() { "in another order".to_owned() } else { changes.join(", ") };
+    (format!("{{ {} members }}", old.len()), format!("{{ {} members: {changes} }}", new.len()))
+}
+
 impl<T: Shown> Shown for Option<T> {
     fn shown(&self) -> String {
         self.as_ref().map_or_else(|| "None".into(), Shown::shown)
+    }
+
+    fn shown_beside(&self, new: &Self) -> (String, String) {
+        match (self, new) {
+            (Some(old), Some(new)) => old.shown_beside(new),
+            _ => (self.shown(), new.shown()),
+        }
     }
 }
 
@@ -38,11 +75,22 @@ impl<T: Shown> Shown for Vec<T> {
     fn shown(&self) -> String {
         braces(self.iter().map(Shown::shown))
     }
+
+    fn shown_beside(&self, new: &Self) -> (String, String) {
+        let members = |list: &Self| list.iter().map(Shown::shown).collect();
+        beside(members(self), members(new))
+    }
 }
 
 impl<T: Shown> Shown for BTreeMap<String, T> {
     fn shown(&self) -> String {
         braces(self.iter().map(|(name, value)| format!("{name} = {}", value.shown())))
+    }
+
+    fn shown_beside(&self, new: &Self) -> (String, String) {
+        let members =
+            |map: &Self| map.iter().map(|(name, value)| format!("{name} = {}", value.shown())).collect();
+        beside(members(self), members(new))
     }
 }
 
@@ -205,5 +253,14 @@ mod tests {
         let names: Vec<WorkerName> = (0..10).map(|i| WorkerName::new(&format!("w{i}")).unwrap()).collect();
         assert_eq!(names[..2].to_vec().shown(), r#"{ "w0", "w1" }"#);
         assert!(names.shown().ends_with("and 2 more }"));
+        let mut others = names.clone();
+        others[9] = WorkerName::new("new").unwrap();
+        let (old, new) = names.shown_beside(&others);
+        assert_eq!((&*old, &*new), ("{ 10 members }", r#"{ 10 members: -"w9", +"new" }"#));
+        assert_eq!(names[..1].to_vec().shown_beside(&Vec::new()), (r#"{ "w0" }"#.into(), "{}".into()));
+        others = names.iter().rev().cloned().collect();
+        assert!(names.shown_beside(&others).1.ends_with("in another order }"));
+        let none: Vec<WorkerName> = Vec::new();
+        assert!(names.shown_beside(&none).1.ends_with("-2 more }"));
     }
 }

@@ -5,7 +5,16 @@ use super::{
     FilterOp::{Eq, Ge, Gt, Le, Lt, Ne},
     *,
 };
-use crate::model::{EventKind, Outcome, Remark, WorkerInfo, WorkerWord};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    definition::{
+        BuilderDefinition, MasterDefinition, ReconfigPlan, Text, WorkerDefinition,
+        options::WORKER,
+        record::{Record, Value},
+    },
+    model::{EventKind, Outcome, Place, Remark, Secret, WorkerInfo, WorkerWord},
+};
 
 on_both! {
     async fn a_dropped_configuration_leaves_nothing(house: &House) {
@@ -46,6 +55,37 @@ on_both! {
         assert_eq!(store.builders(&Query::all()).await.unwrap().rows, before);
         let generations = store.generations(&Query::all()).await.unwrap().rows;
         assert_eq!(generations.iter().map(|row| (row.generation, row.workers, row.builders)).collect::<Vec<_>>(), [(1, 1, 2), (2, 1, 1), (3, 1, 2)]);
+    }
+
+    async fn what_is_written_of_a_change_alone_is_what_the_whole_would_leave(house: &House) {
+        let open = house.open().await;
+        let store = &open.store;
+        let all: [(&[&str], &[(&str, &[&str])]); 6] = [
+            (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
+            (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
+            (&["w", "x"], &[("a", &["w", "x"]), ("c", &["x"])]),
+            (&["x"], &[("c", &["x"])]),
+            (&["v", "w", "x"], &[("a", &["v"]), ("b", &["v", "w", "x"]), ("c", &["x"])]),
+            (&[], &[]),
+        ];
+        let mut before = MasterDefinition::nothing();
+        for (number, (workers, builders)) in (1..).zip(all) {
+            let definition = definition(workers, builders);
+            let plan = ReconfigPlan::between(&before, &definition);
+            let part = GenerationRows::of_plan(&plan, &definition);
+            assert!(number != 2 || (part.builders.is_empty() && part.workers.is_empty()), "nothing has changed");
+            assert_eq!(commit(store, part).await, number);
+            let shown = farm(store).await;
+            let other = House::sqlite();
+            let whole = other.open().await;
+            commit(&whole.store, (&definition).into()).await;
+            assert_eq!(configured(&shown), configured(&farm(&whole.store).await), "generation {number}");
+            let generation = store.generations(&Query::all()).await.unwrap().rows.pop().unwrap();
+            assert_eq!((generation.workers, generation.builders), (count(workers), count(builders)));
+            before = definition;
+        }
+        let names: Vec<_> = store.workers(&Query::all()).await.unwrap().rows.into_iter().map(|row| row.name).collect();
+        assert_eq!(names, [worker("v"), worker("w"), worker("x")], "those that are gone keep their rows");
     }
 
     async fn a_worker_is_shown_attached_until_it_detaches(house: &House) {
@@ -182,4 +222,63 @@ async fn a_prepared_configuration_is_given_up_after_ten_seconds() {
     let error = prepared.commit().await.unwrap_err();
     assert!(matches!(error, StoreError::PreparedTooLong), "{error}");
     assert_eq!(open.store.workers(&Query::all()).await.unwrap().rows.len(), 1);
+}
+
+/// Workers of this name, and builders that run on them.
+fn definition(workers: &[&str], builders: &[(&str, &[&str])]) -> MasterDefinition {
+    let mut definition = MasterDefinition::nothing();
+    for name in workers {
+        let mut record = Record::new(&WORKER, Place::new("master.cfg.lua", 1));
+        record.values.insert("name", Value::Text(Text::Plain((*name).to_owned())));
+        record.values.insert("password", Value::Secrets(vec![Secret::new("pw").into()]));
+        let made = WorkerDefinition::from_record(&record, &mut Vec::new()).unwrap();
+        definition.workers.insert(made.name.clone(), Arc::new(made));
+    }
+    for (name, workers) in builders {
+        let made = BuilderDefinition {
+            name: builder(name),
+            worker_names: workers.iter().map(|name| worker(name)).collect(),
+            steps: Arc::new([]),
+            worker_build_dir: (*name).to_owned(),
+            env: BTreeMap::new(),
+            properties: BTreeMap::new(),
+            default_properties: BTreeMap::new(),
+            tags: Vec::new(),
+            description: None,
+            place: Place::new("master.cfg.lua", 2),
+        };
+        definition.builders.insert(made.name.clone(), Arc::new(made));
+    }
+    definition
+}
+
+/// Each builder and each worker by name, with those that it goes with; whether it is configured.
+type Farm = BTreeMap<String, (bool, BTreeSet<String>)>;
+
+async fn farm(store: &Store) -> Farm {
+    let builders = store.builders(&Query::all()).await.unwrap().rows;
+    let named = |id| builders.iter().find(|row| row.builderid == id).unwrap().name.to_string();
+    let workers = store.workers(&Query::all()).await.unwrap().rows;
+    let mut farm: Farm = workers
+        .iter()
+        .map(|row| {
+            let on = row.configured_on.iter().map(|on| named(on.builderid)).collect();
+            (format!("worker {}", row.name), (row.configured, on))
+        })
+        .collect();
+    farm.extend(
+        builders.iter().map(|row| (format!("builder {}", row.name), (row.configured, BTreeSet::new()))),
+    );
+    farm
+}
+
+fn configured(farm: &Farm) -> Farm {
+    farm.iter()
+        .filter(|(_, (configured, _))| *configured)
+        .map(|(name, row)| (name.clone(), row.clone()))
+        .collect()
+}
+
+fn count<T>(list: &[T]) -> i64 {
+    i64::try_from(list.len()).unwrap()
 }

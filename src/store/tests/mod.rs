@@ -153,6 +153,7 @@ fn rows(workers: &[&str], builders: &[(&str, &[&str])]) -> GenerationRows {
             })
             .collect(),
         schedulers: vec![SchedulerName::new("nightly").unwrap()],
+        others: Others::Go,
     }
 }
 

@@ -86,8 +86,8 @@ pub struct ConnectionHandle {
     pub(super) killed: CancellationToken,
     /// Its program was told to stop.
     pub(super) dismissed: CancellationToken,
-    /// What the operator says of it may have changed.
-    pub(super) look_again: Arc<Notify>,
+    /// What the operator or the configuration says of it may have changed.
+    pub(in crate::worker) look_again: Arc<Notify>,
 }
 
 /// What the task of a link is asked to do.

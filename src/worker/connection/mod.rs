@@ -201,6 +201,7 @@ impl Connection {
                 // Cancel-safe: what was not returned is notified again.
                 () = self.handle.look_again.notified() => {
                     self.leaves = self.operator.wants_stopped(&self.handle.worker);
+                    self.tell_again = true;
                 }
                 // Cancel-safe: a permit that is not awaited to its end is not taken.
                 permit = async { reader.expect("the branch is disabled without a reader").reserve_owned().await },
@@ -218,10 +219,6 @@ impl Connection {
                     }
                 }
                 // Cancel-safe: a change that was not returned is still to be seen.
-                changed = self.roster.changed() => match changed {
-                    Ok(()) => self.tell_again = true,
-                    Err(_) => return,
-                },
                 changed = self.leased.changed() => match changed {
                     Ok(()) => self.tell_again = true,
                     Err(_) => return,
