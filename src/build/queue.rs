@@ -302,7 +302,9 @@ impl Builds {
                     continue;
                 }
                 let Some(builder) = definition.builders.get(name) else { continue };
-                let candidates = self.candidates(&definition, name, &builder.worker_names);
+                // Whether there is one at all is all that counts before its requests are known.
+                let most = if pending.stale { 1 } else { usize::MAX };
+                let candidates = self.candidates(&definition, name, &builder.worker_names, most);
                 if candidates.is_empty() {
                     continue;
                 }
@@ -332,12 +334,13 @@ impl Builds {
         wake.map(|delay| Instant::now() + delay)
     }
 
-    /// The connected workers of a builder that have room for it.
+    /// The connected workers of a builder that have room for it; no more than `most` of them.
     fn candidates<'a>(
         &self,
         definition: &'a MasterDefinition,
         builder: &BuilderName,
         names: &'a [WorkerName],
+        most: usize,
     ) -> Vec<Candidate<'a>> {
         let load = self.busy.load.borrow();
         let connected = names.iter().filter_map(|name| {
@@ -355,7 +358,7 @@ impl Builds {
             let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
             Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
         });
-        connected.collect()
+        connected.take(most).collect()
     }
 
     /// Reads a builder's first requests; says how long until the next of those that wait after a loss.

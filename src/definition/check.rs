@@ -170,7 +170,13 @@ fn shared_folders(
 ) {
     let mut owners: BTreeMap<(&str, &WorkerName), &super::BuilderDefinition> = BTreeMap::new();
     let mut told: BTreeSet<&str> = BTreeSet::new();
+    // Most builders have a folder of their own, on thousands of workers perhaps: there is nothing to look at.
+    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
     for builder in builders.values() {
+        *folders.entry(&builder.worker_build_dir).or_default() += 1;
+    }
+    let shares = |builder: &&Arc<super::BuilderDefinition>| folders[&*builder.worker_build_dir] > 1;
+    for builder in builders.values().filter(shares) {
         for worker in &builder.worker_names {
             match owners.entry((&builder.worker_build_dir, worker)) {
                 Entry::Vacant(vacant) => {

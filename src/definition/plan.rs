@@ -3,6 +3,11 @@
 //! A start is the plan from nothing, a reload the plan from what runs. The plan is pure: it tells what each change
 //! costs from the two values alone; `master` carries it out.
 //!
+//! # Another kind of part
+//! A kind is one line in `kinds!` below, and an `impl Planned` beside its definition. From these come its transitions, its
+//! items, its refusals, and the laws. What is done with it stands in `master::reconfig`; what of it lives and is counted
+//! (links, builds), in `master::impact`.
+//!
 //! # Laws
 //! - `between(a, b).apply(a) == b`.
 //! - `between(a, a)` is empty.
@@ -62,25 +67,6 @@ pub enum Transition<T> {
         /// In which options, at least one.
         fields: Vec<FieldChange>,
     },
-}
-
-/// The way from one configuration to another.
-#[derive(Clone, Debug, Default)]
-pub struct ReconfigPlan {
-    /// What concerns the master as a whole.
-    pub settings: Vec<Transition<Settings>>,
-    /// Providers of secrets.
-    pub secrets_providers: Vec<Transition<SecretsProvider>>,
-    /// Ports.
-    pub listeners: Vec<Transition<ListenerDefinition>>,
-    /// Workers.
-    pub workers: Vec<Transition<WorkerDefinition>>,
-    /// Builders.
-    pub builders: Vec<Transition<BuilderDefinition>>,
-    /// Schedulers.
-    pub schedulers: Vec<Transition<SchedulerDefinition>>,
-    /// Reporters.
-    pub reporters: Vec<Transition<ReporterDefinition>>,
 }
 
 /// One thing that a plan does.
@@ -182,7 +168,7 @@ impl Deed {
 impl FieldChange {
     /// A change with both sides shown.
     pub fn new(option: &'static str, old: &impl fmt::Display, new: &impl fmt::Display, cost: Cost) -> Self {
-        Self { option, old: old.to_string(), new: new.to_string(), cost }
+        Self { option, old: shortened(old.to_string()), new: shortened(new.to_string()), cost }
     }
 
     /// A change of a secret.
@@ -192,89 +178,92 @@ impl FieldChange {
 
     /// The change between two values, if they differ.
     pub fn between<T: PartialEq + Shown>(option: &'static str, old: &T, new: &T, cost: Cost) -> Option<Self> {
-        (old != new).then(|| Self { option, old: old.shown(), new: new.shown(), cost })
+        (old != new).then(|| {
+            let (old, new) = old.shown_beside(new);
+            Self { option, old: shortened(old), new: shortened(new), cost }
+        })
     }
 }
 
-impl ReconfigPlan {
-    /// The way from `old` to `new`.
-    pub fn between(old: &MasterDefinition, new: &MasterDefinition) -> Self {
-        let settings = |definition: &MasterDefinition| -> BTreeMap<(), Arc<Settings>> {
-            definition.settings.iter().map(|settings| ((), Arc::clone(settings))).collect()
-        };
-        Self {
-            settings: transitions(&settings(old), &settings(new)),
-            secrets_providers: transitions(&old.secrets_providers, &new.secrets_providers),
-            listeners: transitions(&old.listeners, &new.listeners),
-            workers: transitions(&old.workers, &new.workers),
-            builders: transitions(&old.builders, &new.builders),
-            schedulers: transitions(&old.schedulers, &new.schedulers),
-            reporters: transitions(&old.reporters, &new.reporters),
+/// Makes the plan of all kinds of parts: `field: Definition, by |part| its key in the configuration's table`.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $field:ident: $part:ty, by $key:expr;)*) => {
+        /// The way from one configuration to another.
+        #[derive(Clone, Debug, Default)]
+        pub struct ReconfigPlan {
+            $($(#[$doc])* pub $field: Vec<Transition<$part>>,)*
         }
-    }
 
-    /// What `old` becomes by this plan.
-    #[must_use]
-    pub fn apply(&self, old: &MasterDefinition) -> MasterDefinition {
-        // The interpreter is another one in each load, and outside equality.
-        let mut next = old.clone();
-        for transition in &self.settings {
-            next.settings = match transition {
-                Transition::Add(new) | Transition::Change { new, .. } => Some(Arc::clone(new)),
-                Transition::Remove(_) => None,
-            };
-        }
-        apply_all(&self.secrets_providers, &mut next.secrets_providers, |provider| provider.name.clone());
-        apply_all(&self.listeners, &mut next.listeners, |listener| listener.id);
-        apply_all(&self.workers, &mut next.workers, |worker| worker.name.clone());
-        apply_all(&self.builders, &mut next.builders, |builder| builder.name.clone());
-        apply_all(&self.schedulers, &mut next.schedulers, |scheduler| scheduler.name.clone());
-        apply_all(&self.reporters, &mut next.reporters, |reporter| reporter.name.clone());
-        next
-    }
+        impl ReconfigPlan {
+            /// The way from `old` to `new`.
+            pub fn between(old: &MasterDefinition, new: &MasterDefinition) -> Self {
+                Self { $($field: transitions(&old.$field, &new.$field),)* }
+            }
 
-    /// Whether there is nothing to do.
-    pub const fn is_empty(&self) -> bool {
-        self.settings.is_empty()
-            && self.secrets_providers.is_empty()
-            && self.listeners.is_empty()
-            && self.workers.is_empty()
-            && self.builders.is_empty()
-            && self.schedulers.is_empty()
-            && self.reporters.is_empty()
-    }
+            /// What `old` becomes by this plan.
+            #[must_use]
+            pub fn apply(&self, old: &MasterDefinition) -> MasterDefinition {
+                // The interpreter is another one in each load, and outside equality.
+                let mut next = old.clone();
+                $(apply_all(&self.$field, &mut next.$field, $key);)*
+                next
+            }
 
-    /// What a running master cannot do: the plan is refused whole.
-    pub fn refusals(&self) -> Vec<Refusal> {
-        let mut refusals = Vec::new();
-        for transition in &self.settings {
-            let Transition::Change { new, fields, .. } = transition else { continue };
-            for field in fields.iter().filter(|field| needs_restart::<Settings>(field)) {
-                let FieldChange { option, old, new: is, .. } = field.clone();
-                let place = new.place_of(option).clone();
-                refusals.push(Refusal { option, old, new: is, place });
+            /// Whether there is nothing to do.
+            pub const fn is_empty(&self) -> bool {
+                $(self.$field.is_empty())&&*
+            }
+
+            /// What a running master cannot do: with any of it, the plan is refused whole.
+            pub fn refusals(&self) -> Vec<Refusal> {
+                let mut refusals = Vec::new();
+                $(refuse(&self.$field, &mut refusals);)*
+                refusals
+            }
+
+            /// All that is done, one by one, as `reconfig --dry-run` and the log show it.
+            pub fn items(&self) -> Vec<PlanItem> {
+                let mut items = Vec::new();
+                $(describe(&self.$field, &mut items);)*
+                items
             }
         }
-        refusals
-    }
+    };
+}
 
-    /// All that is done, one by one, as `reconfig --dry-run` and the log show it.
-    pub fn items(&self) -> Vec<PlanItem> {
-        let mut items = Vec::new();
-        describe(&self.settings, &mut items);
-        describe(&self.secrets_providers, &mut items);
-        describe(&self.listeners, &mut items);
-        describe(&self.workers, &mut items);
-        describe(&self.builders, &mut items);
-        describe(&self.schedulers, &mut items);
-        describe(&self.reporters, &mut items);
-        items
-    }
+kinds! {
+    /// What concerns the master as a whole.
+    settings: Settings, by |_| ();
+    /// Providers of secrets.
+    secrets_providers: SecretsProvider, by |provider| provider.name.clone();
+    /// Ports.
+    listeners: ListenerDefinition, by |listener| listener.id;
+    /// Workers.
+    workers: WorkerDefinition, by |worker| worker.name.clone();
+    /// Builders.
+    builders: BuilderDefinition, by |builder| builder.name.clone();
+    /// Schedulers.
+    schedulers: SchedulerDefinition, by |scheduler| scheduler.name.clone();
+    /// Reporters.
+    reporters: ReporterDefinition, by |reporter| reporter.name.clone();
+}
 
+impl ReconfigPlan {
     /// One line an item.
     pub fn lines(&self) -> Vec<String> {
         self.items().into_iter().map(|item| item.line).collect()
     }
+}
+
+/// A value in the line of an item: of a very long one, the beginning, and how much there is of it.
+fn shortened(text: String) -> String {
+    const MOST: usize = 300;
+    let count = text.chars().count();
+    if count <= MOST {
+        return text;
+    }
+    let beginning: String = text.chars().take(MOST).collect();
+    format!("{beginning}… ({count} characters)")
 }
 
 impl<T: Planned> Transition<T> {
@@ -301,15 +290,58 @@ impl fmt::Display for Cost {
     }
 }
 
-fn transitions<K: Ord, T: Planned>(
-    old: &BTreeMap<K, Arc<T>>,
-    new: &BTreeMap<K, Arc<T>>,
-) -> Vec<Transition<T>> {
-    let mut out = Vec::new();
-    for (name, was) in old {
-        match new.get(name) {
+/// Where a configuration keeps its parts of one kind: a table of them, or room for one.
+trait Shelf<T: 'static> {
+    type Key: Ord + 'static;
+    /// All of them, in the order of their keys.
+    fn parts(&self) -> impl Iterator<Item = (&Self::Key, &Arc<T>)>;
+    fn put(&mut self, key: Self::Key, part: Arc<T>);
+    fn take(&mut self, key: &Self::Key);
+}
+
+impl<K: Ord + 'static, T: 'static> Shelf<T> for BTreeMap<K, Arc<T>> {
+    type Key = K;
+
+    fn parts(&self) -> impl Iterator<Item = (&K, &Arc<T>)> {
+        self.iter()
+    }
+
+    fn put(&mut self, key: K, part: Arc<T>) {
+        self.insert(key, part);
+    }
+
+    fn take(&mut self, key: &K) {
+        self.remove(key);
+    }
+}
+
+impl<T: 'static> Shelf<T> for Option<Arc<T>> {
+    type Key = ();
+
+    fn parts(&self) -> impl Iterator<Item = (&(), &Arc<T>)> {
+        self.iter().map(|part| (&(), part))
+    }
+
+    fn put(&mut self, (): (), part: Arc<T>) {
+        *self = Some(part);
+    }
+
+    fn take(&mut self, (): &()) {
+        *self = None;
+    }
+}
+
+/// What goes and what changes, in the order of the names; then what is new. Both sides are walked once, side by side.
+fn transitions<S: Shelf<T>, T: Planned + 'static>(old: &S, new: &S) -> Vec<Transition<T>> {
+    let (mut out, mut added) = (Vec::new(), Vec::new());
+    let mut coming = new.parts().peekable();
+    for (key, was) in old.parts() {
+        while let Some((_, is)) = coming.next_if(|(name, _)| *name < key) {
+            added.push(Transition::Add(Arc::clone(is)));
+        }
+        match coming.next_if(|(name, _)| *name == key) {
             None => out.push(Transition::Remove(Arc::clone(was))),
-            Some(is) if is != was => out.push(Transition::Change {
+            Some((_, is)) if is != was => out.push(Transition::Change {
                 old: Arc::clone(was),
                 new: Arc::clone(is),
                 fields: was.changes(is),
@@ -317,21 +349,20 @@ fn transitions<K: Ord, T: Planned>(
             Some(_) => {}
         }
     }
-    out.extend(
-        new.iter().filter(|(name, _)| !old.contains_key(name)).map(|(_, is)| Transition::Add(Arc::clone(is))),
-    );
+    added.extend(coming.map(|(_, is)| Transition::Add(Arc::clone(is))));
+    out.append(&mut added);
     out
 }
 
-fn apply_all<K: Ord, T>(transitions: &[Transition<T>], map: &mut BTreeMap<K, Arc<T>>, key: impl Fn(&T) -> K) {
+fn apply_all<S: Shelf<T>, T: 'static>(
+    transitions: &[Transition<T>],
+    shelf: &mut S,
+    key: impl Fn(&T) -> S::Key,
+) {
     for transition in transitions {
         match transition {
-            Transition::Add(new) | Transition::Change { new, .. } => {
-                map.insert(key(new), Arc::clone(new));
-            }
-            Transition::Remove(old) => {
-                map.remove(&key(old));
-            }
+            Transition::Add(new) | Transition::Change { new, .. } => shelf.put(key(new), Arc::clone(new)),
+            Transition::Remove(old) => shelf.take(&key(old)),
         }
     }
 }
@@ -339,6 +370,17 @@ fn apply_all<K: Ord, T>(transitions: &[Transition<T>], map: &mut BTreeMap<K, Arc
 /// Whether a running master cannot make this change.
 fn needs_restart<T: Planned>(field: &FieldChange) -> bool {
     T::IS_THE_MASTER && field.cost == Cost::Replace
+}
+
+fn refuse<T: Planned>(transitions: &[Transition<T>], refusals: &mut Vec<Refusal>) {
+    for transition in transitions {
+        let Transition::Change { new, fields, .. } = transition else { continue };
+        for field in fields.iter().filter(|field| needs_restart::<T>(field)) {
+            let FieldChange { option, old, new: is, .. } = field.clone();
+            let place = new.place_of(option).clone();
+            refusals.push(Refusal { option, old, new: is, place });
+        }
+    }
 }
 
 fn describe<T: Planned>(transitions: &[Transition<T>], items: &mut Vec<PlanItem>) {

@@ -20,7 +20,10 @@ pub trait Shown {
     fn shown(&self) -> String;
 
     /// The texts of two values that differ, so that one sees in what.
-    fn shown_beside(&self, new: &Self) -> (String, String) {
+    fn shown_beside(&self, new: &Self) -> (String, String)
+    where
+        Self: Sized,
+    {
         (self.shown(), new.shown())
     }
 }

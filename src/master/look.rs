@@ -119,6 +119,10 @@ impl Look {
 
     /// Why a file alone may not do this, if it may not.
     pub(super) fn held(&self, plan: &ReconfigPlan) -> Option<String> {
+        let gone = plan.workers.iter().filter(|transition| matches!(transition, Transition::Remove(_)));
+        if gone.count() < LEAST_HELD {
+            return None;
+        }
         let (removed, connected) = {
             let definition = self.definition.borrow();
             let is_connected = |name: &WorkerName| self.registry.connection(name.as_str()).is_some();
@@ -196,9 +200,12 @@ fn effect(item: &PlanItem, plan: &ReconfigPlan, live: &Live<'_>) -> String {
     }
 }
 
+/// So many workers must go for it to be held: with fewer, none is looked for.
+const LEAST_HELD: usize = 3;
+
 /// Whether a change of a file may take away so many workers by itself.
 const fn is_held(removed: usize, connected: usize) -> bool {
-    removed >= 3 && removed * 2 > connected
+    removed >= LEAST_HELD && removed * 2 > connected
 }
 
 #[cfg(test)]

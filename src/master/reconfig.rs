@@ -56,6 +56,8 @@ pub(super) struct Parts {
     pub(super) listeners: HashMap<SocketAddr, Serving>,
     /// The master's folder, below which relative paths are.
     pub(super) root: PathBuf,
+    /// Whether the database has what the running configuration says: then a change is written by its differences.
+    pub(super) is_written: bool,
     /// What runs where.
     pub(super) load: watch::Receiver<Load>,
     /// Workers that are gone from the configuration and still have their link.
@@ -140,7 +142,9 @@ impl Parts {
         for transition in &plan.listeners {
             ports.extend(self.prepare_port(transition, &new).await?);
         }
-        let rows = GenerationRows { cause, ..GenerationRows::from(&new) };
+        let rows =
+            if self.is_written { GenerationRows::of_plan(&plan, &new) } else { GenerationRows::from(&new) };
+        let rows = GenerationRows { cause, ..rows };
         let rows = self.store.prepare_generation(rows, Timestamp::now()).await?;
         Ok(Prepared { plan, new: Arc::new(new), resolved, rows, ports })
     }
@@ -149,7 +153,10 @@ impl Parts {
     /// database does not take it: then all is as before.
     pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<(i64, Retired), StoreError> {
         let Prepared { plan, new, resolved, rows, ports } = prepared;
+        // Whoever does not hear of the outcome does not know what the database has.
+        self.is_written = false;
         let number = rows.commit().await?;
+        self.is_written = true;
         // From here on nothing can fail.
         self.keeper.change(resolved.providers);
         self.roster.send_replace(Arc::new(resolved.roster));
@@ -321,7 +328,8 @@ impl Parts {
                 self.draining.insert(old.name.clone(), Arc::clone(old));
             }
             Transition::Change { old, new, .. } if transition.cost() >= Cost::Reattach => {
-                if old.class() != new.class() {
+                // A LocalWorker that stays one is begun anew by its folder.
+                if !(old.is_local() && new.is_local()) {
                     self.disconnect(old);
                 }
                 self.local_workers.start(new);

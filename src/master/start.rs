@@ -168,6 +168,7 @@ pub async fn start(
         keeper,
         listeners: HashMap::new(),
         root: folder.root().to_owned(),
+        is_written: false,
         load: builds.load(),
         draining: BTreeMap::new(),
         endings: TaskTracker::new(),

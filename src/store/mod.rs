@@ -44,7 +44,7 @@ use tokio::{
 
 pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
 pub use error::{BeginError, StoreError};
-pub use generation::{GenerationBuilder, GenerationRows, PreparedGeneration};
+pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
 pub use log::{LogError, LogLines, LogPiece, LogWriter};
 pub use open::OpenError;
 pub use query::{Direction, Filter, FilterOp, MOST_ROWS, OrderBy, Page, Query, QueryError};

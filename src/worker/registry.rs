@@ -38,7 +38,7 @@ use crate::{
         connection::{Connection, ConnectionHandle, GreetingError},
         gate::Refusals,
         operator::OperatorHandle,
-        roster::RosterWatch,
+        roster::{Roster, RosterWatch},
     },
 };
 
@@ -87,8 +87,18 @@ type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
 enum Request {
     Attach(Attach),
-    Greeted { worker: WorkerName, connection: ConnectionHandle, version: Option<String> },
-    Ended { worker: WorkerName, epoch: Epoch, abandoned: Vec<CommandId> },
+    Greeted {
+        worker: WorkerName,
+        connection: ConnectionHandle,
+        version: Option<String>,
+        /// How many configurations had been passed on when it came.
+        rosters: u64,
+    },
+    Ended {
+        worker: WorkerName,
+        epoch: Epoch,
+        abandoned: Vec<CommandId>,
+    },
 }
 
 struct Attach {
@@ -125,6 +135,9 @@ pub struct Registry {
     changes: watch::Sender<u64>,
     next: u64,
     roster: RosterWatch,
+    /// What the connections know, and how many came before it.
+    passed_on: Arc<Roster>,
+    rosters: u64,
     operator: OperatorHandle,
     store: Store,
     connections: TaskTracker,
@@ -207,6 +220,8 @@ impl Registry {
             RegistryHandle { requests: sender.clone(), places: Arc::clone(&places), changes: watcher };
         let connections = TaskTracker::new();
         let fights = Arc::default();
+        let mut roster = roster;
+        let passed_on = Arc::clone(&roster.borrow_and_update());
         let registry = Self {
             requests,
             sender,
@@ -214,6 +229,8 @@ impl Registry {
             changes,
             next: 1,
             roster,
+            passed_on,
+            rosters: 0,
             operator,
             store,
             connections,
@@ -226,8 +243,14 @@ impl Registry {
 
     /// Serves requests until the master stops; then cuts all links and returns when they are down.
     pub async fn run(mut self) {
+        let mut may_change = true;
         loop {
             tokio::select! {
+                // Cancel-safe: a change that was not returned is still to be seen.
+                changed = self.roster.changed(), if may_change => match changed {
+                    Ok(()) => self.pass_on(),
+                    Err(_) => may_change = false,
+                },
                 // Cancel-safe: `recv` takes a request only when it returns it.
                 request = self.requests.recv() => match request {
                     Some(request) => self.serve(request),
@@ -248,15 +271,34 @@ impl Registry {
         self.connections.wait().await;
     }
 
+    /// Wakes the connections of those workers of whom a new configuration says something else. Ten thousand others sleep
+    /// on: each would have to be woken to find that nothing concerns it.
+    fn pass_on(&mut self) {
+        let new = Arc::clone(&self.roster.borrow_and_update());
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        for worker in self.passed_on.differing(&new) {
+            if let Some(Place::Attached(connection)) = places.get(worker) {
+                connection.look_again.notify_one();
+            }
+        }
+        drop(places);
+        self.passed_on = new;
+        self.rosters += 1;
+    }
+
     fn serve(&mut self, request: Request) {
         match request {
             Request::Attach(attach) => self.greet(attach),
-            Request::Greeted { worker, connection, version } => {
+            Request::Greeted { worker, connection, version, rosters } => {
                 // A reload that removed it meanwhile has found no link to close.
                 if !self.is_wanted(&worker, connection.peer) {
                     connection.close();
                 }
                 info!(%worker, version, "worker attached");
+                // What was passed on meanwhile did not reach it.
+                if rosters != self.rosters {
+                    connection.look_again.notify_one();
+                }
                 let place = Place::Attached(connection);
                 let before = self.change(|places| places.insert(worker, place));
                 before.iter().for_each(Place::settle);
@@ -310,15 +352,19 @@ impl Registry {
         drop(places);
         let (requests, roster, store) = (self.sender.clone(), self.roster.clone(), self.store.clone());
         let written_in = roster.clone();
-        let operator = self.operator.clone();
+        let (operator, rosters) = (self.operator.clone(), self.rosters);
         let abandoned = self.abandoned.remove(&worker).unwrap_or_default();
         self.connections.spawn(async move {
             let abandoned =
                 match Connection::greet(worker.clone(), epoch, peer, link, roster, operator, store).await {
                     Ok((connection, handle, version)) => {
                         let connected = handle.clone();
-                        let greeted =
-                            Request::Greeted { worker: worker.clone(), connection: connected, version };
+                        let greeted = Request::Greeted {
+                            worker: worker.clone(),
+                            connection: connected,
+                            version,
+                            rosters,
+                        };
                         // The registry is gone when the master stops: then this link ends as well.
                         if requests.send(greeted).await.is_err() {
                             handle.close();

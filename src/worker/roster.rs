@@ -1,7 +1,9 @@
 //! What a configuration says of each worker, as its link needs it: derived once, for all of them.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap},
+    iter,
     sync::Arc,
     time::Duration,
 };
@@ -19,7 +21,7 @@ use crate::{
 /// What a configuration says of each worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
-    entries: HashMap<WorkerName, Arc<RosterEntry>>,
+    entries: BTreeMap<WorkerName, Arc<RosterEntry>>,
     hashes: HashCost,
 }
 
@@ -92,7 +94,7 @@ impl Roster {
                 folders.entry(worker).or_default().push(folder);
             }
         }
-        let mut entries = HashMap::with_capacity(definition.workers.len());
+        let mut entries = Vec::with_capacity(definition.workers.len());
         for worker in definition.workers.values() {
             let login = match &worker.kind {
                 WorkerKind::Remote { passwords } => {
@@ -109,10 +111,40 @@ impl Roster {
                 login,
                 place: worker.place.clone(),
             };
-            entries.insert(worker.name.clone(), Arc::new(entry));
+            entries.push((worker.name.clone(), Arc::new(entry)));
         }
+        // They come in the order of their names, in which a map is made without looking for places.
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
         let hashes = HashCost::of(entries.values().filter_map(|entry| entry.login.passwords()));
         Ok(Self { entries, hashes })
+    }
+
+    /// The workers of whom the other one says something else, or says something at all, or nothing.
+    pub(super) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a WorkerName> {
+        // Side by side, since both are in the order of the names.
+        let (mut ours, mut theirs) = (self.entries.iter().peekable(), other.entries.iter().peekable());
+        iter::from_fn(move || {
+            loop {
+                let order = match (ours.peek(), theirs.peek()) {
+                    (Some((one, _)), Some((two, _))) => one.cmp(two),
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (None, None) => return None,
+                };
+                match order {
+                    Ordering::Less => return ours.next().map(|(name, _)| name),
+                    Ordering::Greater => return theirs.next().map(|(name, _)| name),
+                    Ordering::Equal => {
+                        let (one, two) = (ours.next(), theirs.next());
+                        if let (Some((name, one)), Some((_, two))) = (one, two)
+                            && one != two
+                        {
+                            return Some(name);
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// What it says of a worker; nothing for one that is not defined.
@@ -169,5 +201,40 @@ impl HashCost {
             cost.most = cost.most.max(count);
         }
         cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{
+        Text, WorkerDefinition,
+        options::LOCAL_WORKER,
+        record::{Record, Value},
+    };
+
+    fn roster(workers: &[(&str, u32, u64)]) -> Roster {
+        let mut definition = MasterDefinition::nothing();
+        for (name, line, keepalive) in workers {
+            let mut record = Record::new(&LOCAL_WORKER, Place::new("master.cfg.lua", *line));
+            record.values.insert("name", Value::Text(Text::Plain((*name).to_owned())));
+            record.values.insert("keepalive_interval", Value::Seconds(Duration::from_secs(*keepalive)));
+            let made = WorkerDefinition::from_record(&record, &mut Vec::new()).unwrap();
+            definition.workers.insert(made.name.clone(), Arc::new(made));
+        }
+        Roster::new(&definition, &BTreeMap::new()).unwrap()
+    }
+
+    #[test]
+    fn two_rosters_differ_in_what_came_went_or_changed_and_not_in_what_only_moved() {
+        let first = roster(&[("a", 1, 60), ("b", 2, 60), ("c", 3, 60), ("x", 4, 60)]);
+        let second = roster(&[("a", 1, 60), ("b", 7, 60), ("c", 3, 61), ("d", 4, 60)]);
+        let names = |one: &Roster, two| one.differing(two).map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&first, &second), ["c", "d", "x"]);
+        assert_eq!(names(&second, &first), ["c", "d", "x"]);
+        let same = first.clone();
+        assert!(names(&first, &same).is_empty());
+        assert_eq!(names(&Roster::default(), &first), ["a", "b", "c", "x"]);
+        assert_eq!(second.place("b").map(|place| place.line), Some(7));
     }
 }

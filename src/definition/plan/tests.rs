@@ -300,6 +300,13 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         })
 }
 
+#[test]
+fn a_very_long_value_is_shortened() {
+    let change =
+        FieldChange::between("x", &"a".repeat(1000), &String::new(), Cost::InPlace).expect("they differ");
+    assert!(change.old.len() < 400 && change.old.ends_with("… (1002 characters)"), "{}", change.old);
+}
+
 proptest! {
     #[test]
     fn a_plan_leads_from_any_configuration_to_any_other(a in definition(), b in definition()) {
