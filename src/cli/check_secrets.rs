@@ -22,7 +22,7 @@ pub(super) async fn problems(checked: &Checked, root: &Path) -> Vec<Problem> {
                 Ok(_) => continue,
                 Err(error) => format!("the secret `{name}` is no password: {error}"),
             },
-            (Ok(_), Need::Build) | (Err(FindError::Nowhere { is_incomplete: true, .. }), Need::Build) => {
+            (Ok(_) | Err(FindError::Nowhere { is_incomplete: true, .. }), Need::Build) => {
                 continue;
             }
             (Err(FindError::Nowhere { is_incomplete: true, .. }), Need::Start) => {

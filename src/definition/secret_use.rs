@@ -64,7 +64,9 @@ impl Walk<'_> {
                     match variable {
                         EnvironmentValue::Set(text) => text_names(text, &mut names),
                         EnvironmentValue::Joined(texts) => {
-                            texts.iter().for_each(|text| text_names(text, &mut names));
+                            for text in texts {
+                                text_names(text, &mut names);
+                            }
                         }
                         EnvironmentValue::Unset => {}
                     }
@@ -78,7 +80,9 @@ impl Walk<'_> {
             Value::Secret(secret) => self.needed(secret, &record.place),
             Value::Secrets(secrets) => secrets.iter().for_each(|secret| self.needed(secret, &record.place)),
             Value::SecretTable(table) => {
-                table.values().for_each(|secret| self.needed(secret, &record.place));
+                for secret in table.values() {
+                    self.needed(secret, &record.place);
+                }
             }
             Value::Record(record) | Value::Object(record) => self.record(record),
             Value::Objects(records) => records.iter().for_each(|record| self.record(record)),

@@ -74,7 +74,6 @@ impl Masker {
     pub fn note(&self, name: &SecretName, secret: &Secret) {
         // Told after the lock is given back: the log asks for it.
         match self.take(name, secret) {
-            News::None => {}
             News::Short => warn!(
                 secret = %name,
                 "the secret has fewer than {SHORT} characters, so it is masked in the logs of builds only"
@@ -84,7 +83,7 @@ impl Masker {
                     "more than {MOST_BYTES} bytes of secrets were read; what is new is masked in builds only"
                 );
             }
-            News::Full => {}
+            News::Full | News::None => {}
         }
     }
 

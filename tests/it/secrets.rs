@@ -65,8 +65,8 @@ fn checkconfig_looks_for_secrets_without_running_anything() {
     assert_eq!(
         stdout(&checked),
         format!(
-            "master.cfg.lua:6: cannot have the secret `w1`: no provider has it; looked for the file {root}/secrets/w1\n\
-             master.cfg.lua:8: warning: cannot have the secret `step`: no provider has it; looked for the file {root}/secrets/step\n"
+            "master.cfg.lua:6:15: cannot have the secret `w1`: no provider has it; looked for the file {root}/secrets/w1\n\
+             master.cfg.lua:8:1: warning: cannot have the secret `step`: no provider has it; looked for the file {root}/secrets/step\n"
         )
     );
     put(&dir, "w1", &secret("w1"));
@@ -83,8 +83,7 @@ fn checkconfig_looks_for_secrets_without_running_anything() {
     fs::write(dir.file("master.cfg.lua"), config(providers)).unwrap();
     let checked = dir.run("checkconfig", &[]);
     assert!(checked.status.success());
-    let warning =
-        "master.cfg.lua:6: warning: the secret `w1` is not looked for here, since that would run a program\n";
+    let warning = "master.cfg.lua:6:15: warning: the secret `w1` is not looked for here, since that would run a program\n";
     assert!(stdout(&checked).starts_with(warning), "{}", stdout(&checked));
     assert!(!dir.file("ran").exists());
     assert!(!stdout(&checked).contains(MARKER));

@@ -57,8 +57,12 @@ pub(crate) fn search(folder: &Path) -> io::Result<Searched> {
 fn holds(bytes: &[u8]) -> bool {
     let is_in =
         |part: &str| bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
-    let hex: String = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
-    is_in(MARKER) || is_in(&hex)
+    is_in(MARKER) || is_in(&marker_in_hex())
+}
+
+fn marker_in_hex() -> String {
+    let hex: Vec<String> = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
 }
 
 /// The tables in which a value holds the marker, with what has not yet come from the journal beside the file.
@@ -98,12 +102,11 @@ pub(crate) fn prove_that_it_finds() -> Result<(), String> {
     let text = format!("{}{MARKER}-and-more", "a line of a log\n".repeat(10_000));
     let compressed = zstd::encode_all(text.as_bytes(), 3).map_err(|error| error.to_string())?;
     let first = zstd::encode_all(&b"another frame"[..], 3).map_err(|error| error.to_string())?;
-    let hex: String = MARKER.bytes().map(|byte| format!("{byte:02X}")).collect();
     let plants: [(&str, Vec<u8>); 5] = [
         ("lunabot.log", text.clone().into_bytes()),
         ("logs/0/1.log.zst", compressed.clone()),
         ("logs/0/2.log.zst", [first.clone(), compressed].concat()),
-        ("postgres.txt", hex.into_bytes()),
+        ("postgres.txt", marker_in_hex().to_uppercase().into_bytes()),
         ("api.txt", MARKER.to_lowercase().into_bytes()),
     ];
     for (number, (name, bytes)) in plants.into_iter().enumerate() {

@@ -376,7 +376,7 @@ local factory = util.BuildFactory {
     command = {
       "make",
       "-j",
-      util.renderer(function(props) return math.min(tonumber(props:getProperty("jobs", 4)), 16) end),
+      util.renderer(function(props) return math.min(tonumber(props:getProperty("jobs")) or 4, 16) end),
       util.FlattenList { "all", util.Property("targets", {}) },
     },
     doStepIf = function(step) return step:getProperty "os" ~= "windows" end,

@@ -126,7 +126,7 @@ fn a_master_does_not_start_without_a_password_and_says_where_it_looked() {
     let dir =
         MasterDir::new(&config(free_port(), Protocol::Pb, "", "steps.ShellCommand { command = 'true' }"));
     let missing = format!(
-        "master.cfg.lua:5: worker \"w1\": cannot have its password, the secret `w1`: no provider has it; \
+        "master.cfg.lua:5:15: worker \"w1\": cannot have its password, the secret `w1`: no provider has it; \
          looked for the file {}/secrets/w1, put it there, readable by the master's user alone",
         dir.path().display()
     );
