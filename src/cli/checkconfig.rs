@@ -47,7 +47,7 @@ pub(super) async fn run(path: &Path, limits: config::Limits, how: How) -> Result
         }
         Err(problems) => (problems, None),
     };
-    let is_good = summary.is_some() && !(how.strict && !problems.is_empty());
+    let is_good = summary.is_some() && (problems.is_empty() || !how.strict);
     let code = if is_good { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failed.exit_code()) };
     if how.json {
         let shapes: Vec<Value> = problems.iter().map(|problem| shape(problem, &sources)).collect();
@@ -110,7 +110,7 @@ fn drawn(problem: &Problem, sources: &Sources) -> String {
             writeln!(out, "{margin} {dim}= called from{dim:#} {frame}").expect(LAW);
         }
         if let Some(hint) = &problem.hint {
-            writeln!(out, "{margin} {dim}={dim:#} {}hint{:#}: {hint}", bold, bold).expect(LAW);
+            writeln!(out, "{margin} {dim}={dim:#} {bold}hint{bold:#}: {hint}").expect(LAW);
         }
     } else if let Some(hint) = &problem.hint {
         writeln!(out, "  {dim}={dim:#} {bold}hint{bold:#}: {hint}").expect(LAW);

@@ -193,24 +193,20 @@ enum Command {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ConfigLimits {
     /// How much memory a load of the configuration may take
-    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = parse_memory)]
-    config_memory: usize,
+    #[arg(long = "config-memory", value_name = "SIZE", default_value = "256 MiB", value_parser = parse_memory)]
+    memory: usize,
     /// How many instructions a load of the configuration may take
-    #[arg(long, value_name = "N", default_value_t = config::Limits::default().instructions,
+    #[arg(long = "config-instructions", value_name = "N", default_value_t = config::Limits::default().instructions,
           value_parser = clap::value_parser!(u64).range(100_000..))]
-    config_instructions: u64,
+    instructions: u64,
     /// How long a load of the configuration may take
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_wall)]
-    config_time: Duration,
+    #[arg(long = "config-time", value_name = "SPAN", default_value = "5s", value_parser = parse_wall)]
+    time: Duration,
 }
 
 impl ConfigLimits {
     const fn limits(self) -> config::Limits {
-        config::Limits {
-            instructions: self.config_instructions,
-            memory_bytes: self.config_memory,
-            wall: self.config_time,
-        }
+        config::Limits { instructions: self.instructions, memory_bytes: self.memory, wall: self.time }
     }
 }
 

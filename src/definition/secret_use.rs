@@ -74,7 +74,7 @@ impl Walk<'_> {
             }
             Value::LogFiles(files) => files.values().for_each(|file| text_names(&file.path, &mut names)),
             Value::Worth(worth) | Value::Condition(step::Condition::Rendered(worth)) => {
-                worth.secrets(&mut names)
+                worth.secrets(&mut names);
             }
             Value::Properties(properties) => self.properties(record, option, properties),
             Value::Secret(secret) => self.needed(secret, &record.place),

@@ -132,7 +132,7 @@ impl Bench {
             master_dir: self.dir.path(),
             stop: self.control.listen(),
         };
-        let both = async { tokio::join!(run(step, context), play(&mut self.worker)) };
+        let both = Box::pin(async { tokio::join!(run(step, context), play(&mut self.worker)) });
         soon("the end of a step", both).await.0.unwrap()
     }
 

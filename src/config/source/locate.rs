@@ -62,9 +62,8 @@ impl View<'_> {
         if let Some(option) = option_of(text, constructor) {
             let mut parts = option.split('.');
             let first = parts.next()?;
-            let mut found = match self.key(call, first) {
-                Some(found) => found,
-                None => return self.argument(call, constructor, first),
+            let Some(mut found) = self.key(call, first) else {
+                return self.argument(call, constructor, first);
             };
             for part in parts {
                 // `name = { part = … }`
