@@ -58,10 +58,10 @@ on_both! {
     }
 
     async fn what_is_written_of_a_change_alone_is_what_the_whole_would_leave(house: &House) {
-        let open = house.open().await;
-        let store = &open.store;
         // Workers; and builders, each with its workers.
         type Farm = (&'static [&'static str], &'static [(&'static str, &'static [&'static str])]);
+        let open = house.open().await;
+        let store = &open.store;
         let all: [Farm; 6] = [
             (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
             (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
