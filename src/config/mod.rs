@@ -163,11 +163,15 @@ pub async fn load(path: &Path, limits: Limits) -> Result<Loaded, LoadError> {
         let (path, shown, seen, read) =
             (path.to_owned(), Arc::clone(&shown), Arc::clone(&seen), Arc::clone(&read));
         move |tell: Tell<_>| match script::run(&path, shown, limits, Arc::clone(&seen), &read) {
-            Ok(Ran { draft, sources, live: None }) => tell.answer(Ok((draft, sources))),
-            Ok(Ran { mut draft, sources, live: Some(live) }) => {
+            Ok(Ran { draft, sources, live: None, rest }) => {
+                tell.answer(Ok((draft, sources)));
+                drop(rest);
+            }
+            Ok(Ran { mut draft, sources, live: Some(live), rest }) => {
                 let (caller, line) = live::open(limits.wall + GRACE, seen);
                 draft.interpreter = Interpreter::of(Arc::new(caller));
                 tell.answer(Ok((draft, sources)));
+                drop(rest);
                 live.begin();
                 line.serve(|call| live.call(call));
             }
