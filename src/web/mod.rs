@@ -18,6 +18,7 @@ pub mod log;
 mod mask;
 pub mod query;
 pub mod resource;
+mod source;
 
 use axum::{Router, middleware, routing::get};
 use caller::Caller;

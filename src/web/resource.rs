@@ -1,6 +1,6 @@
 //! What there is to see: `workers`, `builders`, `builds` and kin, alone and below each other.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use crate::{
     master::MasterHandle,
     model::{BuildId, Place, Timestamp},
     store::{BuilderRow, Page, SchedulerRow, WorkerRow},
-    web::{error::ApiError, query::Asked},
+    web::{error::ApiError, query::Asked, source},
 };
 
 /// The pairs of a URL's question part.
@@ -108,7 +108,8 @@ impl Noun {
     }
 
     async fn list(self, master: &MasterHandle, asked: &Asked) -> Result<(Vec<Value>, Option<u64>), ApiError> {
-        let (query, store) = (&asked.query, master.store());
+        let (asked, store) = (&self.by_source(master, asked)?, master.store());
+        let query = &asked.query;
         let (rows, total) = match self {
             Self::Workers => worker_shapes(master, &store.workers(query).await?),
             Self::Builders => builder_shapes(master, &store.builders(query).await?),
@@ -121,6 +122,27 @@ impl Noun {
         };
         Ok((asked.project(rows)?, total))
     }
+
+    /// A question for what is written somewhere, as one for names: the database has no places.
+    fn by_source<'a>(self, master: &MasterHandle, asked: &'a Asked) -> Result<Cow<'a, Asked>, ApiError> {
+        let definition = master.definition();
+        match self {
+            Self::Workers => source::by_name(asked, places(&definition.workers, |worker| &worker.place)),
+            Self::Builders => source::by_name(asked, places(&definition.builders, |builder| &builder.place)),
+            Self::Schedulers => {
+                source::by_name(asked, places(&definition.schedulers, |scheduler| &scheduler.place))
+            }
+            _ => Ok(Cow::Borrowed(asked)),
+        }
+    }
+}
+
+/// The names of parts, and where they are written.
+fn places<K: AsRef<str>, T>(
+    parts: &BTreeMap<K, Arc<T>>,
+    place: impl Fn(&T) -> &Place,
+) -> impl Iterator<Item = (&str, &Place)> {
+    parts.iter().map(move |(name, part)| (name.as_ref(), place(part)))
 }
 
 fn shapes<T: Serialize>(page: &Page<T>) -> (Vec<Value>, Option<u64>) {

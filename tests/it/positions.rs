@@ -85,6 +85,11 @@ fn places_are_told_and_follow_a_reload_that_only_moves_lines() {
     );
     let listed = read(&dir, "/api/v2/workers?field=name&field=source");
     assert_eq!(listed["workers"][1]["source"]["line"], 5, "{listed}");
+    let there = read(&dir, "/api/v2/workers?source=master.cfg.lua:5&field=name");
+    assert_eq!(there["workers"], serde_json::json!([{ "name": "w2" }]), "{there}");
+    let there = read(&dir, "/api/v2/workers?source=master.cfg.lua&name=w1&field=name");
+    assert_eq!(there["workers"], serde_json::json!([{ "name": "w1" }]), "{there}");
+    assert_eq!(read(&dir, "/api/v2/builders?source__contains=lib/")["builders"], serde_json::json!([]));
 
     save(&dir, &format!("-- one\n-- two\n{text}"));
     let moved = dir.json("reconfig", &[]);
