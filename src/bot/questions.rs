@@ -14,11 +14,18 @@ use crate::protocol::{Update, command::StatPath, message::FileStat};
 /// How long a pattern may be searched for.
 const SEARCH_LIMIT: Duration = Duration::from_secs(600);
 
-/// Makes a folder.
-pub(super) async fn make_directory(job: &Job, dir: &str) -> Result<(), Gone> {
-    let path = job.folder.join(dir);
-    let made = path.clone();
-    let done = job.work(FILES_LIMIT, move |_| fs::create_dir_all(made).map(|()| None)).await;
+/// Makes folders, up to the first that cannot be made.
+pub(super) async fn make_directories(job: &Job, dirs: &[String]) -> Result<(), Gone> {
+    let mut path = job.folder.clone();
+    let mut done = Ok(Ok(None));
+    for dir in dirs {
+        path = job.folder.join(dir);
+        let made = path.clone();
+        done = job.work(FILES_LIMIT, move |_| fs::create_dir_all(made).map(|()| None)).await;
+        if !matches!(done, Ok(Ok(_))) {
+            break;
+        }
+    }
     answer(job, "mkdir", &path, done).await
 }
 

@@ -199,7 +199,7 @@ async fn carry_out(job: &mut Job, command: WorkerCommand) -> Result<(), Gone> {
         WorkerCommand::UploadFile(arguments) => upload::file(job, &arguments).await,
         WorkerCommand::UploadDirectory(arguments) => upload::folder(job, &arguments).await,
         WorkerCommand::DownloadFile(arguments) => download::run(job, &arguments).await,
-        WorkerCommand::MakeDirectory { dir } => questions::make_directory(job, &dir).await,
+        WorkerCommand::MakeDirectory { dirs } => questions::make_directories(job, &dirs).await,
         WorkerCommand::RemoveDirectory(arguments) => folders::remove(job, &arguments).await,
         WorkerCommand::CopyDirectory(arguments) => folders::copy(job, &arguments).await,
         WorkerCommand::Stat(arguments) => questions::stat(job, &arguments).await,

@@ -24,10 +24,10 @@ pub enum WorkerCommand {
     UploadDirectory(Box<UploadDirectory>),
     /// Fetch a file from the master, by [`Transfer::Read`]s and a [`Transfer::Close`].
     DownloadFile(Box<DownloadFile>),
-    /// Make a folder, and those above it. One that is there already is success.
+    /// Make folders, and those above them. One that is there already is success.
     MakeDirectory {
         /// Which, below the builder's folder.
-        dir: String,
+        dirs: Vec<String>,
     },
     /// Remove folders and all in them. One that is missing is success.
     RemoveDirectory(Box<RemoveDirectory>),

@@ -6,8 +6,9 @@
 //!   [`msgpack`] are those of `buildbot-worker`.
 //!
 //! # Not here
-//! Sockets and logins (`worker`), and what a worker does with a message (`bot`).
+//! Sockets and logins (`worker`, `bot`), and what a worker does with a message (`bot`).
 
+pub mod bot;
 pub mod command;
 pub mod facts;
 pub mod link;

@@ -40,7 +40,7 @@ fn remove_file(path: &str) -> WorkerCommand {
 }
 
 fn make(dir: &str) -> WorkerCommand {
-    WorkerCommand::MakeDirectory { dir: dir.to_owned() }
+    WorkerCommand::MakeDirectory { dirs: vec![dir.to_owned()] }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(super) async fn make(
 ) -> Result<StepEnd, StepError> {
     let dir = dir.render(context.known()).await?;
     let words = Words::new(&["making", "made", "make"], &dir);
-    command(WorkerCommand::MakeDirectory { dir }, words, context, logs).await
+    command(WorkerCommand::MakeDirectory { dirs: vec![dir] }, words, context, logs).await
 }
 
 /// Removes folders.

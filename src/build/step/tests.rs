@@ -338,7 +338,7 @@ async fn a_folder_that_cannot_be_made_is_a_failure_with_the_workers_words_in_the
     let end = bench
         .run(StepKind::MakeDirectory { dir: "build/out".into() }, async |worker: &mut Player| {
             let (id, command) = worker.start().await;
-            assert_eq!(command, WorkerCommand::MakeDirectory { dir: "build/out".into() });
+            assert_eq!(command, WorkerCommand::MakeDirectory { dirs: vec!["build/out".into()] });
             let bytes = Bytes::from_static(b"mkdir: Permission denied: build/out\n");
             worker.update(&id, Update::Output { stream: LogStream::Header, bytes }).await;
             worker.end(&id, 13).await;

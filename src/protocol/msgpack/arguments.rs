@@ -54,7 +54,7 @@ pub(super) fn of(command: WorkerCommand, base: &Base, folder: &str) -> Result<(&
             ];
             ("download_file", map(arguments))
         }
-        WorkerCommand::MakeDirectory { dir } => ("mkdir", paths([path(&dir)])),
+        WorkerCommand::MakeDirectory { dirs } => ("mkdir", paths(dirs.iter().map(|dir| path(dir)))),
         WorkerCommand::RemoveDirectory(remove) => {
             let dirs = remove.dirs.iter().map(|dir| path(dir)).collect();
             let arguments = [

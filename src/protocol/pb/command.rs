@@ -70,7 +70,10 @@ pub(super) fn words(command: WorkerCommand, worker: &Versions) -> Result<Words, 
         WorkerCommand::UploadFile(upload) => upload_file(*upload, worker),
         WorkerCommand::UploadDirectory(upload) => Ok(upload_directory(*upload, worker)),
         WorkerCommand::DownloadFile(download) => Ok(download_file(*download, worker)),
-        WorkerCommand::MakeDirectory { dir } => plain(Verb::Mkdir, pairs([("dir", Value::text(dir))])),
+        WorkerCommand::MakeDirectory { mut dirs } => match (dirs.pop(), dirs.is_empty()) {
+            (Some(dir), true) => plain(Verb::Mkdir, pairs([("dir", Value::text(dir))])),
+            _ => return Err("a worker on this protocol makes one folder at a time".into()),
+        },
         WorkerCommand::RemoveDirectory(remove) => plain(Verb::Rmdir, remove_directory(*remove, worker)?),
         WorkerCommand::CopyDirectory(copy) => plain(Verb::Cpdir, copy_directory(*copy)),
         WorkerCommand::Stat(stat) => {

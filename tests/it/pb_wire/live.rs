@@ -153,7 +153,7 @@ fn files() -> Vec<Case> {
 }
 
 fn folders() -> Vec<Case> {
-    let make = |dir: &str| WorkerCommand::MakeDirectory { dir: dir.into() };
+    let make = |dir: &str| WorkerCommand::MakeDirectory { dirs: vec![dir.into()] };
     let made = StatPath { workdir: String::new(), path: "new/deep".into() };
     let copy = CopyDirectory {
         from: "build/d".into(),

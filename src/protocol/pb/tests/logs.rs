@@ -151,7 +151,7 @@ fn each_reason_of_a_kill_is_told() {
 #[test]
 fn an_interrupted_command_on_files_ends_without_an_exit_code() {
     let mut pair = Pair::attached(&["b1"]);
-    let started = pair.begin(WorkerCommand::MakeDirectory { dir: "a".into() });
+    let started = pair.begin(WorkerCommand::MakeDirectory { dirs: vec!["a".into()] });
     pair.order(ToWorker::Interrupt { id: CommandId::new("1"), why: "enough".into() });
     pair.worker.complete(started.object, None);
     pair.exchange();

@@ -31,7 +31,7 @@ fn is_told(command: WorkerCommand, name: &str, arguments: &[(&str, Value)]) {
 #[test]
 fn each_command_of_files_has_the_name_and_the_keys_that_a_worker_reads() {
     let dir = || "a/b".to_owned();
-    is_told(WorkerCommand::MakeDirectory { dir: dir() }, "mkdir", &[("dir", Value::text("a/b"))]);
+    is_told(WorkerCommand::MakeDirectory { dirs: vec![dir()] }, "mkdir", &[("dir", Value::text("a/b"))]);
     is_told(WorkerCommand::Glob { pattern: "**/*.o".into() }, "glob", &[("path", Value::text("**/*.o"))]);
     is_told(WorkerCommand::ListDirectory { dir: dir() }, "listdir", &[("dir", Value::text("a/b"))]);
     is_told(WorkerCommand::RemoveFile { path: dir() }, "rmfile", &[("path", Value::text("a/b"))]);
@@ -216,9 +216,9 @@ fn a_terminal_is_always_a_boolean() {
 #[test]
 fn arguments_that_are_too_long_for_the_wire_fail_their_command_alone() {
     let mut pair = Pair::attached(&["b1"]);
-    let command = WorkerCommand::MakeDirectory { dir: "x".repeat(700_000) };
+    let command = WorkerCommand::MakeDirectory { dirs: vec!["x".repeat(700_000)] };
     pair.order(ToWorker::Start { id: CommandId::new("1"), builder: "b1".into(), command });
     let news = pair.news();
     assert!(matches!(&news[..], [FromWorker::Complete { failure: Some(_), .. }]), "{news:?}");
-    assert_eq!(pair.begin(WorkerCommand::MakeDirectory { dir: "x".into() }).name, "mkdir");
+    assert_eq!(pair.begin(WorkerCommand::MakeDirectory { dirs: vec!["x".into()] }).name, "mkdir");
 }
