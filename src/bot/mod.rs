@@ -23,6 +23,7 @@ pub mod local;
 mod outlet;
 mod pattern;
 mod questions;
+pub mod remote;
 mod session;
 mod shell;
 #[cfg(test)]

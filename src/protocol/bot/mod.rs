@@ -2,7 +2,7 @@
 //! how the bytes of its commands become text.
 //!
 //! [`super::pb::BotSession`] and [`super::msgpack::BotSession`] are the two ways to carry it. Each is told by
-//! [`FromWorker`](super::FromWorker) what the commands say, and tells by [`BotEvent::Order`] what the master wants.
+//! [`FromWorker`] what the commands say, and tells by [`BotEvent::Order`] what the master wants.
 //!
 //! # Not here
 //! Sockets, when to connect again (`bot`), and what a command does (`bot`, too).
@@ -10,7 +10,12 @@
 pub mod gather;
 mod text;
 
-use super::ToWorker;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use self::gather::Now;
+use super::{FromWorker, ToWorker};
 use crate::model::Secret;
 
 /// As whom a worker logs in.
@@ -37,4 +42,41 @@ pub enum BotEvent {
     KeptAlive,
     /// The master did not do what it was asked, or something went wrong in it; for the log.
     Failed(String),
+}
+
+/// A worker's end of one connection, from its first byte on, on either wire.
+///
+/// What the worker tells of itself (`Hello`) is handed over when a session is made: each wire asks for it when it likes.
+pub trait Conversation {
+    /// Why the connection must end.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Takes input: on PB any cut of the bytes, on msgpack the payload of one binary message.
+    ///
+    /// # Errors
+    /// The connection must end, and nothing more be given.
+    fn hear(&mut self, input: &[u8]) -> Result<(), Self::Error>;
+
+    /// Tells the master what a command says, or that the worker wishes to stop. Output may be gathered for a moment: see
+    /// [`Conversation::due`]. All else goes at once, after what was gathered.
+    fn say(&mut self, message: FromWorker, now: Now);
+
+    /// Asks the master for a sign of life, if the wire has a word for that; [`BotEvent::KeptAlive`] answers.
+    fn keep_alive(&mut self);
+
+    /// When [`Conversation::tick`] has something to do; nothing if only a message can bring that.
+    fn due(&self) -> Option<Instant>;
+
+    /// Does what is due by now.
+    fn tick(&mut self, now: Now);
+
+    /// What is to be sent next: on PB all of it, on msgpack the payload of one binary message.
+    fn poll_output(&mut self) -> Option<Bytes>;
+
+    /// How much is to be sent, in bytes, what is gathered not among it. While it grows, say no more: the master does not
+    /// read.
+    fn output_len(&self) -> usize;
+
+    /// What was heard, the oldest first.
+    fn poll_event(&mut self) -> Option<BotEvent>;
 }
