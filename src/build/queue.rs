@@ -30,12 +30,15 @@ use crate::{
         busy::{Busy, Load},
         claim::{self, Candidate, Head},
         control::{BuildControl, Running, StopKind},
+        line::Line,
+        resume,
         run::{self, Assignment, Ran},
     },
     definition::{MasterDefinition, Secrets},
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp, WorkerName},
     mq::{EventFilter, Mq, NextError, Subscription},
-    store::{QueuedRequest, Store},
+    protocol::SessionId,
+    store::{QueuedRequest, Store, Unfinished},
     worker::{ConnectionHandle, OperatorHandle, RegistryHandle},
 };
 
@@ -111,6 +114,8 @@ pub struct Surroundings {
     pub master_dir: Arc<Path>,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// The builds that the last master left, and that go on.
+    pub left: Vec<Unfinished>,
 }
 
 /// Gives requests to workers: runs in its own task.
@@ -269,6 +274,7 @@ impl Builds {
             }
         }
         let definition = Arc::clone(&self.definition.borrow_and_update());
+        self.take_up();
         self.pending.retain(|name, _| definition.builders.contains_key(name));
         self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));
         for name in definition.builders.keys() {
@@ -424,21 +430,59 @@ impl Builds {
         let control = BuildControl::new();
         let id = request.id;
         self.busy.take(id, &builder.name, &worker.name, control.clone());
+        let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
+        let line = Line::new(self.registry.clone(), connection, lease, name, folder);
         let assignment = Assignment {
             request,
             settings: definition.settings.clone(),
             builder: Arc::clone(builder),
             worker: Arc::clone(worker),
-            connection,
+            line,
+            begun: None,
             control,
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
         };
+        self.spawn(id, assignment);
+    }
+
+    /// Goes on with the builds that the last master left, once there is a configuration.
+    fn take_up(&mut self) {
+        let definition = Arc::clone(&self.definition.borrow());
+        if self.around.left.is_empty() || definition.settings.is_none() {
+            return;
+        }
+        for begun in std::mem::take(&mut self.around.left) {
+            let Some((builder, worker, grace)) = resume::parts(&definition, &begun) else {
+                unreachable!("those that do not fit the first configuration are resolved");
+            };
+            let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
+            let session = SessionId::new(begun.running.session.as_str());
+            let line = Line::broken(self.registry.clone(), worker.name.clone(), name, folder, session, grace);
+            let control = BuildControl::new();
+            let id = begun.request.id;
+            self.busy.take(id, &builder.name, &worker.name, control.clone());
+            let assignment = Assignment {
+                request: begun.request.clone(),
+                settings: definition.settings.clone(),
+                builder: Arc::clone(builder),
+                worker: Arc::clone(worker),
+                line,
+                begun: Some(begun),
+                control,
+                master_dir: Arc::clone(&self.around.master_dir),
+                interpreter: definition.interpreter.clone(),
+                secrets: Arc::clone(&self.around.secrets),
+            };
+            self.spawn(id, assignment);
+        }
+    }
+
+    fn spawn(&self, id: BuildRequestId, assignment: Assignment) {
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {
             let ran = run::run(assignment, store, running).await;
-            drop(lease);
             // The queue is gone only when the master stops.
             if ended.send((id, ran)).await.is_err() {
                 debug!(request = %id, "ended after the queue");

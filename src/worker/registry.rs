@@ -35,7 +35,7 @@ use crate::{
     protocol::{CommandId, Link},
     store::Store,
     worker::{
-        connection::{Connection, ConnectionHandle, GreetingError},
+        connection::{Connection, ConnectionHandle, GreetingError, MOST_ABANDONED},
         gate::Refusals,
         operator::OperatorHandle,
         roster::{Roster, RosterWatch},
@@ -85,6 +85,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
+#[derive(Debug)]
 enum Request {
     Attach(Attach),
     Greeted {
@@ -99,8 +100,13 @@ enum Request {
         epoch: Epoch,
         abandoned: Vec<CommandId>,
     },
+    Abandon {
+        worker: WorkerName,
+        id: CommandId,
+    },
 }
 
+#[derive(Debug)]
 struct Attach {
     worker: WorkerName,
     /// From where; absent for a worker inside this process.
@@ -110,6 +116,7 @@ struct Attach {
     answer: Answer,
 }
 
+#[derive(Debug)]
 enum Place {
     /// A link whose worker has not said yet who it is, and what is cancelled once it has, or has failed to.
     Greeting(Epoch, CancellationToken),
@@ -120,7 +127,7 @@ enum Place {
 type Places = Arc<RwLock<HashMap<WorkerName, Place>>>;
 
 /// What others hold of the registry.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RegistryHandle {
     requests: mpsc::Sender<Request>,
     places: Places,
@@ -171,6 +178,12 @@ impl RegistryHandle {
         let attach = Attach { worker, peer, link, patience, answer };
         self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
         outcome.await.unwrap_or(Err(AttachError::Stopping))
+    }
+
+    /// A command of a lost link is wanted no more. If its worker is there it is told so, else when it comes.
+    pub async fn abandon(&self, worker: WorkerName, id: CommandId) {
+        // Without a registry the master stops, and the worker gives up by itself.
+        drop(self.requests.send(Request::Abandon { worker, id }).await);
     }
 
     /// The connection of a worker, if it has one.
@@ -307,13 +320,26 @@ impl Registry {
                 if !abandoned.is_empty() {
                     let roster = self.roster.borrow().clone();
                     self.abandoned.retain(|worker, _| roster.of(worker).is_some());
-                    self.abandoned.insert(worker.clone(), abandoned);
+                    self.abandoned.entry(worker.clone()).or_default().extend(abandoned);
                 }
                 let before = self.change(|places| {
                     let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
                     is_it.then(|| places.remove(&worker)).flatten()
                 });
                 before.iter().for_each(Place::settle);
+            }
+            Request::Abandon { worker, id } => {
+                let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+                match places.get(&worker) {
+                    Some(Place::Attached(connection)) if connection.is_up() => connection.abandon(id),
+                    _ => {
+                        drop(places);
+                        let abandoned = self.abandoned.entry(worker).or_default();
+                        if abandoned.len() < MOST_ABANDONED {
+                            abandoned.push(id);
+                        }
+                    }
+                }
             }
         }
     }

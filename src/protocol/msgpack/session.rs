@@ -187,6 +187,8 @@ impl MasterSession {
             ToWorker::Abandon { id } => {
                 self.request_interrupt(&id, "the link on which it was started was lost");
             }
+            ToWorker::Adopt { id, .. } => self.tell(FromWorker::Unknown { id }),
+            ToWorker::OutliveLinks(_) | ToWorker::Acknowledge { .. } => {}
             ToWorker::Shutdown => {
                 // A worker on this wire would leave them behind.
                 let begun = self.commands.iter().filter(|(_, command)| matches!(command.state, Phase::Begun));
