@@ -14,6 +14,7 @@ mod functions;
 mod layers;
 mod lock_file;
 mod lua_blocks;
+mod matrix;
 mod pb_wire;
 mod positions;
 mod reload;
