@@ -204,8 +204,11 @@ fn tree(root: &Path) -> Vec<String> {
                 let is_executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
                 let content = fs::read(&path).unwrap();
                 // Random, and as long as it is.
-                let content =
-                    if content.len() > 1000 { content.len().to_string() } else { content.escape_ascii().to_string() };
+                let content = if content.len() > 1000 {
+                    content.len().to_string()
+                } else {
+                    content.escape_ascii().to_string()
+                };
                 found.push(format!("{name} {is_executable} {content}"));
             }
         }

@@ -148,7 +148,9 @@ fn a_build_whose_link_is_cut_for_twenty_seconds_ends_as_if_nothing_had_been() {
     farm.wait_for("now 5");
     farm.cable.cut();
     let begin = Instant::now();
-    eventually("the loss of the link", || (farm.dir.worker("w1")["connected_to"] == serde_json::json!([])).then_some(()));
+    eventually("the loss of the link", || {
+        (farm.dir.worker("w1")["connected_to"] == serde_json::json!([])).then_some(())
+    });
     thread::park_timeout(CUT.saturating_sub(begin.elapsed()));
     farm.cable.mend();
     worker.wait_attached(2);
@@ -200,8 +202,14 @@ fn a_worker_that_stays_away_too_long_loses_its_build_and_kills_its_commands() {
     ));
     let cable = Cable::to(port);
     let _master = dir.start();
-    let mut worker =
-        RealWorker::create_of(Kind::Lunabot, Protocol::Msgpack, cable.port(), "w1", "sesame", &["--maxdelay", "1"]);
+    let mut worker = RealWorker::create_of(
+        Kind::Lunabot,
+        Protocol::Msgpack,
+        cable.port(),
+        "w1",
+        "sesame",
+        &["--maxdelay", "1"],
+    );
     worker.run();
     worker.wait_attached(1);
     assert!(dir.run("force", &["b"]).status.success());
@@ -213,7 +221,5 @@ fn a_worker_that_stays_away_too_long_loses_its_build_and_kills_its_commands() {
     eventually("the end of the build", || {
         dir.builds().iter().any(|build| build["complete"] == true && build["results"] == 5).then_some(())
     });
-    eventually("the end of the command", || {
-        (!crate::support::master::is_alive(&pid)).then_some(())
-    });
+    eventually("the end of the command", || (!crate::support::master::is_alive(&pid)).then_some(()));
 }

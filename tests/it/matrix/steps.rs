@@ -150,7 +150,11 @@ pub(crate) fn all() -> Vec<Step> {
         shell("fails", "echo bad; exit 3", vec![]),
         shell("signal", "kill -9 $$", vec![]),
         shell("silent", "sleep 100", vec![("timeout", 1.0.into())]),
-        shell("slow", "while :; do echo tick; sleep 0.2; done", vec![("maxTime", 1.0.into()), ("want_stdout", false.into())]),
+        shell(
+            "slow",
+            "while :; do echo tick; sleep 0.2; done",
+            vec![("maxTime", 1.0.into()), ("want_stdout", false.into())],
+        ),
         shell(
             "ends by itself",
             "trap 'echo trapped; exit 0' TERM; echo ready; while :; do sleep 0.1; done",
@@ -199,10 +203,7 @@ pub(crate) fn all() -> Vec<Step> {
         shell(
             "log files",
             "echo one > a.log; sleep 0.3; echo two >> a.log; echo old > b.log; sleep 2.5; echo new >> b.log; sleep 2.5",
-            vec![(
-                "logfiles",
-                table(vec![("a", "a.log".into()), ("none", "none.log".into())]),
-            )],
+            vec![("logfiles", table(vec![("a", "a.log".into()), ("none", "none.log".into())]))],
         ),
         shell("missing program", ["there-is-no-such-program"], vec![]),
         shell(
@@ -214,11 +215,19 @@ pub(crate) fn all() -> Vec<Step> {
             vec![("want_stdout", false.into())],
         ),
         other("FileUpload", "up", vec![("workersrc", "odd/None".into()), ("masterdest", "out/None".into())]),
-        other("FileUpload", "up nothing", vec![("workersrc", "odd/nothing".into()), ("masterdest", "out/nothing".into())]),
+        other(
+            "FileUpload",
+            "up nothing",
+            vec![("workersrc", "odd/nothing".into()), ("masterdest", "out/nothing".into())],
+        ),
         other(
             "FileUpload",
             "up big",
-            vec![("workersrc", "odd/big".into()), ("masterdest", "out/big".into()), ("blocksize", 10_000.0.into())],
+            vec![
+                ("workersrc", "odd/big".into()),
+                ("masterdest", "out/big".into()),
+                ("blocksize", 10_000.0.into()),
+            ],
         ),
         other(
             "FileUpload",
@@ -254,7 +263,11 @@ pub(crate) fn all() -> Vec<Step> {
         other(
             "MultipleFileUpload",
             "many by pattern",
-            vec![("workersrcs", ["odd/lo*"].into()), ("masterdest", "out/glob".into()), ("glob", true.into())],
+            vec![
+                ("workersrcs", ["odd/lo*"].into()),
+                ("masterdest", "out/glob".into()),
+                ("glob", true.into()),
+            ],
         ),
         download(
             "StringDownload",
@@ -286,7 +299,11 @@ pub(crate) fn all() -> Vec<Step> {
         Step {
             class: "SetPropertyFromCommand",
             name: "property",
-            options: vec![("command", "printf ' a\\nb \\n'".into()), ("property", "p".into()), ("logEnviron", false.into())],
+            options: vec![
+                ("command", "printf ' a\\nb \\n'".into()),
+                ("property", "p".into()),
+                ("logEnviron", false.into()),
+            ],
             carried: Carried::Everywhere,
         },
     ]

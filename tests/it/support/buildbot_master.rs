@@ -106,12 +106,7 @@ impl BuildbotMaster {
         let mut read = Command::new(python);
         read.args(["-c", READ]).arg(self.path().join("state.sqlite")).arg(number.to_string());
         let output = read.arg(BUILD_LIMIT.as_secs().to_string()).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stderr),
-            self.log()
-        );
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), self.log());
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }
