@@ -63,6 +63,8 @@ pub struct MasterSession {
     hidden_words: HiddenWords,
     folders: Folders,
     is_attached: bool,
+    /// Whether the worker has wished to stop, which is told once it is attached.
+    wants_to_stop: bool,
     commands: BTreeMap<CommandId, Command>,
     events: VecDeque<SessionEvent>,
 }
@@ -131,6 +133,7 @@ impl MasterSession {
             hidden_words: HiddenWords::Unknown,
             folders: Folders::default(),
             is_attached: false,
+            wants_to_stop: false,
             commands: BTreeMap::new(),
             events: VecDeque::new(),
         };
@@ -288,6 +291,9 @@ impl MasterSession {
         if !self.is_attached && self.folders.are_settled() {
             self.is_attached = true;
             self.events.push_back(SessionEvent::Attached);
+        }
+        if self.is_attached && std::mem::take(&mut self.wants_to_stop) {
+            self.tell(FromWorker::WantsShutdown);
         }
     }
 
@@ -461,12 +467,9 @@ impl MasterSession {
 
     /// A worker wishes to stop. It has no such word in Buildbot's protocol: `lunabot-worker` asks.
     fn asked_to_stop(&mut self, seq: u64) {
-        if self.base.is_none() {
-            self.requests.refuse(seq, "a worker says who it is before it wishes to stop");
-            return;
-        }
-        self.tell(FromWorker::WantsShutdown);
+        self.wants_to_stop = true;
         self.requests.respond(seq, ValueRef::Nil);
+        self.settle();
     }
 
     /// A block of a file, which the master answers. Nobody waits for one of an unknown command.

@@ -221,12 +221,18 @@ fn a_wish_to_stop_is_told_once_the_master_knows_whose_it_is() {
 }
 
 #[test]
-fn a_master_is_not_told_of_a_stop_before_it_knows_the_worker() {
+fn a_master_hears_of_a_wish_to_stop_once_the_worker_is_attached() {
     let mut master = MasterSession::new("link");
     let asked = map([("op", "request_shutdown".into()), ("seq_number", 0.into())]);
     master.handle_message(&written(&asked)).unwrap();
-    assert_eq!(master.poll_event(), None);
     let answer = std::iter::from_fn(|| master.poll_output()).last().unwrap();
     let answer = rmpv::decode::read_value(&mut answer.as_ref()).unwrap();
-    assert_eq!(answer["is_exception"], true.into());
+    assert_eq!((&answer["seq_number"], &answer["result"]), (&0.into(), &Value::Nil));
+    assert_eq!(master.poll_event(), None);
+    let info = map([("basedir", "/w".into())]);
+    let introduced = map([("op", "response".into()), ("seq_number", 1.into()), ("result", info)]);
+    master.handle_message(&written(&introduced)).unwrap();
+    master.handle_order(ToWorker::SetBuilders(vec![])).unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| master.poll_event()).skip(1).collect();
+    assert_eq!(events, [SessionEvent::Attached, SessionEvent::Message(FromWorker::WantsShutdown)]);
 }
