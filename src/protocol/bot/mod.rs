@@ -44,6 +44,19 @@ pub enum BotEvent {
     Failed(String),
 }
 
+/// Something that is kept for the master outside of memory.
+pub trait Away: Send + std::fmt::Debug {
+    /// Reads it back. Blocks on a disk: not to be called where that matters.
+    ///
+    /// # Errors
+    /// It is lost.
+    fn read(&self) -> std::io::Result<Bytes>;
+}
+
+/// Names something that is kept for the master, as long as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeptId(pub u64);
+
 /// A worker's end of one connection, from its first byte on, on either wire.
 ///
 /// What the worker tells of itself (`Hello`) is handed over when a session is made: each wire asks for it when it likes.

@@ -321,8 +321,11 @@ impl Conversation for BotSession {
             FromWorker::WantsShutdown if self.wish == Wish::Asked => {}
             FromWorker::WantsShutdown if self.is_attached => self.ask_to_stop(),
             FromWorker::WantsShutdown => self.wish = Wish::Held,
-            // The one was told when the session was made, and the other is never asked for.
-            FromWorker::Hello(_) | FromWorker::Pong(_) => {}
+            // The first was told when the session was made, the others are never asked of a bot.
+            FromWorker::Hello(_)
+            | FromWorker::Pong(_)
+            | FromWorker::Mark { .. }
+            | FromWorker::Unknown { .. } => {}
         }
     }
 
