@@ -30,6 +30,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trace;
 pub mod watch;
 mod worth;
 

@@ -83,7 +83,7 @@ impl Reader<'_> {
     /// Gathers a problem of this call.
     pub(super) fn complain(&self, text: &str, hint: Option<String>) {
         let text = self.label.as_ref().map_or_else(|| text.to_owned(), |label| format!("{label}: {text}"));
-        self.session.complain(Problem::error(self.place.clone(), text).hint(hint));
+        self.session.complain_here(self.lua, Problem::error(self.place.clone(), text).hint(hint));
     }
 
     /// Reads options by name into `made`, and tells which are missing.

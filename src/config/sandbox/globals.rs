@@ -83,7 +83,7 @@ fn undefined(lua: &Lua, session: &Session, key: &Value) {
             suggest::did_you_mean(&name, known.iter().map(String::as_str))
         });
     session.note_undefined(&name, place.clone());
-    session.complain(Problem::error(place, format!("`{name}` is not defined")).hint(hint));
+    session.complain_here(lua, Problem::error(place, format!("`{name}` is not defined")).hint(hint));
 }
 
 /// `c = { … }` fills `c`, which is given; and `c = {}`, as Buildbot's own sample begins, does no harm.
@@ -188,7 +188,8 @@ fn printing(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
         let session = Rc::clone(session);
         lua.create_function(move |lua, text: mlua::LuaString| {
             let text: String = text.to_string_lossy().chars().take(SHOWN).collect();
-            session.complain(Problem::warning(session.place(lua), "warning of the configuration", text));
+            let warning = Problem::warning(session.place(lua), "warning of the configuration", text);
+            session.complain_here(lua, warning);
             Ok(())
         })?
     };

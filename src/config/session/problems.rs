@@ -9,7 +9,11 @@ use std::collections::BTreeSet;
 use mlua::Lua;
 
 use super::Session;
-use crate::{config::meter::Stop, definition::Problem, model::Place};
+use crate::{
+    config::{meter::Stop, trace},
+    definition::Problem,
+    model::Place,
+};
 
 /// More than a person reads; a loop that makes a mistake each time round ends here.
 pub(in crate::config) const MOST_PROBLEMS: usize = 1000;
@@ -33,6 +37,12 @@ impl Session {
             let text = Stop::Problems.text(self.meter.limits());
             problems.push(Problem::error(problem.place.map(|place| place.column(0)), text));
         }
+    }
+
+    /// Gathers a problem of what runs now, with the calls that led there.
+    pub(in crate::config) fn complain_here(&self, lua: &Lua, problem: Problem) {
+        let trace = problem.place.as_ref().map(|place| trace::calls(lua, self, place)).unwrap_or_default();
+        self.complain(Problem { trace, ..problem });
     }
 
     /// Gathers a warning that is told only if nothing is wrong: it may follow from what is.
@@ -69,8 +79,11 @@ impl Session {
 
     /// Stops the load from within a function that Lua called.
     pub(in crate::config) fn stop_here(&self, lua: &Lua, stop: Stop) -> mlua::Error {
-        if !self.meter.is_stopped() {
-            self.stop(stop, self.place(lua));
+        if self.meter.stop(stop) {
+            let place = self.place(lua);
+            let trace = trace::calls(lua, self, &place);
+            let problem = Problem::error(place, stop.text(self.meter.limits()));
+            self.problems.borrow_mut().push(Problem { trace, ..problem });
         }
         mlua::Error::RuntimeError(stop.text(self.meter.limits()))
     }
