@@ -18,6 +18,7 @@ use std::{
 
 use files::Excerpt;
 pub(super) use files::{FilesRead, FilesSeen, note_look};
+use places::LastCall;
 use problems::Lost;
 
 use super::{api::made::Made, meter::Meter, source::Sources};
@@ -43,7 +44,7 @@ pub(super) struct Session {
     /// What was taken of them already: a loop makes a thousand functions of the same lines.
     excerpts: RefCell<BTreeMap<Excerpt, Arc<str>>>,
     /// The last call that was looked for, and its column: a loop makes thousands of one line.
-    last_call: RefCell<Option<(Place, &'static str)>>,
+    last_call: RefCell<Option<LastCall>>,
     /// Whether the load is over, and a function is called for a build.
     calling: Cell<bool>,
     /// Globals that were read and are not there.

@@ -1,14 +1,27 @@
 //! Where a load stands: the operator's line, and the column where the text tells it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use mlua::Lua;
+use mlua::{Lua, debug::Debug};
 
 use super::Session;
-use crate::model::Place;
+use crate::{
+    config::source::{Given, Made},
+    model::Place,
+};
 
 /// Frames that are looked at for a line of the operator's. More are there only in a recursion, where each has the line.
 const FRAMES: usize = 64;
+
+/// A call that was found in the text as the only one that it can be.
+#[derive(Debug)]
+pub(super) struct LastCall {
+    place: Place,
+    /// Of which constructor, if of one.
+    function: Option<&'static str>,
+    /// Under which name.
+    callee: String,
+}
 
 impl Session {
     /// The nearest line of the operator's from which the running function was called.
@@ -28,20 +41,27 @@ impl Session {
         self.meter.seen().place()
     }
 
-    /// Where the running function was called, with the column if its name stands there.
-    pub(in crate::config) fn place_of_call(&self, lua: &Lua, function: &'static str) -> Place {
+    /// Where the running function was called, with the column if the text can tell. `given` is what a constructor was given.
+    pub(in crate::config) fn place_of_call(&self, lua: &Lua, given: Option<Given<'_>>) -> Place {
         let place = self.place(lua);
+        let Some(callee) = called_as(lua) else { return place };
+        let function = given.map(|given| given.constructor.name);
         let mut last = self.last_call.borrow_mut();
-        if let Some((known, of)) = &*last
-            && *of == function
-            && known.line == place.line
-            && known.file == place.file
+        if let Some(last) = &*last
+            && (last.function, &last.callee) == (function, &callee)
+            && last.place.line == place.line
+            && last.place.file == place.file
         {
-            return known.clone();
+            return last.place.clone();
         }
-        let column = self.sources.borrow().call_column(&place.file, place.line, function);
+        let sources = &mut *self.sources.borrow_mut();
+        let of_name = Made { callee: &callee, given: None };
+        let is_only = sources.call_column(&place, of_name).is_some();
+        let column = sources.call_column(&place, Made { given, ..of_name });
         let place = place.column(column.unwrap_or(0));
-        *last = Some((place.clone(), function));
+        if is_only {
+            *last = Some(LastCall { place: place.clone(), function, callee });
+        }
         place
     }
 
@@ -58,7 +78,7 @@ impl Session {
     }
 
     /// Notes the line that is about to run.
-    pub(in crate::config) fn see(&self, frame: &mlua::debug::Debug<'_>) {
+    pub(in crate::config) fn see(&self, frame: &Debug<'_>) {
         let source = frame.source();
         let Some(name) = source.source.as_deref().and_then(|source| source.strip_prefix('@')) else { return };
         // Each line of the file comes by here; the lock is taken for a new file only.
@@ -69,6 +89,19 @@ impl Session {
         }
         self.meter.seen().note(file, line_number(frame.current_line()));
     }
+}
+
+/// Under which name the running function was called; nothing if it was not the operator's text that called it:
+/// `pcall(worker.Worker, "bot")`, or a metamethod.
+fn called_as(lua: &Lua) -> Option<String> {
+    let is_text = |frame: &Debug<'_>| frame.source().source.is_some_and(|source| source.starts_with('@'));
+    lua.inspect_stack(1, is_text).filter(|is_text| *is_text)?;
+    let name = |frame: &Debug<'_>| {
+        let names = frame.names();
+        let is_call = !matches!(names.name_what, Some("metamethod" | "for iterator" | "hook"));
+        is_call.then(|| names.name.map_or_else(|| "?".to_owned(), Cow::into_owned))
+    };
+    lua.inspect_stack(0, name).flatten()
 }
 
 fn line_number(line: Option<usize>) -> u32 {
