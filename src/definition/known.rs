@@ -21,6 +21,12 @@ const FORMER: &[(&str, &str, &str)] = &[
     ("buildslave", "LibVirtSlave", "it is `worker.LibVirtWorker` now"),
     ("buildslave", "OpenStackLatentBuildSlave", "it is `worker.OpenStackLatentWorker` now"),
     ("buildslave", "DockerLatentBuildSlave", "it is `worker.DockerLatentWorker` now"),
+    (
+        "worker",
+        "AbstractLatentWorker",
+        "write `worker.LatentWorker` with functions: `start_instance`, `stop_instance`",
+    ),
+    ("worker", "AbstractWorker", "it is `worker.Worker`"),
     ("schedulers", "Scheduler", "it is `schedulers.SingleBranchScheduler` now"),
     ("util", "WithProperties", "write `util.Interpolate \"%(prop:name)s\"`"),
     ("util", "SlaveLock", "it is `util.WorkerLock` now"),

@@ -11,8 +11,10 @@ use crate::{
 };
 
 /// What Lua has and a configuration has not, with what to say about it.
-const ABSENT: [(&str, &str); 5] = [
+const ABSENT: [(&str, &str); 7] = [
     ("package", "`require` looks below the folder of the main file"),
+    ("unpack", "it is `table.unpack` now"),
+    ("loadstring", "it is `load` now"),
     ("BuildmasterConfig", "it is `c`, and given"),
     ("True", "did you mean `true`?"),
     ("False", "did you mean `false`?"),
