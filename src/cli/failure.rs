@@ -1,6 +1,6 @@
 //! What went wrong, as the caller learns it: cause, hint, exit code.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{fmt, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 
@@ -58,7 +58,7 @@ impl Failure {
     }
 
     /// A failure that is told in one line.
-    pub fn message(kind: Kind, text: impl std::fmt::Display) -> Self {
+    pub fn message(kind: Kind, text: impl fmt::Display) -> Self {
         Self::new(kind, anyhow::anyhow!("{text}"))
     }
 
@@ -81,15 +81,24 @@ impl Failure {
         for problem in &self.problems {
             anstream::eprintln!("{problem}");
         }
-        let mut text = self.error.to_string();
-        for cause in self.error.chain().skip(1) {
-            write!(text, ": {cause}").expect("a text takes all");
-        }
-        anstream::eprintln!("{ERROR}error:{ERROR:#} {text}");
+        anstream::eprintln!("{ERROR}error:{ERROR:#} {self}");
         if let Some(hint) = &self.hint {
             anstream::eprintln!("{HINT}hint:{HINT:#} {hint}");
         }
+        self.exit_code()
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.exit_code())
+    }
+}
+
+/// The error and its causes, in one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        self.error.chain().skip(1).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod api;
 mod builds;
+mod checkconfig;
 mod cli;
 mod editor;
 mod examples;

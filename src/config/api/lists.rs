@@ -43,7 +43,7 @@ pub(super) fn table(
                 if !is_part {
                     let text = format!("`c.{}` {}", option.name, wrong_element(option.kind, *index, &value));
                     let problem = Problem::error(session.place(lua), text);
-                    session.complain(problem.hint(session.uncalled(&value)));
+                    session.complain_here(lua, problem.hint(session.uncalled(&value)));
                     session.lose(None);
                     // The list keeps its length, so that what follows is where it belongs.
                     return table.raw_set(key, lua.create_userdata(Dud(Rc::clone(&session)))?);
@@ -55,7 +55,7 @@ pub(super) fn table(
             }
             (Kind::Record(_), other) => {
                 let text = format!("`c.{}` takes names as keys, not {}", option.name, shape::describe(other));
-                session.complain(Problem::error(session.place(lua), text));
+                session.complain_here(lua, Problem::error(session.place(lua), text));
                 return Ok(());
             }
             _ => {}

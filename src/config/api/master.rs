@@ -251,5 +251,5 @@ fn unknown(lua: &Lua, session: &Session, key: &Value) {
         }
         other => Problem::error(place(), format!("`c` takes names as keys, not {}", shape::describe(other))),
     };
-    session.complain(problem);
+    session.complain_here(lua, problem);
 }

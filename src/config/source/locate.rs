@@ -1,64 +1,11 @@
-//! Calls in a text, their options and arguments.
+//! The options and arguments of a call in a text.
 
-use super::{Kind, View};
-use crate::definition::options::{CONSTRUCTORS, Constructor};
-
-/// A call, by its tokens.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
-    /// Where its path begins: `worker` of `worker.Worker(`.
-    pub(super) path: usize,
-    /// Its bracket, or its only text.
-    open: usize,
-    /// What closes it; the last token if nothing does.
-    close: usize,
-}
+use super::{Kind, View, call::Call};
+use crate::definition::options::Constructor;
 
 impl View<'_> {
-    /// The call of a function in a line: the first one, if there are several.
-    pub(super) fn call_in_line(self, line: u32, function: &str) -> Option<Call> {
-        // Lua tells the line of the bracket; the name may stand above it.
-        let named = |open: &usize| open.checked_sub(1).is_some_and(|name| self.is_name(name, function));
-        self.in_line(line).filter(named).find_map(|open| self.call_at(open))
-    }
-
-    /// The call whose bracket this is.
-    fn call_at(self, open: usize) -> Option<Call> {
-        let is_open =
-            matches!(self.word(open), "(" | "{") || self.parsed.tokens.get(open)?.kind == Kind::Text;
-        let name = open.checked_sub(1)?;
-        if !is_open || self.parsed.tokens[name].kind != Kind::Name || is_keyword(self.word(name)) {
-            return None;
-        }
-        let mut path = name;
-        while path >= 2
-            && matches!(self.word(path - 1), "." | ":")
-            && self.parsed.tokens[path - 2].kind == Kind::Name
-        {
-            path -= 2;
-        }
-        Some(Call { path, open, close: self.closing(open) })
-    }
-
-    /// What closes a bracket.
-    fn closing(self, open: usize) -> usize {
-        let mut depth = 0_usize;
-        for index in open..self.parsed.tokens.len() {
-            match self.word(index) {
-                "(" | "{" | "[" => depth += 1,
-                ")" | "}" | "]" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 {
-                return index;
-            }
-        }
-        self.parsed.tokens.len() - 1
-    }
-
-    /// The token that a problem speaks of, within what begins at `at`: a call, or an assignment to `c`.
-    pub(super) fn subject(self, at: usize, text: &str) -> Option<usize> {
-        let (call, constructor) = self.call_from(at)?;
+    /// The token that a problem speaks of, within a call.
+    pub(super) fn subject(self, call: Call, constructor: &Constructor, text: &str) -> Option<usize> {
         if let Some(option) = option_of(text, constructor) {
             let mut parts = option.split('.');
             let first = parts.next()?;
@@ -81,22 +28,10 @@ impl View<'_> {
         (call.open..call.close).find(|index| self.said(*index) == Some(name))
     }
 
-    /// The call whose path begins here.
-    fn call_from(self, at: usize) -> Option<(Call, &'static Constructor)> {
-        let mut name = at;
-        while matches!(self.word(name + 1), "." | ":") {
-            name += 2;
-        }
-        let call = self.call_at(name + 1)?;
-        let known = self.word(call.open - 1);
-        let constructor = CONSTRUCTORS.iter().find(|constructor| constructor.name == known)?;
-        Some((call, constructor))
-    }
-
     /// The key of this name in the tables that a call is given.
-    fn key(self, call: Call, name: &str) -> Option<usize> {
+    pub(super) fn key(self, call: Call, name: &str) -> Option<usize> {
         let mut depth = 0_usize;
-        // A table is either all that is given, or one of the arguments.
+        // A table is either all that is given, or one of the arguments, or what a helper is given in them.
         let deepest = if self.word(call.open) == "(" { 2 } else { 1 };
         for index in call.open..call.close {
             match self.word(index) {
@@ -119,7 +54,7 @@ impl View<'_> {
     }
 
     /// The argument that stands for an option by its position.
-    fn argument(self, call: Call, constructor: &Constructor, name: &str) -> Option<usize> {
+    pub(super) fn argument(self, call: Call, constructor: &Constructor, name: &str) -> Option<usize> {
         let position = constructor.positional.iter().position(|known| *known == name)?;
         if self.parsed.tokens[call.open].kind == Kind::Text {
             return (position == 0).then_some(call.open);
@@ -160,45 +95,19 @@ fn option_of<'t>(text: &'t str, constructor: &Constructor) -> Option<&'t str> {
     if is_unknown { quoted.first().copied() } else { quoted.iter().find(is_option).copied() }
 }
 
-/// Keywords after which a bracket is no call.
-fn is_keyword(word: &str) -> bool {
-    matches!(
-        word,
-        "and"
-            | "break"
-            | "do"
-            | "else"
-            | "elseif"
-            | "end"
-            | "for"
-            | "function"
-            | "if"
-            | "in"
-            | "local"
-            | "not"
-            | "or"
-            | "repeat"
-            | "return"
-            | "then"
-            | "until"
-            | "while"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::*;
+    use crate::definition::options::CONSTRUCTORS;
 
-    fn sources(text: &str) -> Sources {
+    /// Where a problem of the only call of a constructor in a line ends up, and the word there.
+    fn refined(text: &str, line: u32, constructor: &str, problem: &str) -> String {
         let mut sources = Sources::default();
         sources.keep("f".into(), text.into(), false);
-        sources
-    }
-
-    /// Where a problem of the first call of `function` in a line ends up, and the word there.
-    fn refined(text: &str, line: u32, function: &str, problem: &str) -> String {
-        let sources = sources(text);
-        let column = sources.call_column("f", line, function).expect("the call is there");
+        let constructor = CONSTRUCTORS.iter().find(|known| known.name == constructor).expect("it is there");
+        let given = Given { constructor, name: None, options: &[] };
+        let made = Made { callee: constructor.name, given: Some(given) };
+        let column = sources.call_column(&Place::new("f", line), made).expect("the call is there");
         let mut problems = [Problem::error(Place::new("f", line).column(column), problem)];
         sources.refine(&mut problems);
         let place = problems[0].place.clone().expect("it has a place");
@@ -215,16 +124,6 @@ c.workers = { worker.LocalWorker "a", worker.Worker("b", "pw", {
 }) }
 c.builders = { util.BuilderConfig { "b", workernames = { "b", "nobody" } } }
 "#;
-
-    #[test]
-    fn a_call_begins_with_its_path() {
-        let sources = sources(TEXT);
-        assert_eq!(sources.call_column("f", 2, "LocalWorker"), Some(15));
-        assert_eq!(sources.call_column("f", 2, "Worker"), Some(39));
-        assert_eq!(sources.call_column("f", 3, "Worker"), None);
-        assert_eq!(sources.call_column("g", 2, "Worker"), None);
-        assert_eq!(sources.name_column("f", 1, "w"), Some(7));
-    }
 
     #[test]
     fn a_problem_of_an_option_stands_at_the_option() {
