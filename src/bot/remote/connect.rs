@@ -263,6 +263,9 @@ async fn first_of(
         tokio::select! {
             // Cancel-safe: a try that is not returned stays among the tries.
             done = tries.next() => match done {
+                Some((address, Ok(socket))) if is_itself(&socket) => {
+                    failed.push((address, io::ErrorKind::ConnectionRefused.into()));
+                }
                 Some((address, Ok(socket))) => {
                     if let Err(error) = tune(&socket) {
                         tracing::debug!(%address, %error, "cannot tune a connection");
@@ -275,6 +278,12 @@ async fn first_of(
             () = sleep(HEAD_START), if are_more => {}
         }
     }
+}
+
+/// Whether a socket is connected to itself, as happens to one that calls a port of this machine on which nobody listens,
+/// and is given that very port for its own end. It would take the port from the master that comes back.
+fn is_itself(socket: &TcpStream) -> bool {
+    matches!((socket.local_addr(), socket.peer_addr()), (Ok(near), Ok(far)) if near == far)
 }
 
 #[cfg(test)]

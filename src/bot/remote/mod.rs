@@ -6,7 +6,7 @@
 //! - A connection that is lost ends all commands before the next one is made.
 //!
 //! # Not here
-//! What the two say (`protocol`), what a command does (the rest of `bot`), and who wishes the worker to stop (`cli::bot`).
+//! What the two say (`protocol`), what a command does (the rest of `bot`), and who outside the worker to stop (`cli::bot`).
 
 mod backoff;
 pub mod connect;
@@ -23,14 +23,14 @@ pub mod upgrade;
 
 use std::{error::Error, fmt, iter, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::{
     backoff::{Backoff, Failure, Next},
     connect::{Connected, HostPort, connect},
-    pump::{Carrier, End, Pump, Wishes},
+    pump::{Carrier, End, Outside, Pump},
     station::Station,
     upgrade::Opening,
 };
@@ -100,7 +100,7 @@ pub enum RemoteError {
 ///
 /// Commands that a former life of this worker left are killed first. `stop` ends the worker: its commands are killed and
 /// the connection is closed, which takes 25 s of wall time at most. `wants_shutdown` has it ask the master for a stop once
-/// its builds are done; without a master that has let it in, it stops at once.
+/// its builds are done; without a master that has let it in, it stops at once. `attached` tells whether a master has.
 ///
 /// # Cancel safety
 /// Dropped before it returns, it closes the connection and kills all commands without waiting for that.
@@ -109,8 +109,14 @@ pub async fn run(
     settings: RemoteSettings,
     stop: CancellationToken,
     wants_shutdown: CancellationToken,
+    attached: watch::Sender<bool>,
 ) -> Ended {
-    let worker = Worker { bot: Bot::new(bot), settings, wishes: Wishes { stop, wants_shutdown } };
+    let bot = Bot::new(BotSettings { tells_wire_facts: true, ..bot });
+    if let Err(error) = bot.kill_leftovers().await {
+        // Rather a worker beside some old command than none.
+        error!("cannot look for commands that a former life left: {}", chain(&error));
+    }
+    let worker = Worker { bot, settings, outside: Outside { stop, wants_shutdown, attached } };
     worker.run().await
 }
 
@@ -118,7 +124,7 @@ pub async fn run(
 struct Worker {
     bot: Bot,
     settings: RemoteSettings,
-    wishes: Wishes,
+    outside: Outside,
 }
 
 impl Worker {
@@ -137,13 +143,13 @@ impl Worker {
                     return Ended::GaveUp { last };
                 }
             };
-            if !self.wishes.wants_shutdown.is_cancelled() {
+            if !self.outside.wants_shutdown.is_cancelled() {
                 warn!("{}; next try in {:.1} s", chain(&last), wait.as_secs_f64());
             }
             tokio::select! {
                 // Cancel-safe: tokens stay cancelled.
-                () = self.wishes.stop.cancelled() => return Ended::Stopped,
-                () = self.wishes.wants_shutdown.cancelled() => return Ended::Wished,
+                () = self.outside.stop.cancelled() => return Ended::Stopped,
+                () = self.outside.wants_shutdown.cancelled() => return Ended::Wished,
                 () = sleep(wait) => {}
             }
         }
@@ -159,8 +165,8 @@ impl Worker {
         let connected = tokio::select! {
             // Cancel-safe: a connection that is not returned is closed, and tokens stay cancelled.
             connected = connect(server) => connected,
-            () = self.wishes.stop.cancelled() => return Ok(Ended::Stopped),
-            () = self.wishes.wants_shutdown.cancelled() => return Ok(Ended::Wished),
+            () = self.outside.stop.cancelled() => return Ok(Ended::Stopped),
+            () = self.outside.wants_shutdown.cancelled() => return Ok(Ended::Wished),
         };
         let Connected { stream, peer } = connected.map_err(|source| {
             (Failure::Connect, RemoteError::Connect { server: server.to_string(), source })
@@ -183,14 +189,14 @@ impl Worker {
 
     /// What is said on a connection, until it is closed; for how long the worker was attached, if it was.
     async fn conversation(&self, stream: Stream, station: &mut Option<Station>) -> (End, Option<Duration>) {
-        let Self { bot, settings: RemoteSettings { server, wire, identity, .. }, wishes } = self;
+        let Self { bot, settings: RemoteSettings { server, wire, identity, .. }, outside } = self;
         let bot = station.get_or_insert_with(|| Station::start(bot));
         let opened = async {
             let info = bot.info().await?;
             Ok::<_, LinkError>(match wire {
                 Wire::Pb => Opened::Pb(stream, info),
                 Wire::Msgpack => {
-                    let opening = Opening::new(server.host(), identity, random());
+                    let opening = Opening::new(identity, &server.host(), random())?;
                     Opened::Msgpack(Box::new(msgpack::open(stream, &opening).await?), info)
                 }
             })
@@ -198,8 +204,8 @@ impl Worker {
         let opened = tokio::select! {
             // Cancel-safe: the connection is closed, and tokens stay cancelled.
             opened = opened => opened.map_err(End::Lost),
-            () = wishes.stop.cancelled() => Err(End::Stopped),
-            () = wishes.wants_shutdown.cancelled() => Err(End::Wished),
+            () = outside.stop.cancelled() => Err(End::Stopped),
+            () = outside.wants_shutdown.cancelled() => Err(End::Wished),
         };
         match opened {
             Ok(Opened::Pb(stream, info)) => {
@@ -223,10 +229,11 @@ impl Worker {
         station: &mut Option<Station>,
     ) -> (End, Option<Duration>) {
         let bot = station.get_or_insert_with(|| Station::start(&self.bot));
-        let mut pump = Pump::new(carrier, conversation, self.settings.keepalive, &self.wishes);
+        let mut pump = Pump::new(carrier, conversation, self.settings.keepalive, &self.outside);
         let end = pump.run(bot).await;
         let attached_for = pump.attached_at().map(|at| at.elapsed());
         // First, since a master that hears the end may give the builds to another worker.
+        self.outside.attached.send_replace(false);
         end_all(station).await;
         pump.close().await;
         (end, attached_for)

@@ -5,6 +5,7 @@
 //! - What follows that head is heard.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -26,7 +27,7 @@ use tokio_tungstenite::{
 
 use super::{
     pump::{Carrier, LOGIN_WITHIN, LinkError},
-    upgrade::{Opening, UpgradeError},
+    upgrade::Opening,
 };
 use crate::protocol::{bot::Conversation, msgpack::frame::MAX_MESSAGE_BYTES};
 
@@ -58,7 +59,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     opening: &Opening,
 ) -> Result<Frames<S>, LinkError> {
     let asked = async {
-        stream.write_all(opening.request().expose().as_bytes()).await?;
+        stream.write_all(opening.request()).await?;
         stream.flush().await?;
         let mut answer = Vec::new();
         loop {
@@ -67,7 +68,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
                 0 => return Err(LinkError::ClosedEarly),
                 count => answer.extend_from_slice(&piece[..count]),
             }
-            if let Some(length) = opening.read_answer(&answer)? {
+            if let Some(length) = opening.read(&answer)? {
                 return Ok(answer.split_off(length));
             }
         }
@@ -84,17 +85,19 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     // It does not wait.
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await;
-    Ok(Frames { socket, is_flushed: true, asks: false, is_closing: false, late: 0 })
+    Ok(Frames { socket, next: None, asks: false, is_flushed: true, is_closing: false, late: 0 })
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Frames<S> {
     socket: WebSocketStream<S>,
+    /// What goes next.
+    next: Option<Message>,
+    /// Whether a ping is to go.
+    asks: bool,
     /// Whether all that the socket was given is on its way.
     is_flushed: bool,
-    /// Whether a ping is to be sent.
-    asks: bool,
     /// Whether it was told that no more comes.
     is_closing: bool,
     late: usize,
@@ -106,27 +109,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         cx: &mut Context<'_>,
         conversation: &mut impl Conversation,
     ) -> Result<Poll<()>, LinkError> {
-        let mut socket = Pin::new(&mut self.socket);
         // One message at a time: the socket keeps what does not go at once.
-        while self.asks || conversation.output_len() > 0 {
-            match socket.as_mut().poll_ready(cx) {
+        loop {
+            self.load(conversation);
+            if self.next.is_none() {
+                break;
+            }
+            match Pin::new(&mut self.socket).poll_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => return Ok(Poll::Pending),
             }
-            let message = if self.asks {
-                self.asks = false;
-                Message::Ping(Bytes::new())
-            } else {
-                let Some(payload) = conversation.poll_output() else { break };
-                Message::Binary(payload)
-            };
-            self.is_flushed = false;
-            socket.as_mut().start_send(message)?;
+            if let Some(message) = self.next.take() {
+                self.is_flushed = false;
+                Pin::new(&mut self.socket).start_send(message)?;
+            }
         }
         if self.is_flushed {
             return Ok(Poll::Pending);
         }
-        Ok(socket.poll_flush(cx)?.map(|()| self.is_flushed = true))
+        Ok(Pin::new(&mut self.socket).poll_flush(cx)?.map(|()| self.is_flushed = true))
     }
 }
 
@@ -155,12 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier for Frames<S> {
         written?.map(|()| Ok(false))
     }
 
-    fn has_output(&mut self, conversation: &mut impl Conversation) -> bool {
-        self.asks || conversation.output_len() > 0 || !self.is_flushed
+    fn load(&mut self, conversation: &mut impl Conversation) {
+        if self.next.is_none() {
+            self.next = if mem::take(&mut self.asks) {
+                Some(Message::Ping(Bytes::new()))
+            } else {
+                conversation.poll_output().map(Message::Binary)
+            };
+        }
     }
 
-    fn unsent_bytes(&self) -> usize {
-        0
+    fn load_bytes(&self) -> Option<usize> {
+        let next = self.next.as_ref().map(Message::len);
+        if self.is_flushed { next } else { Some(next.unwrap_or(0)) }
     }
 
     fn ask(&mut self) {
@@ -188,11 +196,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier for Frames<S> {
     }
 }
 
-impl From<UpgradeError> for LinkError {
-    fn from(error: UpgradeError) -> Self {
-        match error {
-            UpgradeError::Refused => Self::Refused { reason: error.to_string() },
-            other => Self::Protocol(Box::new(other)),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -89,17 +89,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier for Plain<S> {
         written?.map(|()| Ok(false))
     }
 
-    fn has_output(&mut self, conversation: &mut impl Conversation) -> bool {
+    fn load(&mut self, conversation: &mut impl Conversation) {
         if self.out.is_empty()
             && let Some(bytes) = conversation.poll_output()
         {
             self.out = bytes;
         }
-        !self.out.is_empty() || !self.is_flushed
     }
 
-    fn unsent_bytes(&self) -> usize {
-        self.out.len()
+    fn load_bytes(&self) -> Option<usize> {
+        (!self.out.is_empty() || !self.is_flushed).then_some(self.out.len())
     }
 
     fn ask(&mut self) {}

@@ -21,13 +21,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
     shown,
     station::{BotGone, Station},
+    upgrade::OpeningError,
 };
 use crate::{
     net::{ClientHandshakeError, Stranger},
@@ -57,11 +61,11 @@ pub(super) trait Carrier {
         read: bool,
     ) -> Poll<Result<bool, LinkError>>;
 
-    /// Whether there is something that the socket has not taken.
-    fn has_output(&mut self, conversation: &mut impl Conversation) -> bool;
+    /// Takes what is to be sent next from a conversation, unless the socket has not taken the last of it.
+    fn load(&mut self, conversation: &mut impl Conversation);
 
-    /// How much of that is no longer in the conversation, in bytes.
-    fn unsent_bytes(&self) -> usize;
+    /// How much was taken that the socket has not, in bytes; nothing if all of it is on its way.
+    fn load_bytes(&self) -> Option<usize>;
 
     /// Asks the master for a sign of life, if the carrier itself has a way to.
     fn ask(&mut self);
@@ -97,6 +101,9 @@ pub enum LinkError {
         /// How long it had.
         within: Duration,
     },
+    /// It does not open the connection.
+    #[error("no WebSocket is opened")]
+    Opening(#[from] OpeningError),
     /// It speaks something else, as its first bytes tell.
     #[error("{0} on this port, which the wire of this worker does not")]
     Stranger(Stranger),
@@ -136,13 +143,15 @@ impl From<BotGone> for LinkError {
     }
 }
 
-/// What ends a worker from outside.
-#[derive(Clone, Debug)]
-pub(super) struct Wishes {
+/// What the rest of the program wishes, and what it is told.
+#[derive(Debug)]
+pub(super) struct Outside {
     /// Stop now.
     pub(super) stop: CancellationToken,
     /// Stop once the master finds it convenient.
     pub(super) wants_shutdown: CancellationToken,
+    /// Whether the worker is attached.
+    pub(super) attached: watch::Sender<bool>,
 }
 
 /// Why no more is carried.
@@ -152,7 +161,7 @@ pub(super) enum End {
     Shutdown,
     /// The worker is stopped from outside.
     Stopped,
-    /// The worker wishes to stop, and no master is there to ask.
+    /// The worker outside to stop, and no master is there to ask.
     Wished,
     /// The connection is lost.
     Lost(LinkError),
@@ -162,7 +171,7 @@ pub(super) enum End {
 pub(super) struct Pump<'a, W, C> {
     carrier: W,
     conversation: C,
-    wishes: &'a Wishes,
+    outside: &'a Outside,
     life: Life,
     begun_at: Instant,
     attached_at: Option<Instant>,
@@ -172,11 +181,16 @@ pub(super) struct Pump<'a, W, C> {
 
 impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
     /// For a connection on which nothing was said yet. The master is asked for a sign of life each `keepalive`.
-    pub(super) fn new(carrier: W, conversation: C, keepalive: Option<Duration>, wishes: &'a Wishes) -> Self {
+    pub(super) fn new(
+        carrier: W,
+        conversation: C,
+        keepalive: Option<Duration>,
+        outside: &'a Outside,
+    ) -> Self {
         Self {
             carrier,
             conversation,
-            wishes,
+            outside,
             life: Life { interval: keepalive, next_at: None, is_asked: false },
             begun_at: Instant::now(),
             attached_at: None,
@@ -215,12 +229,15 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
             let now = Instant::now();
             self.hear(station, now)?;
             self.look_at_clock(now)?;
-            let has_output = self.carrier.has_output(&mut self.conversation);
-            let unread = self.conversation.output_len() + self.carrier.unsent_bytes();
-            // What is read makes answers: a master that does not take those is not heard either.
-            let wants_input = station.pending.is_none() && unread < MOST_UNREAD_BYTES;
+            self.carrier.load(&mut self.conversation);
+            let load = self.carrier.load_bytes();
+            let unsent = self.conversation.output_len() + load.unwrap_or(0);
+            let has_output = load.is_some() || unsent > 0;
+            // What is read makes answers: a master that does not take those is not heard either. But what waits for a word
+            // of the master needs to hear it.
+            let wants_input = station.pending.is_none() && (unsent < MOST_UNREAD_BYTES || load.is_none());
             let has_alarm = self.set(alarm.as_mut());
-            let Self { carrier, conversation, wishes, .. } = self;
+            let Self { carrier, conversation, outside, .. } = self;
             let Station { link, pending, .. } = station;
             tokio::select! {
                 // Each arm is cancel-safe: readiness is asked again, a permit that is not returned is not taken, a message
@@ -234,15 +251,15 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
                     },
                     Err(_) => return self.bot_ended(),
                 },
-                // A master that does not read gets no more to read.
+                // A master that does not read, or does not answer, gets no more to read.
                 message = link.from_worker.recv(), if !has_output => match message {
                     Some(message) => conversation.say(message, at(now)),
                     None => return self.bot_ended(),
                 },
                 () = link.to_worker.closed() => return self.bot_ended(),
                 () = alarm.as_mut(), if has_alarm => {}
-                () = wishes.stop.cancelled() => return Ok(End::Stopped),
-                () = wishes.wants_shutdown.cancelled(), if !self.has_wished => {
+                () = outside.stop.cancelled() => return Ok(End::Stopped),
+                () = outside.wants_shutdown.cancelled(), if !self.has_wished => {
                     if self.attached_at.is_none() {
                         return Ok(End::Wished);
                     }
@@ -267,6 +284,7 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
                 BotEvent::Attached => {
                     self.attached_at = Some(now);
                     self.life.begin(now);
+                    self.outside.attached.send_replace(true);
                     info!("attached: the master has let this worker in");
                 }
                 BotEvent::Refused(reason) => return Err(LinkError::Refused { reason }),
@@ -317,7 +335,11 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
     pub(super) async fn close(mut self) {
         let Self { carrier, conversation, .. } = &mut self;
         let last_words = async {
-            while carrier.has_output(conversation) {
+            loop {
+                carrier.load(conversation);
+                if carrier.load_bytes().is_none() {
+                    break;
+                }
                 poll_fn(|cx| carrier.poll_exchange(cx, conversation, false)).await?;
             }
             poll_fn(|cx| carrier.poll_close(cx)).await

@@ -7,9 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
-use super::station::Station;
+use super::{pump::Outside, station::Station};
 use crate::{
     bot::LinkEnd,
     protocol::{
@@ -27,7 +28,7 @@ pub(super) const GATHERED: Duration = Duration::from_millis(50);
 #[error("heard {0:?}")]
 pub(super) struct NoWord(String);
 
-/// See the module. The master says `attached`, `refused WHY`, `ping N`, `print TEXT`, `alive` or `shutdown`, which is
+/// See the module. The master says `attached`, `refused WHY`, `ping N`, `print TEXT`, `alive`, `taken` or `shutdown`, which is
 /// answered by `answer`; the worker says `hello`, `pong N`, `out TEXT`, `complete`, `wish` and `alive?`.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -36,6 +37,8 @@ pub(super) struct Script {
     gathered: String,
     due: Option<Instant>,
     out: VecDeque<Bytes>,
+    /// How much of what the worker says may wait for a `taken`.
+    window: usize,
 }
 
 impl Script {
@@ -46,9 +49,15 @@ impl Script {
             gathered: String::new(),
             due: None,
             out: VecDeque::new(),
+            window: usize::MAX,
         };
         script.tell("hello".to_owned());
         script
+    }
+
+    /// One that says nothing more after so many lines, but for one more after each `taken`.
+    pub(super) fn with_window(window: usize) -> Self {
+        Self { window, ..Self::new() }
     }
 
     fn tell(&mut self, line: String) {
@@ -79,6 +88,10 @@ impl Conversation for Script {
                 "ping" => BotEvent::Order(ToWorker::Ping(what.parse().unwrap())),
                 "print" => BotEvent::Printed(what.to_owned()),
                 "alive" => BotEvent::KeptAlive,
+                "taken" => {
+                    self.window += 1;
+                    BotEvent::KeptAlive
+                }
                 "shutdown" => {
                     self.tell("answer".to_owned());
                     BotEvent::Order(ToWorker::Shutdown)
@@ -125,7 +138,9 @@ impl Conversation for Script {
     }
 
     fn poll_output(&mut self) -> Option<Bytes> {
-        self.out.pop_front()
+        let line = (self.window > 0).then(|| self.out.pop_front()).flatten()?;
+        self.window = self.window.saturating_sub(1);
+        Some(line)
     }
 
     fn output_len(&self) -> usize {
@@ -142,6 +157,15 @@ pub(super) fn station() -> (Station, WorkerEnd) {
     let (link, end) = link::pair();
     let task: JoinHandle<LinkEnd> = tokio::spawn(async { LinkEnd::Down });
     (Station::new(link, task), end)
+}
+
+/// Nobody wishes anything yet.
+pub(super) fn outside() -> Outside {
+    Outside {
+        stop: CancellationToken::new(),
+        wants_shutdown: CancellationToken::new(),
+        attached: watch::Sender::new(false),
+    }
 }
 
 /// Output of a command.

@@ -106,6 +106,17 @@ async fn each_address_is_tried_and_a_silent_one_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn a_call_that_reaches_the_caller_itself_has_reached_nobody() {
+    let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().await));
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(own).unwrap();
+    let itself = within(socket.connect(own)).await.unwrap();
+    assert!(is_itself(&itself));
+    let (_listener, port) = listener().await;
+    assert!(!is_itself(&TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap()));
+}
+
+#[tokio::test]
 async fn a_proxy_leads_on_and_nothing_that_the_master_says_is_lost() {
     let (listener, port) = listener().await;
     let server = Server { proxy: Some(("127.0.0.1".into(), port)), ..tcp("ci.example.org", 9989) };

@@ -1,5 +1,7 @@
 //! A bot and a master on either side of a pump, both of them the test.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines,
@@ -9,7 +11,7 @@ use tokio::io::{
 use super::{
     super::{
         pb::Plain,
-        testing::{GATHERED, Script, complete, output, station},
+        testing::{GATHERED, Script, complete, output, outside, station},
     },
     *,
 };
@@ -25,7 +27,7 @@ struct Ends {
     bot: WorkerEnd,
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     say: WriteHalf<DuplexStream>,
-    wishes: Wishes,
+    outside: Arc<Outside>,
 }
 
 impl Ends {
@@ -38,10 +40,12 @@ impl Ends {
     }
 
     async fn attach(&mut self) {
+        assert!(!*self.outside.attached.borrow());
         self.say("attached\nping 99").await;
         assert_eq!(self.line().await.as_deref(), Some("hello"));
         // What follows finds it attached.
         assert_eq!(within(self.bot.from_master.recv()).await, Some(ToWorker::Ping(99)));
+        assert!(*self.outside.attached.borrow());
     }
 }
 
@@ -49,10 +53,10 @@ impl Ends {
 async fn with<T>(room: usize, keepalive: Option<Duration>, test: impl AsyncFnOnce(Ends) -> T) -> (End, T) {
     let (near, far) = duplex(room);
     let (mut station, bot) = station();
-    let wishes = Wishes { stop: CancellationToken::new(), wants_shutdown: CancellationToken::new() };
+    let outside = Arc::new(outside());
     let (read, say) = split(far);
-    let ends = Ends { bot, lines: BufReader::new(read).lines(), say, wishes: wishes.clone() };
-    let mut pump = Pump::new(Plain::new(near), Script::new(), keepalive, &wishes);
+    let ends = Ends { bot, lines: BufReader::new(read).lines(), say, outside: Arc::clone(&outside) };
+    let mut pump = Pump::new(Plain::new(near), Script::new(), keepalive, &outside);
     let run = async {
         let end = pump.run(&mut station).await;
         pump.close().await;
@@ -135,6 +139,33 @@ async fn a_master_that_does_not_read_slows_the_bot_and_is_heard_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_a_word_of_the_master_keeps_it_heard_however_much_it_is() {
+    let (near, far) = duplex(4096);
+    let (mut station, bot) = station();
+    let outside = outside();
+    let mut pump = Pump::new(Plain::new(near), Script::with_window(1), None, &outside);
+    let master = async {
+        let (read, mut say) = split(far);
+        let mut lines = BufReader::new(read).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("hello"));
+        let long = "x".repeat(2 * MOST_UNREAD_BYTES);
+        bot.to_master.send(output(&long)).await.unwrap();
+        bot.to_master.send(FromWorker::Pong(1)).await.unwrap();
+        // Nothing comes before the first is taken.
+        assert!(timeout(2 * FAREWELL, lines.next_line()).await.is_err());
+        say.write_all(b"attached\ntaken\n").await.unwrap();
+        assert_eq!(lines.next_line().await.unwrap(), Some(format!("out {long}")));
+        say.write_all(b"taken\n").await.unwrap();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("pong 1"));
+        bot
+    };
+    tokio::select! {
+        end = pump.run(&mut station) => panic!("{end:?}"),
+        _bot = within(master) => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bot_that_takes_no_orders_holds_back_the_master() {
     const ROOM: usize = 64;
     with(ROOM, None, async |mut ends| {
@@ -201,8 +232,8 @@ async fn what_a_master_says_before_it_hangs_up_is_heard_though_it_hears_nothing_
     far.write_all(b"refused by the house rules\n").await.unwrap();
     drop(far);
     let (mut station, _bot) = station();
-    let wishes = Wishes { stop: CancellationToken::new(), wants_shutdown: CancellationToken::new() };
-    let end = Pump::new(Plain::new(near), Script::new(), None, &wishes).run(&mut station).await;
+    let outside = outside();
+    let end = Pump::new(Plain::new(near), Script::new(), None, &outside).run(&mut station).await;
     assert!(matches!(end, End::Lost(LinkError::Refused { reason }) if reason == "by the house rules"));
 }
 
@@ -240,18 +271,18 @@ async fn a_master_that_orders_a_shutdown_and_hangs_up_is_obeyed() {
 async fn a_wish_to_stop_is_told_once_and_needs_no_word_where_nobody_is_attached() {
     let (end, ()) = with(4096, None, async |mut ends| {
         ends.attach().await;
-        ends.wishes.wants_shutdown.cancel();
+        ends.outside.wants_shutdown.cancel();
         assert_eq!(ends.line().await.as_deref(), Some("wish"));
         ends.bot.to_master.send(FromWorker::Pong(1)).await.unwrap();
         assert_eq!(ends.line().await.as_deref(), Some("pong 1"));
-        ends.wishes.stop.cancel();
+        ends.outside.stop.cancel();
         assert_eq!(ends.line().await, None);
     })
     .await;
     assert!(matches!(end, End::Stopped), "{end:?}");
 
     let (end, _ends) = with(4096, None, async |ends| {
-        ends.wishes.wants_shutdown.cancel();
+        ends.outside.wants_shutdown.cancel();
         ends
     })
     .await;
@@ -274,7 +305,7 @@ async fn a_bot_that_ends_unasked_ends_the_connection() {
 async fn a_farewell_that_nobody_reads_is_short() {
     let begun = Instant::now();
     let (end, _ends) = with(2, None, async |ends| {
-        ends.wishes.stop.cancel();
+        ends.outside.stop.cancel();
         ends
     })
     .await;
