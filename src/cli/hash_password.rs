@@ -15,7 +15,7 @@ use crate::{
     cli::failure::{Failure, Kind},
     definition::{HashedPassword, Passwords, SecretText},
     model::Secret,
-    worker::random::random,
+    net::random,
 };
 
 /// The longest password, in bytes: beyond it, somebody has given the wrong file.

@@ -20,6 +20,7 @@ mod matrix;
 mod pb_wire;
 mod positions;
 mod reload;
+mod remote;
 mod restart;
 mod secrets;
 mod services;
