@@ -8,11 +8,13 @@
 //! - [`Process::next`] ends: with [`News::Ended`] at the latest [`PATIENCE`] twice after the last signal, not counting
 //!   the time that the reader itself took.
 //! - A child knows what its [`Spec`] says and no more: not our environment, our signal mask or our open files.
+//! - None of this holds for a program that shall outlive us: see [`detached`](mod@detached).
 //!
 //! # Not here
 //! What a child is run for, what is told of it (`bot`), and which of our variables it may see.
 
 mod course;
+pub mod detached;
 mod group;
 pub mod leftover;
 mod lookup;
@@ -27,6 +29,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use course::{KillReason, PATIENCE};
+pub use detached::{Detached, Heard, detached};
 pub use leftover::Mark;
 pub use process::{Ended, Exit, News, Process, spawn};
 pub use spec::{EndSignal, Program, SpawnError, Spec, UnknownSignal};
