@@ -94,11 +94,7 @@ async fn remove_one(
     job.go_on().map_err(Overdue::Early)?;
     let signs = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&signs);
-    let removed = job.work(REMOVE_LIMIT, move |unwanted| {
-        let mut sweep = Sweep { signs: &told, unwanted, failures: String::new(), failed: 0 };
-        sweep.entry(CWD, &path, &path, 0);
-        sweep.failures()
-    });
+    let removed = job.work(REMOVE_LIMIT, move |unwanted| sweep(&path, &told, unwanted));
     tokio::select! {
         biased;
         // The other is dropped then, and the sweep ends at its next entry.
@@ -125,6 +121,15 @@ async fn overdue(signs: &AtomicU64, arguments: &RemoveDirectory, started: Instan
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Removes a path and all below it; what could not be removed is told.
+///
+/// Blocks until that is done, or `unwanted` is cancelled.
+pub(super) fn sweep(path: &Path, signs: &AtomicU64, unwanted: &CancellationToken) -> Option<String> {
+    let mut sweep = Sweep { signs, unwanted, failures: String::new(), failed: 0 };
+    sweep.entry(CWD, path, path, 0);
+    sweep.failures()
 }
 
 struct Sweep<'a> {
@@ -290,8 +295,7 @@ mod tests {
         fs::create_dir(dir.path().join("a")).unwrap();
         let (signs, unwanted) = (AtomicU64::new(0), CancellationToken::new());
         unwanted.cancel();
-        let mut sweep = Sweep { signs: &signs, unwanted: &unwanted, failures: String::new(), failed: 0 };
-        sweep.entry(CWD, dir.path(), dir.path(), 0);
+        assert_eq!(sweep(dir.path(), &signs, &unwanted), None);
         assert!(dir.path().join("a").exists());
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), 
     arguments.use_pty &= arguments.stdin.is_none();
     // Without what says nothing: `.`, and a `/` at the end.
     let dir = job.folder.join(&arguments.workdir).components().collect::<PathBuf>();
-    let mut env = environment::changed(&environment::own(), &arguments.env);
+    let mut env = environment::changed(&environment::own(&job.hidden), &arguments.env);
     env.insert("PWD".into(), dir.clone().into());
     outlet.header(header::opening(&arguments, &dir, &env)).await?;
     if let Err(cause) = make_folder(&dir).await {

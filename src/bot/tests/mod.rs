@@ -2,6 +2,7 @@
 
 mod files;
 mod logs;
+mod settings;
 mod transfers;
 
 use std::{
