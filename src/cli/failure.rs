@@ -79,6 +79,15 @@ impl Failure {
         self
     }
 
+    /// The same for a program whose exit codes are 1 and, for wrong usage, 2.
+    #[must_use]
+    pub(super) fn plain(mut self) -> Self {
+        if self.kind != Kind::Usage {
+            self.kind = Kind::Failed;
+        }
+        self
+    }
+
     /// Tells it on standard error; the exit code is the caller's.
     pub fn report(&self) -> ExitCode {
         for problem in &self.problems {

@@ -35,12 +35,8 @@ pub(super) async fn run(
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     let masker = Masker::new();
-    let log = logging::Log {
-        file: &folder.log_file(),
-        rotation: Rotation::default(),
-        stderr: Some(format),
-        level,
-    };
+    let log =
+        logging::Log { file: &folder.log_file(), rotation: Rotation::default(), stderr: Some(format), level };
     logging::start(&log, &masker)?;
     raise_open_files();
     // Before anything runs: a signal during the start must find its handler.

@@ -42,7 +42,8 @@ pub(super) async fn start(folder: &WorkerFolder, options: &StartOptions) -> Resu
         arguments.extend(["--password-file".into(), path.into()]);
     }
     arguments.extend(["--".into(), folder.root().into()]);
-    let unstartable = |error: io::Error| failed(format!("cannot start the worker in the background: {error}"));
+    let unstartable =
+        |error: io::Error| failed(format!("cannot start the worker in the background: {error}"));
     let program = std::env::current_exe().map_err(unstartable)?;
     let mut worker = detached(&program, &arguments, folder.root(), stderr).map_err(unstartable)?;
     let (id, dir) = (worker.id(), folder.root().display());
@@ -61,12 +62,16 @@ pub(super) async fn start(folder: &WorkerFolder, options: &StartOptions) -> Resu
         Heard::Closed(status) => {
             let how = status.and_then(|status| status.code());
             let how = how.map_or_else(String::new, |code| format!(" (exit code {code})"));
-            failed(format!("the worker in {dir} has ended{how}")).hint(format!("the end of its log {log} is above"))
+            failed(format!("the worker in {dir} has ended{how}"))
+                .hint(format!("the end of its log {log} is above"))
         }
         Heard::Line | Heard::Nothing => {
             let seconds = ATTACHED_WITHIN.as_secs();
-            let text = format!("the worker in {dir} has not attached within {seconds} s; it goes on trying, with the process id {id}");
-            failed(text).hint(format!("its log is {log}, the end is above; `lunabot-worker stop {dir}` ends it"))
+            let text = format!(
+                "the worker in {dir} has not attached within {seconds} s; it goes on trying, with the process id {id}"
+            );
+            failed(text)
+                .hint(format!("its log is {log}, the end is above; `lunabot-worker stop {dir}` ends it"))
         }
     })
 }

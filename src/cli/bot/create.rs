@@ -47,9 +47,10 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
         return Err(Failure::message(Kind::Failed, text).hint(hint));
     }
     let settings =
-        if options.from_tac { taken_over(&options, &folder)? } else { from_options(&options, &folder).await? };
+        if options.from_tac { taken_over(&folder)? } else { from_options(&options, &folder).await? };
     write(&folder, &settings).map_err(|error| {
-        Failure::new(Kind::Failed, error).hint("check the owner and mode of the folder, and the space on its disk".to_owned())
+        Failure::new(Kind::Failed, error)
+            .hint("check the owner and mode of the folder, and the space on its disk".to_owned())
     })?;
     if !options.quiet {
         told(&options, &folder, &settings, is_there);
@@ -69,7 +70,9 @@ async fn from_options(options: &Options, folder: &WorkerFolder) -> Result<Settin
         (Some(path), _) => {
             if let Err(error) = password::from_file(path) {
                 let path = path.display();
-                options.note(&format!("{path} cannot be read now: {error}; it is read at each start of the worker"));
+                options.note(&format!(
+                    "{path} cannot be read now: {error}; it is read at each start of the worker"
+                ));
             }
             settings.set(Key::PasswordFile, options.stored(path)?)
         }
@@ -94,14 +97,15 @@ async fn ask(settings: &Settings, from_stdin: bool) -> Result<Secret, Failure> {
     use io::IsTerminal as _;
     if !from_stdin && !io::stdin().is_terminal() {
         let text = "there is no password, and no terminal to ask for it";
-        let hint = "`--password-file FILE` names a file that has it; `-` as PASSWORD reads it from standard input";
+        let hint =
+            "`--password-file FILE` names a file that has it; `-` as PASSWORD reads it from standard input";
         return Err(Failure::message(Kind::Usage, text).hint(hint.to_owned()));
     }
     password::from_stdin(&format!("Password of {}", settings.name), false).await
 }
 
 /// The settings of a `buildbot-worker`.
-fn taken_over(options: &Options, folder: &WorkerFolder) -> Result<Settings, Failure> {
+fn taken_over(folder: &WorkerFolder) -> Result<Settings, Failure> {
     let path = folder.tac();
     let shown = path.display().to_string();
     let text = fs::read_to_string(&path).map_err(|error| {
@@ -110,7 +114,8 @@ fn taken_over(options: &Options, folder: &WorkerFolder) -> Result<Settings, Fail
         Failure::message(Kind::Failed, text).hint(hint)
     })?;
     let found = tac::parse(&shown, &text).map_err(|problems| {
-        let hint = "write these lines plainly, or make the worker with options instead of `--from-tac`".to_owned();
+        let hint =
+            "write these lines plainly, or make the worker with options instead of `--from-tac`".to_owned();
         Failure::message(Kind::Failed, format!("{shown} cannot be taken over; nothing was made"))
             .problems(problems)
             .hint(hint)
@@ -168,11 +173,9 @@ impl Options {
 
 fn told(options: &Options, folder: &WorkerFolder, settings: &Settings, was_there: bool) {
     let dir = folder.root().display();
-    for (key, path) in [
-        (Key::TlsCa, &settings.tls_ca),
-        (Key::TlsCert, &settings.tls_cert),
-        (Key::TlsKey, &settings.tls_key),
-    ] {
+    for (key, path) in
+        [(Key::TlsCa, &settings.tls_ca), (Key::TlsCert, &settings.tls_cert), (Key::TlsKey, &settings.tls_key)]
+    {
         if let Some(path) = path.as_ref().map(|path| folder.root().join(path)).filter(|path| !path.exists()) {
             options.note(&format!("`{}`: there is no {} yet", key.name(), path.display()));
         }
@@ -197,4 +200,3 @@ fn twistd(folder: &WorkerFolder) -> Option<u32> {
     let pid = fs::read_to_string(folder.root().join("twistd.pid")).ok()?.trim().parse().ok()?;
     Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
 }
-

@@ -60,7 +60,9 @@ pub(super) enum EndpointError {
     #[error("`{0}` cannot be set: {1}")]
     NotHere(&'static str, &'static str),
     /// More arguments by position than there are.
-    #[error("{value:?} stands at a place where `{kind}` takes only `name=value`; a colon within a value has a `\\` before it")]
+    #[error(
+        "{value:?} stands at a place where `{kind}` takes only `name=value`; a colon within a value has a `\\` before it"
+    )]
     TooMany {
         /// The kind of endpoint.
         kind: &'static str,

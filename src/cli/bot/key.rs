@@ -115,15 +115,21 @@ impl Key {
     const fn row(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::Name => ("name", "\"bot1\"", &["The name by which the master knows this worker."]),
-            Self::Password => ("password", "\"sesame\"", &[
-                "Its password. While it stands here, this file must be readable by its owner alone.",
-            ]),
-            Self::PasswordFile => ("password_file", "\"/etc/lunabot-worker/password\"", &[
-                "A file with the password as its only line, instead of `password`.",
-            ]),
-            Self::Master => ("master", "\"ci.example.org:9989\"", &[
-                "Where the master listens: HOST:PORT, or [ADDRESS]:PORT for IPv6.",
-            ]),
+            Self::Password => (
+                "password",
+                "\"sesame\"",
+                &["Its password. While it stands here, this file must be readable by its owner alone."],
+            ),
+            Self::PasswordFile => (
+                "password_file",
+                "\"/etc/lunabot-worker/password\"",
+                &["A file with the password as its only line, instead of `password`."],
+            ),
+            Self::Master => (
+                "master",
+                "\"ci.example.org:9989\"",
+                &["Where the master listens: HOST:PORT, or [ADDRESS]:PORT for IPv6."],
+            ),
             Self::ConnectionString => (
                 "connection_string",
                 "\"tls:host=ci.example.org:port=9990:trustRoots=roots\"",
@@ -132,51 +138,85 @@ impl Key {
                     "A colon within a value has a backslash before it.",
                 ],
             ),
-            Self::ProxyConnectionString => ("proxy_connection_string", "\"tcp:proxy.example.org:3128\"", &[
-                "An HTTP proxy that leads to the master by CONNECT.",
-            ]),
-            Self::Protocol => ("protocol", "\"pb\"", &[
-                "What is spoken with the master: \"pb\", or \"msgpack\" (also \"msgpack_experimental_v7\").",
-            ]),
+            Self::ProxyConnectionString => (
+                "proxy_connection_string",
+                "\"tcp:proxy.example.org:3128\"",
+                &["An HTTP proxy that leads to the master by CONNECT."],
+            ),
+            Self::Protocol => (
+                "protocol",
+                "\"pb\"",
+                &[
+                    "What is spoken with the master: \"pb\", or \"msgpack\" (also \"msgpack_experimental_v7\").",
+                ],
+            ),
             Self::UseTls => ("use_tls", "false", &["Whether the connection goes through TLS."]),
-            Self::TlsCa => ("tls_ca", "\"ca.pem\"", &[
-                "Whose certificates are trusted: a file, or a folder of files, in PEM form. Without it, whom this machine trusts.",
-            ]),
-            Self::TlsCert => ("tls_cert", "\"cert.pem\"", &[
-                "The worker's own certificate, if the master asks for one.",
-            ]),
+            Self::TlsCa => (
+                "tls_ca",
+                "\"ca.pem\"",
+                &[
+                    "Whose certificates are trusted: a file, or a folder of files, in PEM form. Without it, whom this machine trusts.",
+                ],
+            ),
+            Self::TlsCert => {
+                ("tls_cert", "\"cert.pem\"", &["The worker's own certificate, if the master asks for one."])
+            }
             Self::TlsKey => ("tls_key", "\"key.pem\"", &["The key of that certificate."]),
-            Self::TlsServerName => ("tls_server_name", "\"ci.example.org\"", &[
-                "The name that the master's certificate must have, if it is not that of its address.",
-            ]),
-            Self::Keepalive => ("keepalive", "600", &[
-                "How often the master is asked for a sign of life, in seconds; 0 for never.",
-            ]),
-            Self::Maxdelay => ("maxdelay", "300", &[
-                "The longest wait between two tries to connect, in seconds.",
-            ]),
-            Self::Maxretries => ("maxretries", "10", &[
-                "After how many failures in a row the worker gives up. Without it, it never does.",
-            ]),
-            Self::AllowShutdown => ("allow_shutdown", "\"signal\"", &[
-                "How the worker may be asked to stop once its builds are done: \"signal\" for SIGHUP, \"file\" for a touch of",
-                "shutdown.stamp in this folder. Without it, it may not.",
-            ]),
-            Self::Numcpus => ("numcpus", "4", &[
-                "How many processors the master is told of. Without it, those that are found.",
-            ]),
-            Self::Umask => ("umask", "\"022\"", &[
-                "The mask of the modes of new files, in octal. Without it, that of whoever starts the worker.",
-            ]),
-            Self::DeleteLeftoverDirs => ("delete_leftover_dirs", "false", &[
-                "Whether folders of builders that the master no longer has are removed.",
-            ]),
-            Self::EnvironmentBlacklist => ("environment_blacklist", "[\"SECRET_*\"]", &[
-                "The variables of the worker's environment that no build sees: names, or patterns with * and ?.",
-            ]),
-            Self::LogSize => ("log_size", "10000000", &[
-                "How large worker.log grows before it is set aside, in bytes; 0 for without end.",
-            ]),
+            Self::TlsServerName => (
+                "tls_server_name",
+                "\"ci.example.org\"",
+                &["The name that the master's certificate must have, if it is not that of its address."],
+            ),
+            Self::Keepalive => (
+                "keepalive",
+                "600",
+                &["How often the master is asked for a sign of life, in seconds; 0 for never."],
+            ),
+            Self::Maxdelay => {
+                ("maxdelay", "300", &["The longest wait between two tries to connect, in seconds."])
+            }
+            Self::Maxretries => (
+                "maxretries",
+                "10",
+                &["After how many failures in a row the worker gives up. Without it, it never does."],
+            ),
+            Self::AllowShutdown => (
+                "allow_shutdown",
+                "\"signal\"",
+                &[
+                    "How the worker may be asked to stop once its builds are done: \"signal\" for SIGHUP, \"file\" for a touch of",
+                    "shutdown.stamp in this folder. Without it, it may not.",
+                ],
+            ),
+            Self::Numcpus => (
+                "numcpus",
+                "4",
+                &["How many processors the master is told of. Without it, those that are found."],
+            ),
+            Self::Umask => (
+                "umask",
+                "\"022\"",
+                &[
+                    "The mask of the modes of new files, in octal. Without it, that of whoever starts the worker.",
+                ],
+            ),
+            Self::DeleteLeftoverDirs => (
+                "delete_leftover_dirs",
+                "false",
+                &["Whether folders of builders that the master no longer has are removed."],
+            ),
+            Self::EnvironmentBlacklist => (
+                "environment_blacklist",
+                "[\"SECRET_*\"]",
+                &[
+                    "The variables of the worker's environment that no build sees: names, or patterns with * and ?.",
+                ],
+            ),
+            Self::LogSize => (
+                "log_size",
+                "10000000",
+                &["How large worker.log grows before it is set aside, in bytes; 0 for without end."],
+            ),
             Self::LogCount => ("log_count", "10", &["How many old logs are kept."]),
         }
     }

@@ -96,13 +96,14 @@ allow_shutdown is `signal`.";
 
 /// Runs a command to its end. Not within a runtime: a worker makes its own.
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    match arguments.command {
+    let outcome = match arguments.command {
         Command::CreateWorker(options) => on_runtime(create::run(*options)),
         Command::Start(options) => start::run(&options),
         Command::Stop { dir, quiet } => on_runtime(stop::run(&dir, quiet)),
         Command::Restart(options) => start::again(&options),
         Command::Info { basedir, json } => info::run(&basedir, json),
-    }
+    };
+    outcome.map_err(Failure::plain)
 }
 
 /// Waits for a command that needs no other thread.

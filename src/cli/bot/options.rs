@@ -215,8 +215,9 @@ pub(super) fn mistakes(wrongs: Vec<Wrong>) -> Failure {
         Key::Password => "PASSWORD".to_owned(),
         key => format!("--{}", key.name().replace('_', "-")),
     };
-    let problems =
-        wrongs.into_iter().map(|wrong| Problem::error(None, format!("{}: {}", option(wrong.key), wrong.text)));
+    let problems = wrongs
+        .into_iter()
+        .map(|wrong| Problem::error(None, format!("{}: {}", option(wrong.key), wrong.text)));
     Failure::message(Kind::Usage, "nothing was made")
         .problems(problems.collect())
         .hint("`lunabot-worker create-worker --help` tells what each takes".to_owned())

@@ -238,9 +238,16 @@ mod tests {
 
     #[test]
     fn plain_values_are_what_python_says() {
-        for (text, number) in
-            [("0", 0), ("9989", 9989), ("-1", -1), ("0o22", 18), ("0O22", 18), ("022", 18), ("0x1F", 31), ("10_000", 10_000)]
-        {
+        for (text, number) in [
+            ("0", 0),
+            ("9989", 9989),
+            ("-1", -1),
+            ("0o22", 18),
+            ("0O22", 18),
+            ("022", 18),
+            ("0x1F", 31),
+            ("10_000", 10_000),
+        ] {
             assert_eq!(literal(text), Some(Literal::Number(number)), "{text}");
         }
         for (text, string) in [
@@ -257,8 +264,21 @@ mod tests {
         }
         assert_eq!(literal("None"), Some(Literal::None));
         assert_eq!(literal("False"), Some(Literal::Flag(false)));
-        for no in ["", "x", "1.5", "08", "1 + 1", "'a' 'b'", "'a' + 'b'", "f'{x}'", "b'\\xff'", "'a", "os.environ['X']", "-", "0x"]
-        {
+        for no in [
+            "",
+            "x",
+            "1.5",
+            "08",
+            "1 + 1",
+            "'a' 'b'",
+            "'a' + 'b'",
+            "f'{x}'",
+            "b'\\xff'",
+            "'a",
+            "os.environ['X']",
+            "-",
+            "0x",
+        ] {
             assert_eq!(literal(no), None, "{no}");
         }
     }

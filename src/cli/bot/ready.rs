@@ -88,7 +88,8 @@ impl Ready {
             Origin::File(folder) => {
                 let unread: Vec<_> = variables.given().collect();
                 if !unread.is_empty() {
-                    let text = format!("not read, since this folder has a worker.toml: {}", unread.join(", "));
+                    let text =
+                        format!("not read, since this folder has a worker.toml: {}", unread.join(", "));
                     warnings.push(text);
                 }
                 (file::read(&folder.settings())?, root.join("worker.toml").display().to_string())

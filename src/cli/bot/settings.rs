@@ -90,10 +90,14 @@ impl Settings {
         match key {
             Key::Name => self.name = value::name(value)?,
             Key::Password => {
-                self.password = Some(Secret::new(value::one_line(value).map_err(|_| "it takes a text of one line")?));
+                self.password =
+                    Some(Secret::new(value::one_line(value).map_err(|_| "it takes a text of one line")?));
             }
             Key::PasswordFile => self.password_file = Some(value::path(value)?),
-            Key::Master => self.master = Some(endpoint::host_and_port(&value::text(value)?).map_err(|error| error.to_string())?),
+            Key::Master => {
+                self.master =
+                    Some(endpoint::host_and_port(&value::text(value)?).map_err(|error| error.to_string())?)
+            }
             Key::ConnectionString => {
                 let text = value::text(value)?;
                 endpoint::connection_string(&text).map_err(|error| error.to_string())?;
@@ -118,7 +122,9 @@ impl Settings {
             Key::Umask => self.umask = Some(value::umask(&value)?),
             Key::DeleteLeftoverDirs => self.delete_leftover_dirs = value::flag(&value)?,
             Key::EnvironmentBlacklist => self.environment_blacklist = value::patterns(value)?,
-            Key::LogSize => self.log.bytes = NonZeroU64::new(value::number(&value, 0..=1_000_000_000_000_u64)?),
+            Key::LogSize => {
+                self.log.bytes = NonZeroU64::new(value::number(&value, 0..=1_000_000_000_000_u64)?)
+            }
             Key::LogCount => self.log.kept = value::number(&value, 1..=9999)?,
         }
         Ok(())
@@ -145,12 +151,15 @@ impl Settings {
             Key::Keepalive => Some(self.keepalive.to_string()),
             Key::Maxdelay => Some(self.maxdelay.to_string()),
             Key::Maxretries => self.maxretries.map(|number| number.to_string()),
-            Key::AllowShutdown => self.allow_shutdown.and_then(|how| value::name_in(&SHUTDOWNS, how)).map(text),
+            Key::AllowShutdown => {
+                self.allow_shutdown.and_then(|how| value::name_in(&SHUTDOWNS, how)).map(text)
+            }
             Key::Numcpus => self.numcpus.map(|number| number.to_string()),
             Key::Umask => self.umask.map(|mask| text(&format!("{mask:03o}"))),
             Key::DeleteLeftoverDirs => Some(self.delete_leftover_dirs.to_string()),
             Key::EnvironmentBlacklist => {
-                let patterns: Vec<String> = self.environment_blacklist.iter().map(|name| text(name)).collect();
+                let patterns: Vec<String> =
+                    self.environment_blacklist.iter().map(|name| text(name)).collect();
                 (!patterns.is_empty()).then(|| format!("[{}]", patterns.join(", ")))
             }
             Key::LogSize => Some(bytes.to_string()),
@@ -165,4 +174,3 @@ const PROTOCOLS: [(&str, Wire); 3] =
 
 const SHUTDOWNS: [(&str, AllowShutdown); 2] =
     [("signal", AllowShutdown::Signal), ("file", AllowShutdown::File)];
-

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode, time::Duration};
 
 use rustix::{
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
 };
 use tokio::time::{self, Instant};
 
@@ -66,15 +66,24 @@ fn signal(folder: &WorkerFolder, holder: Holder) -> Result<Option<u32>, Failure>
     let Some(pid) = holder.pid else { return Ok(None) };
     let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     let send = || {
-        let process = pidfd_open(process, PidfdFlags::empty())?;
+        let pidfd = pidfd_open(process, PidfdFlags::empty());
         // Asked again: if it has ended meanwhile, its number may be another's, and that one holds nothing.
-        if folder.holder() == Some(holder) { pidfd_send_signal(process, Signal::TERM) } else { Ok(()) }
+        if folder.holder() != Some(holder) {
+            return Ok(());
+        }
+        match pidfd {
+            Ok(pidfd) => pidfd_send_signal(pidfd, Signal::TERM),
+            Err(Errno::NOSYS) => kill_process(process, Signal::TERM),
+            Err(error) => Err(error),
+        }
     };
     match send() {
         Ok(()) | Err(Errno::SRCH) => Ok(Some(pid)),
         Err(error) => {
-            let text =
-                format!("cannot stop the worker in {}, with the process id {pid}: {error}", folder.root().display());
+            let text = format!(
+                "cannot stop the worker in {}, with the process id {pid}: {error}",
+                folder.root().display()
+            );
             Err(Failure::message(Kind::Failed, text))
         }
     }

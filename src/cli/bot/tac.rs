@@ -100,8 +100,8 @@ impl Reader<'_> {
         let text = statement.text.as_str();
         let first = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
         let Some((name, value)) = assignment(text) else {
-            let comes_with_every_file = matches!(first, "import" | "from" | "application" | "s")
-                || text.starts_with("if basedir ");
+            let comes_with_every_file =
+                matches!(first, "import" | "from" | "application" | "s") || text.starts_with("if basedir ");
             if !comes_with_every_file {
                 self.leave_out(statement, "this statement is not taken over".to_owned());
             }
@@ -116,11 +116,15 @@ impl Reader<'_> {
             return;
         }
         let problem = match python::literal(value) {
-            Some(_) if statement.in_block => Some("it is set in a block; write it without conditions".to_owned()),
+            Some(_) if statement.in_block => {
+                Some("it is set in a block; write it without conditions".to_owned())
+            }
             Some(value) => self.set(name, value, statement.line).err(),
             None => Some("only a plain value is read, as 'x' or 600".to_owned()),
         };
-        if let Some(known) = NAMES.iter().map(|(known, _)| *known).chain([HOST, PORT]).find(|known| *known == name) {
+        if let Some(known) =
+            NAMES.iter().map(|(known, _)| *known).chain([HOST, PORT]).find(|known| *known == name)
+        {
             self.places.insert(known, statement.line);
         }
         if let Some(text) = problem {
@@ -148,7 +152,9 @@ impl Reader<'_> {
                 Value::Number(MOST_LOGS)
             }
             (_, Literal::None) => return Ok(()),
-            (Key::UseTls | Key::DeleteLeftoverDirs, Literal::Number(number @ (0 | 1))) => Value::Flag(number == 1),
+            (Key::UseTls | Key::DeleteLeftoverDirs, Literal::Number(number @ (0 | 1))) => {
+                Value::Flag(number == 1)
+            }
             // Python counts; how the digits were written is gone.
             (Key::Umask, Literal::Number(number)) => Value::Octal(number),
             (_, Literal::Flag(flag)) => Value::Flag(flag),
@@ -161,7 +167,8 @@ impl Reader<'_> {
     /// Looks at what the worker is called with: names that were set before, or something that is lost.
     fn arguments(&mut self, statement: &Statement, arguments: &str) {
         for argument in split_arguments(arguments) {
-            let (keyword, value) = assignment(argument).map_or((None, argument), |(name, value)| (Some(name), value));
+            let (keyword, value) =
+                assignment(argument).map_or((None, argument), |(name, value)| (Some(name), value));
             let is_known = |name: &str| is_setting(name) || NOT_NEEDED.contains(&name);
             if is_known(value) && keyword.is_none_or(is_known) {
                 continue;
@@ -179,16 +186,16 @@ impl Reader<'_> {
     fn finish(mut self) -> Result<Tac, Vec<Problem>> {
         if let Some(host) = self.address.0.take() {
             let port = self.address.1.unwrap_or_else(|| endpoint::DEFAULT_PORT.into());
-            let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            let address =
+                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
             if let Err(text) = self.settings.set(Key::Master, Value::Text(address)) {
                 let line = self.places.get(HOST).copied().unwrap_or_default();
                 self.problems.push(Problem::error(Place::new(self.file, line), format!("`{HOST}`: {text}")));
             }
         }
         for wrong in self.settings.wrongs() {
-            let name_of = |key: Key| {
-                NAMES.iter().find(|(_, known)| *known == key).map_or(HOST, |(name, _)| *name)
-            };
+            let name_of =
+                |key: Key| NAMES.iter().find(|(_, known)| *known == key).map_or(HOST, |(name, _)| *name);
             let alternatives = wrong.key.alternatives().iter().copied().chain([wrong.key]);
             let was_given = alternatives.map(name_of).any(|name| self.places.contains_key(name));
             // What was refused is not missing.
@@ -308,24 +315,31 @@ mod tests {
         let text = "buildmaster_host = os.environ['CI']\nport = 9989\nworkername = 'a' + 'b'\n\
             passwd = open('sesame').read()\nif x:\n    keepalive = 3\numask = 0o1777\nuse_tls = 2\n";
         let problems = parse("buildbot.tac", text).unwrap_err();
-        assert_eq!(shown(&problems), [
-            "buildbot.tac:1: `buildmaster_host`: only a plain value is read, as 'x' or 600",
-            "buildbot.tac:3: `workername`: only a plain value is read, as 'x' or 600",
-            "buildbot.tac:4: `passwd`: only a plain value is read, as 'x' or 600",
-            "buildbot.tac:6: `keepalive`: it is set in a block; write it without conditions",
-            "buildbot.tac:7: `umask`: it takes a mask in octal, as \"022\"",
-            "buildbot.tac:8: `use_tls`: it takes true or false",
-        ]);
+        assert_eq!(
+            shown(&problems),
+            [
+                "buildbot.tac:1: `buildmaster_host`: only a plain value is read, as 'x' or 600",
+                "buildbot.tac:3: `workername`: only a plain value is read, as 'x' or 600",
+                "buildbot.tac:4: `passwd`: only a plain value is read, as 'x' or 600",
+                "buildbot.tac:6: `keepalive`: it is set in a block; write it without conditions",
+                "buildbot.tac:7: `umask`: it takes a mask in octal, as \"022\"",
+                "buildbot.tac:8: `use_tls`: it takes true or false",
+            ]
+        );
         let missing = parse("buildbot.tac", "port = 9989\n").unwrap_err();
-        assert_eq!(shown(&missing), [
-            "buildbot.tac: `workername`: it is missing",
-            "buildbot.tac: `passwd`: it is missing",
-            "buildbot.tac: `buildmaster_host`: it is missing",
-        ]);
+        assert_eq!(
+            shown(&missing),
+            [
+                "buildbot.tac: `workername`: it is missing",
+                "buildbot.tac: `passwd`: it is missing",
+                "buildbot.tac: `buildmaster_host`: it is missing",
+            ]
+        );
         let port = parse("buildbot.tac", &BASE.replace("9989", "99890")).unwrap_err();
-        assert_eq!(shown(&port), [
-            "buildbot.tac:1: `buildmaster_host`: the port is \"99890\", and not a number from 1 to 65535"
-        ]);
+        assert_eq!(
+            shown(&port),
+            ["buildbot.tac:1: `buildmaster_host`: the port is \"99890\", and not a number from 1 to 65535"]
+        );
     }
 
     #[test]
@@ -335,14 +349,17 @@ mod tests {
              s = bot.Worker(buildmaster_host, 9989, workername, passwd, basedir, unicode_encoding='sesame', use_tls=True)\n\
              if basedir == '.':\n    basedir = 'x'\ndef hook(): pass\n"
         );
-        assert_eq!(shown(&read(&text).left_out), [
-            "buildbot.tac:5: warning: this statement is not taken over",
-            "buildbot.tac:6: warning: `extra` is not taken over",
-            "buildbot.tac:7: warning: `maxRotatedFiles`: all old logs are kept there; here the newest 9999 are",
-            "buildbot.tac:8: warning: of the arguments of the worker one is not taken over",
-            "buildbot.tac:8: warning: of the arguments of the worker `unicode_encoding` is not taken over",
-            "buildbot.tac:8: warning: of the arguments of the worker `use_tls` is not taken over",
-            "buildbot.tac:11: warning: this statement is not taken over",
-        ]);
+        assert_eq!(
+            shown(&read(&text).left_out),
+            [
+                "buildbot.tac:5: warning: this statement is not taken over",
+                "buildbot.tac:6: warning: `extra` is not taken over",
+                "buildbot.tac:7: warning: `maxRotatedFiles`: all old logs are kept there; here the newest 9999 are",
+                "buildbot.tac:8: warning: of the arguments of the worker one is not taken over",
+                "buildbot.tac:8: warning: of the arguments of the worker `unicode_encoding` is not taken over",
+                "buildbot.tac:8: warning: of the arguments of the worker `use_tls` is not taken over",
+                "buildbot.tac:11: warning: this statement is not taken over",
+            ]
+        );
     }
 }

@@ -48,7 +48,11 @@ pub(super) fn text(value: Value) -> Result<String, String> {
 /// One without control characters.
 pub(super) fn one_line(value: Value) -> Result<String, String> {
     let text = text(value)?;
-    if text.contains(|c: char| c.is_control()) { Err("it takes a text of one line".to_owned()) } else { Ok(text) }
+    if text.contains(|c: char| c.is_control()) {
+        Err("it takes a text of one line".to_owned())
+    } else {
+        Ok(text)
+    }
 }
 
 /// A worker's name.

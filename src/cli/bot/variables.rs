@@ -104,7 +104,8 @@ impl Reader<'_> {
             Err(error) => self.wrong("BUILDMASTER", &error.to_string()),
             Ok((host, own_port)) => {
                 let port = port.unwrap_or_else(|| own_port.to_string());
-                let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                let address =
+                    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
                 if let Err(text) = self.settings.set(Key::Master, Value::Text(address)) {
                     self.wrong("BUILDMASTER_PORT", &text);
                 }
@@ -115,7 +116,8 @@ impl Reader<'_> {
     fn hidden(&mut self) {
         let Some(list) = self.text("WORKER_ENVIRONMENT_BLACKLIST") else { return };
         // White space, as in Buildbot's image; a comma is no part of a name either.
-        let names = list.split([' ', '\t', '\n', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names =
+            list.split([' ', '\t', '\n', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         if let Err(text) = self.settings.set(Key::EnvironmentBlacklist, Value::Texts(names)) {
             self.wrong("WORKER_ENVIRONMENT_BLACKLIST", &text);
         }
@@ -180,11 +182,9 @@ mod tests {
         let settings = read(&[&BASE[..], &more].concat()).unwrap();
         assert_eq!(settings.environment_blacklist, ["WORKERPASS", "AWS_*", "X"]);
         assert_eq!((settings.master, settings.protocol), (Some(("ci".to_owned(), 9990)), Wire::Msgpack));
-        for (master, port, wanted) in [
-            ("::1", "", ("::1", 9989)),
-            ("[::1]:9990", "", ("::1", 9990)),
-            ("ci:9000", "9001", ("ci", 9001)),
-        ] {
+        for (master, port, wanted) in
+            [("::1", "", ("::1", 9989)), ("[::1]:9990", "", ("::1", 9990)), ("ci:9000", "9001", ("ci", 9001))]
+        {
             let settings = read(&[("BUILDMASTER", master), ("BUILDMASTER_PORT", port), BASE[1], BASE[2]]);
             assert_eq!(settings.unwrap().master, Some((wanted.0.to_owned(), wanted.1)));
         }
@@ -196,11 +196,14 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_or_wrong_is_told_at_once() {
-        assert_eq!(read(&[]).unwrap_err(), [
-            "WORKERNAME: it is not set",
-            "WORKERPASS or WORKERPASS_FILE: it is not set",
-            "BUILDMASTER or BUILDMASTER_CONNECTION_STRING: it is not set",
-        ]);
+        assert_eq!(
+            read(&[]).unwrap_err(),
+            [
+                "WORKERNAME: it is not set",
+                "WORKERPASS or WORKERPASS_FILE: it is not set",
+                "BUILDMASTER or BUILDMASTER_CONNECTION_STRING: it is not set",
+            ]
+        );
         let wrong = [
             ("BUILDMASTER", "ci"),
             ("BUILDMASTER_PORT", "http"),
@@ -208,15 +211,22 @@ mod tests {
             ("WORKERNAME", "bot1"),
             ("WORKERPASS", "a\nb"),
         ];
-        assert_eq!(read(&wrong).unwrap_err(), [
-            "BUILDMASTER_PORT: the port is \"http\", and not a number from 1 to 65535",
-            "BUILDMASTER_PROTOCOL: it takes \"pb\" or \"msgpack\" or \"msgpack_experimental_v7\", not \"http\"",
-            "WORKERPASS: it takes a text of one line",
-        ]);
-        let twice = [&BASE[..], &[("WORKERPASS_FILE", "p"), ("BUILDMASTER_CONNECTION_STRING", "tcp:ci:1")]].concat();
-        assert_eq!(read(&twice).unwrap_err(), [
-            "WORKERPASS_FILE: the password is given already",
-            "BUILDMASTER_CONNECTION_STRING: the address of the master is given already",
-        ]);
+        assert_eq!(
+            read(&wrong).unwrap_err(),
+            [
+                "BUILDMASTER_PORT: the port is \"http\", and not a number from 1 to 65535",
+                "BUILDMASTER_PROTOCOL: it takes \"pb\" or \"msgpack\" or \"msgpack_experimental_v7\", not \"http\"",
+                "WORKERPASS: it takes a text of one line",
+            ]
+        );
+        let twice =
+            [&BASE[..], &[("WORKERPASS_FILE", "p"), ("BUILDMASTER_CONNECTION_STRING", "tcp:ci:1")]].concat();
+        assert_eq!(
+            read(&twice).unwrap_err(),
+            [
+                "WORKERPASS_FILE: the password is given already",
+                "BUILDMASTER_CONNECTION_STRING: the address of the master is given already",
+            ]
+        );
     }
 }
