@@ -13,7 +13,7 @@ use crate::{
     },
     definition::{HashedPassword, Passwords, SecretText},
     model::Secret,
-    worker::random::random,
+    net::random,
 };
 
 /// Reads a password and prints its hash.

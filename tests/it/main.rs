@@ -17,6 +17,7 @@ mod lua_blocks;
 mod pb_wire;
 mod positions;
 mod reload;
+mod remote;
 mod restart;
 mod secrets;
 mod services;

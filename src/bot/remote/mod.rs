@@ -1,8 +1,305 @@
 //! A worker whose master is another program, on this machine or another: connects, speaks, and connects again.
 //!
+//! # Laws
+//! - All that fails is told in one line, with its reason and when it is tried again; no password is in it.
+//! - After each failure there is a wait; whoever stops the worker ends it.
+//! - A connection that is lost ends all commands before the next one is made.
+//!
 //! # Not here
-//! What the two say (`protocol`), and what a command does (the rest of `bot`).
+//! What the two say (`protocol`), what a command does (the rest of `bot`), and who outside the worker to stop (`cli::bot`).
 
+mod backoff;
+pub mod connect;
+mod msgpack;
+mod pb;
+pub mod proxy;
+pub mod pump;
 pub mod settings;
+mod station;
+#[cfg(test)]
+mod testing;
+mod unmerged;
+pub mod upgrade;
 
-pub use settings::{Address, AllowShutdown, ClientTlsPaths, RemoteSettings, Server, Wire};
+use std::{error::Error, fmt, iter, time::Duration};
+
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::{
+    backoff::{Backoff, Failure, Next},
+    connect::{Connected, HostPort, connect},
+    pump::{Carrier, End, Outside, Pump},
+    station::Station,
+    upgrade::Opening,
+};
+pub use self::{
+    connect::ConnectError,
+    pump::LinkError,
+    settings::{Address, AllowShutdown, ClientTlsPaths, RemoteSettings, Server, Wire},
+};
+use crate::{
+    bot::{Bot, BotSettings},
+    model::WorkerInfo,
+    net::{Stream, random},
+    protocol::bot::Conversation,
+};
+
+/// How much of a text from the master is told, in characters.
+const MOST_SHOWN: usize = 2000;
+
+/// Why a worker connects no more. No command runs then.
+#[derive(Debug)]
+pub enum Ended {
+    /// The master told it to stop.
+    ToldByMaster,
+    /// It was stopped from outside.
+    Stopped,
+    /// It wished to stop, and no master was there to ask.
+    Wished,
+    /// It failed as often in a row as it may.
+    GaveUp {
+        /// The last failure.
+        last: RemoteError,
+    },
+}
+
+/// What went wrong on the way to a master, or with it.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no connection.
+    #[error("cannot connect to the master at {server}")]
+    Connect {
+        /// Where.
+        server: String,
+        /// Why.
+        source: ConnectError,
+    },
+    /// There was one, and the master did not let the worker in.
+    #[error("cannot log in to the master at {server} as `{name}`")]
+    Login {
+        /// Where.
+        server: String,
+        /// As whom.
+        name: String,
+        /// Why.
+        source: LinkError,
+    },
+    /// The worker was attached.
+    #[error("the connection to the master at {server} is lost")]
+    Lost {
+        /// Where.
+        server: String,
+        /// Why.
+        source: LinkError,
+    },
+}
+
+/// Serves a master, over one connection after the other, until something ends that.
+///
+/// Commands that a former life of this worker left are killed first. `stop` ends the worker: its commands are killed and
+/// the connection is closed, which takes 25 s of wall time at most. `wants_shutdown` has it ask the master for a stop once
+/// its builds are done; without a master that has let it in, it stops at once. `attached` tells whether a master has.
+///
+/// # Cancel safety
+/// Dropped before it returns, it closes the connection and kills all commands without waiting for that.
+pub async fn run(
+    bot: BotSettings,
+    settings: RemoteSettings,
+    stop: CancellationToken,
+    wants_shutdown: CancellationToken,
+    attached: watch::Sender<bool>,
+) -> Ended {
+    let bot = Bot::new(BotSettings { tells_wire_facts: true, ..bot });
+    if let Err(error) = bot.kill_leftovers().await {
+        // Rather a worker beside some old command than none.
+        error!("cannot look for commands that a former life left: {}", chain(&error));
+    }
+    let worker = Worker { bot, settings, outside: Outside { stop, wants_shutdown, attached } };
+    worker.run().await
+}
+
+/// A worker that is to be served to a master.
+struct Worker {
+    bot: Bot,
+    settings: RemoteSettings,
+    outside: Outside,
+}
+
+impl Worker {
+    async fn run(&self) -> Ended {
+        let mut backoff = Backoff::new(self.settings.max_delay, self.settings.max_retries);
+        let mut station = None;
+        loop {
+            let (failure, last) = match Box::pin(self.connection(&mut station, &mut backoff)).await {
+                Ok(ended) => return ended,
+                Err(failed) => failed,
+            };
+            let wait = match backoff.failed(failure, u32::from_ne_bytes(random())) {
+                Next::Wait(wait) => wait,
+                Next::GiveUp => {
+                    error!("{}; this has failed as often in a row as it may: giving up", chain(&last));
+                    return Ended::GaveUp { last };
+                }
+            };
+            if !self.outside.wants_shutdown.is_cancelled() {
+                warn!("{}; next try in {:.1} s", chain(&last), wait.as_secs_f64());
+            }
+            tokio::select! {
+                // Cancel-safe: tokens stay cancelled.
+                () = self.outside.stop.cancelled() => return Ended::Stopped,
+                () = self.outside.wants_shutdown.cancelled() => return Ended::Wished,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One connection, from the search for an address to its end.
+    async fn connection(
+        &self,
+        station: &mut Option<Station>,
+        backoff: &mut Backoff,
+    ) -> Result<Ended, (Failure, RemoteError)> {
+        let RemoteSettings { server, wire, identity, .. } = &self.settings;
+        let connected = tokio::select! {
+            // Cancel-safe: a connection that is not returned is closed, and tokens stay cancelled.
+            connected = connect(server) => connected,
+            () = self.outside.stop.cancelled() => return Ok(Ended::Stopped),
+            () = self.outside.wants_shutdown.cancelled() => return Ok(Ended::Wished),
+        };
+        let Connected { stream, peer } = connected.map_err(|source| {
+            (Failure::Connect, RemoteError::Connect { server: server.to_string(), source })
+        })?;
+        backoff.connected();
+        let through = if server.tls.is_some() { " through TLS" } else { "" };
+        info!("connected to the master at {server} ({peer}) over {wire}{through}");
+        let (end, attached_for) = self.conversation(stream, station).await;
+        let (server, name) = (server.to_string(), identity.name.clone());
+        match (end, attached_for) {
+            (End::Shutdown, _) => Ok(Ended::ToldByMaster),
+            (End::Stopped, _) => Ok(Ended::Stopped),
+            (End::Wished, _) => Ok(Ended::Wished),
+            (End::Lost(source), None) => Err((Failure::Login, RemoteError::Login { server, name, source })),
+            (End::Lost(source), Some(after)) => {
+                Err((Failure::Lost(after), RemoteError::Lost { server, source }))
+            }
+        }
+    }
+
+    /// What is said on a connection, until it is closed; for how long the worker was attached, if it was.
+    async fn conversation(&self, stream: Stream, station: &mut Option<Station>) -> (End, Option<Duration>) {
+        let Self { bot, settings: RemoteSettings { server, wire, identity, .. }, outside } = self;
+        let bot = station.get_or_insert_with(|| Station::start(bot));
+        let opened = async {
+            let info = bot.info().await?;
+            Ok::<_, LinkError>(match wire {
+                Wire::Pb => Opened::Pb(stream, info),
+                Wire::Msgpack => {
+                    let opening = Opening::new(identity, &server.host(), random())?;
+                    Opened::Msgpack(Box::new(msgpack::open(stream, &opening).await?), info)
+                }
+            })
+        };
+        let opened = tokio::select! {
+            // Cancel-safe: the connection is closed, and tokens stay cancelled.
+            opened = opened => opened.map_err(End::Lost),
+            () = outside.stop.cancelled() => Err(End::Stopped),
+            () = outside.wants_shutdown.cancelled() => Err(End::Wished),
+        };
+        match opened {
+            Ok(Opened::Pb(stream, info)) => {
+                let session = unmerged::pb::new(identity.clone(), info);
+                self.serve(pb::Plain::new(stream), session, station).await
+            }
+            Ok(Opened::Msgpack(frames, info)) => {
+                self.serve(*frames, unmerged::msgpack::new(info), station).await
+            }
+            Err(end) => {
+                end_all(station).await;
+                (end, None)
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        carrier: impl Carrier,
+        conversation: impl Conversation,
+        station: &mut Option<Station>,
+    ) -> (End, Option<Duration>) {
+        let bot = station.get_or_insert_with(|| Station::start(&self.bot));
+        let mut pump = Pump::new(carrier, conversation, self.settings.keepalive, &self.outside);
+        let end = pump.run(bot).await;
+        let attached_for = pump.attached_at().map(|at| at.elapsed());
+        // First, since a master that hears the end may give the builds to another worker.
+        self.outside.attached.send_replace(false);
+        end_all(station).await;
+        pump.close().await;
+        (end, attached_for)
+    }
+}
+
+/// A connection on which a conversation may begin.
+enum Opened {
+    Pb(Stream, WorkerInfo),
+    Msgpack(Box<msgpack::Frames<Stream>>, WorkerInfo),
+}
+
+/// Ends the bot with its commands: on the wires of Buildbot no other connection can go on with them.
+async fn end_all(station: &mut Option<Station>) {
+    if let Some(station) = station.take() {
+        station.end().await;
+    }
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A text from the master as a log may hold it: on one line, and not too long.
+fn shown(text: &str) -> String {
+    text.trim_end()
+        .chars()
+        .take(MOST_SHOWN)
+        .flat_map(|c| {
+            // Quotes and letters of all languages stay as they are.
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = escaped.is_none().then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+impl Server {
+    /// As an HTTP request names it.
+    fn host(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port } => HostPort { host: host.clone(), port: *port }.to_string(),
+            Address::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Tcp { .. } => f.write_str(&self.host()),
+            Address::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pb => "PB",
+            Self::Msgpack => "msgpack",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ use crate::{
         latent::{Backend, ScriptDefinition},
     },
     model::Place,
+    net::random,
     worker::{
         Roster,
-        random::random,
         tests::{Master, master},
     },
 };
