@@ -115,7 +115,7 @@ fn taken_over(folder: &WorkerFolder) -> Result<Settings, Failure> {
     })?;
     let found = tac::parse(&shown, &text).map_err(|problems| {
         let hint =
-            "write these lines plainly, or make the worker with options instead of `--from-tac`".to_owned();
+            "mend these lines, or make the worker with options instead of `--from-tac`".to_owned();
         Failure::message(Kind::Failed, format!("{shown} cannot be taken over; nothing was made"))
             .problems(problems)
             .hint(hint)
@@ -185,7 +185,14 @@ fn told(options: &Options, folder: &WorkerFolder, settings: &Settings, was_there
             "a buildbot-worker may run in {dir}, with the process id {pid}; `buildbot-worker stop {dir}` ends it"
         ));
     }
-    if was_there {
+    if folder.holder().is_some() {
+        options.note(&format!(
+            "the worker that runs in {dir} has the old settings until `lunabot-worker restart {dir}`"
+        ));
+    }
+    if options.from_tac {
+        anstream::println!("the worker of Buildbot in {dir}, {}, is one of Lunabot's now, too", settings.name);
+    } else if was_there {
         anstream::println!("the settings of worker {} in {dir} are written anew", settings.name);
     } else {
         anstream::println!("a new worker, {}, lies in {dir}", settings.name);

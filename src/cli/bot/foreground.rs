@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use crate::{
     bot::{
         BotSettings, HiddenVariables,
-        remote::{AllowShutdown, RemoteSettings},
+        remote::{self, AllowShutdown, Ended, RemoteSettings},
     },
     cli::{
         LogFormat,
@@ -83,7 +83,6 @@ async fn serve(ready: Ready, stage: Stage) -> Result<ExitCode, Failure> {
     let remote = settings.remote(folder.root(), password);
     let bot = BotSettings {
         delete_leftover_dirs: settings.delete_leftover_dirs,
-        tells_wire_facts: true,
         numcpus: settings.numcpus,
         hidden: HiddenVariables::parse(&settings.environment_blacklist.join(",")),
         ..BotSettings::new(folder.root())
@@ -127,7 +126,7 @@ async fn until_end(
 ) -> Ended {
     let (stop, wants_shutdown) = (CancellationToken::new(), CancellationToken::new());
     let (attached, mut is_attached) = watch::channel(false);
-    let server = String::new();
+    let server = remote.server.to_string();
     let worker = remote::run(bot, remote, stop.clone(), wants_shutdown.clone(), attached);
     tokio::pin!(worker);
     let Signals { interrupt, terminate, hangup } = signals;
@@ -177,28 +176,5 @@ async fn touched(stamp: Option<&Stamp>) {
     match stamp {
         Some(stamp) => stamp.touched().await,
         None => std::future::pending().await,
-    }
-}
-
-use shim as remote;
-use shim::Ended;
-mod shim {
-    use super::*;
-    #[allow(dead_code)]
-    #[derive(Debug)]
-    pub enum Ended {
-        ToldByMaster,
-        Stopped,
-        Wished,
-        GaveUp { last: String },
-    }
-    pub async fn run(
-        _bot: BotSettings,
-        _settings: RemoteSettings,
-        stop: CancellationToken,
-        wants: CancellationToken,
-        _attached: watch::Sender<bool>,
-    ) -> Ended {
-        tokio::select! { () = stop.cancelled() => Ended::Stopped, () = wants.cancelled() => Ended::Wished }
     }
 }

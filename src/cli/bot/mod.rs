@@ -11,9 +11,9 @@
 mod background;
 mod check;
 mod create;
-mod endpoint;
 #[cfg(test)]
-mod examples;
+mod documents;
+mod endpoint;
 mod file;
 mod folder;
 mod foreground;
@@ -47,9 +47,9 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; for a worker in the foreground: it was stopped, or its master told it to shut down; 1 refused or
-failed, also a worker that gave up (--maxretries), or one in the background that has not attached within 10 s; 2 wrong
-usage.";
+Exit codes: 0 done, and for a worker in the foreground: it was stopped, or its master told it to;
+1 refused or failed, also a worker that gave up (maxretries), or one in the background that has not
+attached within 10 s; 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -10,13 +10,7 @@ use std::{
 
 use crate::{
     cli::{
-        bot::{
-            file,
-            folder::WorkerFolder,
-            settings::Settings,
-            start::no_worker,
-            variables::{VARIABLES, Variables},
-        },
+        bot::{file, folder::WorkerFolder, settings::Settings, start::no_worker, variables::Variables},
         failure::{Failure, Kind},
         password,
     },
@@ -57,14 +51,10 @@ impl Origin {
         if dir.is_none() && Variables::of_process().given().next().is_some() {
             return Ok(Self::Variables(folder));
         }
+        let hint =
+            "name its folder, as `lunabot-worker start DIR`; or set BUILDMASTER, WORKERNAME and WORKERPASS";
         let failure = no_worker(&folder);
-        Err(match dir {
-            Some(_) => failure,
-            None => failure.hint(format!(
-                "name its folder, as `lunabot-worker start DIR`; or set {}, … (see `lunabot-worker start --help`)",
-                VARIABLES[0]
-            )),
-        })
+        Err(if dir.is_some() { failure } else { failure.hint(hint.to_owned()) })
     }
 
     /// The worker's folder.

@@ -36,7 +36,7 @@ const HOST: &str = "buildmaster_host";
 const PORT: &str = "port";
 
 /// The other settings, by their names in the file.
-const NAMES: [(&str, Key); 17] = [
+const NAMES: [(&str, Key); 18] = [
     ("workername", Key::Name),
     ("slavename", Key::Name),
     ("passwd", Key::Password),
@@ -44,6 +44,7 @@ const NAMES: [(&str, Key); 17] = [
     ("proxy_connection_string", Key::ProxyConnectionString),
     ("protocol", Key::Protocol),
     ("use_tls", Key::UseTls),
+    ("useTls", Key::UseTls),
     ("keepalive", Key::Keepalive),
     ("maxdelay", Key::Maxdelay),
     ("maxretries", Key::Maxretries),
@@ -280,7 +281,7 @@ mod tests {
             allow_shutdown = 'file'\nmaxretries = 3\nuse_tls = 1\ndelete_leftover_dirs = True\n\
             proxy_connection_string = 'tcp:proxy:3128'\nprotocol = 'msgpack_experimental_v7'\n\
             s = Worker(buildmaster_host, port, workername, passwd, basedir, keepalive,\n    umask=umask,\n    \
-            maxRetries=maxretries, protocol=protocol)\ns.setServiceParent(application)\n";
+            maxRetries=maxretries, useTls=use_tls, protocol=protocol)\ns.setServiceParent(application)\n";
         let tac = read(text);
         assert_eq!(shown(&tac.left_out), Vec::<String>::new());
         let expected = Settings {
