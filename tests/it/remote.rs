@@ -175,7 +175,7 @@ fn attached(farm: &Farm) -> (Process, Own) {
 /// Why a worker gave up, with all causes.
 fn given_up(worker: Own) -> String {
     let Ended::GaveUp { last } = worker.ended() else { panic!("it did not give up") };
-    let causes = iter::successors(last.source(), |error| error.source());
+    let causes = iter::successors(last.source(), |&error| error.source());
     iter::once(last.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 

@@ -85,7 +85,7 @@ async fn with<T>(keepalive: Option<Duration>, test: impl AsyncFnOnce(Master, Wor
 /// The next line that a worker says.
 async fn heard(master: &mut Master) -> String {
     loop {
-        match tokio::time::timeout(20 * MINUTE, master.next()).await.unwrap() {
+        match timeout(20 * MINUTE, master.next()).await.unwrap() {
             Some(Ok(Message::Binary(line))) => return String::from_utf8(line.to_vec()).unwrap(),
             Some(Ok(Message::Ping(_))) => {}
             other => panic!("{other:?}"),
