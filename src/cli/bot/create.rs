@@ -114,8 +114,7 @@ fn taken_over(folder: &WorkerFolder) -> Result<Settings, Failure> {
         Failure::message(Kind::Failed, text).hint(hint)
     })?;
     let found = tac::parse(&shown, &text).map_err(|problems| {
-        let hint =
-            "mend these lines, or make the worker with options instead of `--from-tac`".to_owned();
+        let hint = "mend these lines, or make the worker with options instead of `--from-tac`".to_owned();
         Failure::message(Kind::Failed, format!("{shown} cannot be taken over; nothing was made"))
             .problems(problems)
             .hint(hint)
@@ -191,7 +190,10 @@ fn told(options: &Options, folder: &WorkerFolder, settings: &Settings, was_there
         ));
     }
     if options.from_tac {
-        anstream::println!("the worker of Buildbot in {dir}, {}, is one of Lunabot's now, too", settings.name);
+        anstream::println!(
+            "the worker of Buildbot in {dir}, {}, is one of Lunabot's now, too",
+            settings.name
+        );
     } else if was_there {
         anstream::println!("the settings of worker {} in {dir} are written anew", settings.name);
     } else {
