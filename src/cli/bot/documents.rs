@@ -4,7 +4,7 @@
 //! - A command that a document shows is one that the parser takes; a variable that an example sets is one that is read.
 //! - The table of settings in `docs/lunabot-worker.md` is made of [`Key`].
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use clap::Parser as _;
 
@@ -138,7 +138,7 @@ fn the_table_of_settings_is_what_the_settings_are() {
     let mut table = String::from("| setting | default | |\n|---|---|---|\n");
     for key in Key::ALL {
         let default = defaults.shown(key).map_or_else(String::new, |value| format!("`{value}`"));
-        table.push_str(&format!("| `{}` | {default} | {} |\n", key.name(), key.about().join(" ")));
+        writeln!(table, "| `{}` | {default} | {} |", key.name(), key.about().join(" ")).unwrap();
     }
     let page = read(PAGE);
     let (before, rest) = page.split_once("| setting | default | |\n").expect("the page has the table");

@@ -10,6 +10,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     fs::{File, Metadata},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
@@ -64,7 +65,7 @@ fn is_open(metadata: &Metadata, me: u32) -> bool {
 fn parse(file: &str, text: &str) -> Result<Settings, Vec<Problem>> {
     let at = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
         Place::new(file, u32::try_from(line).unwrap_or(u32::MAX))
     };
     let table = DeTable::parse(text).map_err(|error| {
@@ -137,7 +138,7 @@ pub(super) fn written(settings: &Settings) -> String {
             (_, Some(default)) => ("# ", default),
             (_, None) => ("# ", key.example().to_owned()),
         };
-        out.push_str(&format!("{mark}{} = {value}\n", key.name()));
+        writeln!(out, "{mark}{} = {value}", key.name()).expect("a text takes all");
     }
     out
 }

@@ -9,6 +9,7 @@
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "`TlsKey` is the key of a certificate")]
 pub(super) enum Key {
     /// Its name.
     Name,

@@ -22,6 +22,7 @@ use crate::{
 
 /// What `create-worker` takes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that is given or not")]
 pub(super) struct Options {
     /// The worker's folder; made if it is missing
     #[arg(value_name = "DIR")]

@@ -81,7 +81,7 @@ impl Scan<'_> {
 
     fn end(&mut self) {
         let Some(mut statement) = self.open.take() else { return };
-        statement.text = statement.text.trim().to_owned();
+        statement.text.trim().clone_into(&mut statement.text);
         if !statement.text.is_empty() {
             self.out.push(statement);
         }

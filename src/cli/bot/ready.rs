@@ -3,10 +3,7 @@
 //! # Laws
 //! - The two are alternatives: a folder with settings is never started with those of the environment.
 
-use std::{
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{os::unix::fs::MetadataExt as _, path::Path};
 
 use crate::{
     cli::{
@@ -108,7 +105,7 @@ impl Ready {
     }
 }
 
-fn read_password(path: &PathBuf, warnings: &mut Vec<String>) -> Result<Secret, Failure> {
+fn read_password(path: &Path, warnings: &mut Vec<String>) -> Result<Secret, Failure> {
     let shown = path.display();
     let password = password::from_file(path).map_err(|error| {
         let text = format!("cannot read the password in {shown}: {error}");

@@ -96,7 +96,7 @@ impl Settings {
             Key::PasswordFile => self.password_file = Some(value::path(value)?),
             Key::Master => {
                 self.master =
-                    Some(endpoint::host_and_port(&value::text(value)?).map_err(|error| error.to_string())?)
+                    Some(endpoint::host_and_port(&value::text(value)?).map_err(|error| error.to_string())?);
             }
             Key::ConnectionString => {
                 let text = value::text(value)?;
@@ -123,7 +123,7 @@ impl Settings {
             Key::DeleteLeftoverDirs => self.delete_leftover_dirs = value::flag(&value)?,
             Key::EnvironmentBlacklist => self.environment_blacklist = value::patterns(value)?,
             Key::LogSize => {
-                self.log.bytes = NonZeroU64::new(value::number(&value, 0..=1_000_000_000_000_u64)?)
+                self.log.bytes = NonZeroU64::new(value::number(&value, 0..=1_000_000_000_000_u64)?);
             }
             Key::LogCount => self.log.kept = value::number(&value, 1..=9999)?,
         }
