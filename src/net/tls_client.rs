@@ -95,9 +95,7 @@ fn certificate_text(why: &CertificateError) -> String {
         CertificateError::UnknownIssuer => "is from no authority that is trusted here".into(),
         CertificateError::NotValidForName => "is for another name".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            // What it holds is the peer's text, and may be long.
-            let presented: Vec<_> = presented.iter().take(8).map(|name| name.escape_debug()).collect();
-            let names: Vec<_> = presented.iter().map(|name| format!("{name:.200}")).collect();
+            let names: Vec<_> = presented.iter().take(8).map(|name| presented_text(name)).collect();
             let expected = expected.to_str();
             match &names[..] {
                 [] => format!("is not for `{expected}`, and has no name at all"),
@@ -110,6 +108,16 @@ fn certificate_text(why: &CertificateError) -> String {
         }
         _ => "is broken, or made in a way that is not accepted".into(),
     }
+}
+
+/// A name in a peer's certificate, which rustls tells as `DnsName("ci.example.org")` or `IpAddress(192.0.2.1)`. It is the
+/// peer's text, and may be long.
+fn presented_text(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(name);
+    format!(
+        "`{}`",
+        inner.trim_matches('"').chars().take(200).flat_map(char::escape_debug).collect::<String>()
+    )
 }
 
 impl ClientTls {

@@ -50,7 +50,7 @@ impl Farm {
             ""
         };
         let config = format!(
-            "{HEAD}c.protocols = {{ {key} = {{ port = {port}, interface = '127.0.0.1'{tls_in_lua} }} }}\n\
+            "{HEAD}c.protocols = {{ {key} = {{ port = {{ port = {port}, interface = '127.0.0.1'{tls_in_lua} }} }} }}\n\
              c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
              c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
              factory = util.BuildFactory {{ {steps} }} }} }}\n\
@@ -127,22 +127,18 @@ impl Own {
     }
 
     fn build_dir(&self) -> PathBuf {
-        self.dir.path().join("b")
+        self.dir.path().join("b/build")
     }
 
     /// Waits until the command of [`WAITING`] runs; its pid.
     fn wait_for_pid(&self) -> String {
         eventually("the command", || {
-            std::fs::read_to_string(self.build_dir().join("build/pid"))
-                .or_else(|_| std::fs::read_to_string(self.build_dir().join("pid")))
-                .ok()
-                .filter(|pid| pid.ends_with('\n'))
+            std::fs::read_to_string(self.build_dir().join("pid")).ok().filter(|pid| pid.ends_with('\n'))
         })
     }
 
     fn let_go(&self) {
-        let folder = if self.build_dir().join("build").exists() { "build/go" } else { "go" };
-        touch(&self.build_dir().join(folder));
+        touch(&self.build_dir().join("go"));
     }
 
     fn is_attached(&self) -> bool {
@@ -220,7 +216,7 @@ fn a_worker_whose_master_is_killed_kills_its_commands_and_comes_back_to_the_next
     for wire in [Wire::Pb, Wire::Msgpack] {
         let farm = Farm::new(wire, false, WAITING);
         let (master, worker) = attached(&farm);
-        drop(farm.dir.spawn("force", &["b"]));
+        assert!(farm.dir.run("force", &["b"]).status.success());
         let pid = worker.wait_for_pid();
         master.signal("KILL");
         eventually("the command to be killed", || (!is_alive(&pid)).then_some(()));
@@ -243,7 +239,7 @@ fn a_worker_that_is_stopped_leaves_no_command_and_its_build_waits_for_the_next()
     for wire in [Wire::Pb, Wire::Msgpack] {
         let farm = Farm::new(wire, false, WAITING);
         let (_master, worker) = attached(&farm);
-        drop(farm.dir.spawn("force", &["b"]));
+        assert!(farm.dir.run("force", &["b"]).status.success());
         let pid = worker.wait_for_pid();
         worker.stop.cancel();
         assert!(matches!(worker.ended(), Ended::Stopped));
@@ -257,7 +253,7 @@ fn a_worker_that_wishes_to_stop_ends_its_build_first() {
     for wire in [Wire::Pb, Wire::Msgpack] {
         let farm = Farm::new(wire, false, WAITING);
         let (_master, worker) = attached(&farm);
-        drop(farm.dir.spawn("force", &["b"]));
+        assert!(farm.dir.run("force", &["b"]).status.success());
         worker.wait_for_pid();
         worker.wants_shutdown.cancel();
         eventually("the wish to be known", || (farm.dir.worker("w1")["graceful"] == true).then_some(()));

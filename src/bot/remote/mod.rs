@@ -18,10 +18,8 @@ pub mod settings;
 mod station;
 #[cfg(test)]
 mod testing;
-mod unmerged;
-pub mod upgrade;
 
-use std::{error::Error, fmt, iter, time::Duration};
+use std::{error::Error, fmt, iter, num::NonZeroU32, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +30,6 @@ use self::{
     connect::{Connected, HostPort, connect},
     pump::{Carrier, End, Outside, Pump},
     station::Station,
-    upgrade::Opening,
 };
 pub use self::{
     connect::ConnectError,
@@ -43,7 +40,7 @@ use crate::{
     bot::{Bot, BotSettings},
     model::WorkerInfo,
     net::{Stream, random},
-    protocol::bot::Conversation,
+    protocol::{self, bot::Conversation, msgpack::opening::Opening},
 };
 
 /// How much of a text from the master is told, in characters.
@@ -139,7 +136,8 @@ impl Worker {
             let wait = match backoff.failed(failure, u32::from_ne_bytes(random())) {
                 Next::Wait(wait) => wait,
                 Next::GiveUp => {
-                    error!("{}; this has failed as often in a row as it may: giving up", chain(&last));
+                    let most = self.settings.max_retries.map_or(0, NonZeroU32::get);
+                    error!("{}; giving up, since `max_retries` is {most}", chain(&last));
                     return Ended::GaveUp { last };
                 }
             };
@@ -173,7 +171,8 @@ impl Worker {
         })?;
         backoff.connected();
         let through = if server.tls.is_some() { " through TLS" } else { "" };
-        info!("connected to the master at {server} ({peer}) over {wire}{through}");
+        let at = if peer == server.to_string() { String::new() } else { format!(" ({peer})") };
+        info!("connected to the master at {server}{at} over {wire}{through}");
         let (end, attached_for) = self.conversation(stream, station).await;
         let (server, name) = (server.to_string(), identity.name.clone());
         match (end, attached_for) {
@@ -209,11 +208,11 @@ impl Worker {
         };
         match opened {
             Ok(Opened::Pb(stream, info)) => {
-                let session = unmerged::pb::new(identity.clone(), info);
+                let session = protocol::pb::BotSession::new(identity.clone(), info);
                 self.serve(pb::Plain::new(stream), session, station).await
             }
             Ok(Opened::Msgpack(frames, info)) => {
-                self.serve(*frames, unmerged::msgpack::new(info), station).await
+                self.serve(*frames, protocol::msgpack::BotSession::new(info), station).await
             }
             Err(end) => {
                 end_all(station).await;

@@ -25,11 +25,11 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{
-    pump::{Carrier, LOGIN_WITHIN, LinkError},
-    upgrade::Opening,
+use super::pump::{Carrier, LOGIN_WITHIN, LinkError};
+use crate::protocol::{
+    bot::Conversation,
+    msgpack::{frame::MAX_MESSAGE_BYTES, opening::Opening},
 };
-use crate::protocol::{bot::Conversation, msgpack::frame::MAX_MESSAGE_BYTES};
 
 /// How much is read at once.
 const READ_BYTES: usize = 16 * 1024;

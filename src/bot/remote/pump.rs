@@ -31,13 +31,13 @@ use tracing::{debug, info, warn};
 use super::{
     shown,
     station::{BotGone, Station},
-    upgrade::OpeningError,
 };
 use crate::{
     net::{ClientHandshakeError, Stranger},
     protocol::{
         FromWorker, ToWorker,
         bot::{BotEvent, Conversation, gather::Now},
+        msgpack::opening::OpeningError,
     },
 };
 
@@ -209,10 +209,18 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
     /// # Cancel safety
     /// Dropped before it returns, it may be called again; nothing is lost.
     pub(super) async fn run(&mut self, station: &mut Station) -> End {
-        let error = match self.carry(station).await {
+        let mut error = match self.carry(station).await {
             Ok(end) => return end,
             Err(error) => error,
         };
+        // What came with the end, or before it, may say more.
+        while let Some(event) = self.conversation.poll_event() {
+            match event {
+                BotEvent::Refused(reason) => error = LinkError::Refused { reason },
+                BotEvent::Order(ToWorker::Shutdown) => self.is_told_to_stop = true,
+                _ => {}
+            }
+        }
         if self.is_told_to_stop {
             // Who says so and hangs up means it.
             return End::Shutdown;

@@ -70,11 +70,13 @@ pub trait Conversation {
     /// Does what is due by now.
     fn tick(&mut self, now: Now);
 
-    /// What is to be sent next: on PB all of it, on msgpack the payload of one binary message.
+    /// What is to be sent next: on PB all of it, on msgpack the payload of one binary message. Nothing also while all that
+    /// is left waits for answers of the master.
     fn poll_output(&mut self) -> Option<Bytes>;
 
     /// How much is to be sent, in bytes, what is gathered not among it. While it grows, say no more: the master does not
-    /// read.
+    /// read, or does not answer. But go on hearing as long as [`Conversation::poll_output`] gives nothing: what is left
+    /// waits for what comes in.
     fn output_len(&self) -> usize;
 
     /// What was heard, the oldest first.

@@ -10,8 +10,8 @@
 use bytes::Bytes;
 use rmpv::ValueRef;
 
-/// The longest message that a worker may send, in bytes. A line of a log may have a million characters of four bytes, a
-/// block of a file 640 KiB; more is only in a very long list of files.
+/// The longest message that either side may send, in bytes. A line of a log may have a million characters of four bytes, a
+/// block of a file 640 KiB; more is only in a very long list of files, or in what a command is given to read.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most values in one message. A full update has some ten thousand, one for each line and time; more is only in a

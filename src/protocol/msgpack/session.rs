@@ -22,12 +22,13 @@ use bytes::Bytes;
 use rmpv::{Value, ValueRef};
 
 use super::{
-    MsgpackError, arguments,
+    MsgpackError, REQUEST_SHUTDOWN,
+    arguments::{self, HiddenWords},
     folders::{Folders, State},
     frame::{self, field, shown},
     info,
     path::Base,
-    requests::{Asked, Requests},
+    requests::Requests,
     update,
 };
 use crate::protocol::{
@@ -56,9 +57,10 @@ pub struct MasterSession {
     next_internal: u64,
     /// The one of them that runs.
     internal: Option<CommandId>,
-    requests: Requests,
+    requests: Requests<Asked>,
     /// Known once the worker has said who it is.
     base: Option<Base>,
+    hidden_words: HiddenWords,
     folders: Folders,
     is_attached: bool,
     commands: BTreeMap<CommandId, Command>,
@@ -72,6 +74,18 @@ pub enum SessionEvent {
     Attached,
     /// What the worker says; `Hello` is the first.
     Message(FromWorker),
+}
+
+/// What a request was for.
+enum Asked {
+    /// Its answer says nothing; this is its name, for the log.
+    Nothing(&'static str),
+    /// Facts about the worker.
+    Info,
+    /// A command was started.
+    Start(CommandId),
+    /// Is it there?
+    Ping(u64),
 }
 
 struct Command {
@@ -114,6 +128,7 @@ impl MasterSession {
             internal: None,
             requests: Requests::default(),
             base: None,
+            hidden_words: HiddenWords::Unknown,
             folders: Folders::default(),
             is_attached: false,
             commands: BTreeMap::new(),
@@ -242,6 +257,7 @@ impl MasterSession {
             self.folders.clear_away();
         }
         self.base = Some(base);
+        self.hidden_words = info::hidden_words(info);
         let settings = arguments::map([
             ("buffer_size", BUFFER_BYTES.into()),
             ("buffer_timeout", BUFFER_SECONDS.into()),
@@ -303,7 +319,7 @@ impl MasterSession {
             }
             (Some((folder, State::Made)), Some(base)) => {
                 let Phase::Held(order) = std::mem::replace(&mut command.state, Phase::Begun) else { return };
-                match arguments::of(order, base, folder) {
+                match arguments::of(order, base, folder, self.hidden_words) {
                     Ok((name, arguments)) => return self.request_start(id, name, &arguments),
                     Err(failure) => failure,
                 }
@@ -383,6 +399,10 @@ impl MasterSession {
             b"update_read_file",
             b"update_read_file_close",
         ];
+        if op == REQUEST_SHUTDOWN.as_bytes() {
+            self.asked_to_stop(seq);
+            return Ok(());
+        }
         if !WITH_ID.contains(&op) {
             let op = String::from_utf8_lossy(&op[..op.len().min(MAX_ID_BYTES)]);
             self.requests.refuse(seq, &format!("Command {op} does not exist."));
@@ -435,6 +455,16 @@ impl MasterSession {
         // Never an exception: the worker could not go on from it.
         self.requests.respond(seq, ValueRef::Nil);
         Ok(())
+    }
+
+    /// A worker wishes to stop. It has no such word in Buildbot's protocol: `lunabot-worker` asks.
+    fn asked_to_stop(&mut self, seq: u64) {
+        if self.base.is_none() {
+            self.requests.refuse(seq, "a worker says who it is before it wishes to stop");
+            return;
+        }
+        self.tell(FromWorker::WantsShutdown);
+        self.requests.respond(seq, ValueRef::Nil);
     }
 
     /// A block of a file, which the master answers. Nobody waits for one of an unknown command.

@@ -13,12 +13,28 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// Classes of one failure that are kept.
 const MAX_PARENTS: usize = 64;
 
+/// What stands for a traceback that is not told. Source: Twisted, `CopyableFailure`.
+const NO_TRACEBACK: &str = "Traceback unavailable\n";
+
 /// Wrong name or wrong password.
 pub const UNAUTHORIZED: &str = "twisted.cred.error.UnauthorizedLogin";
 /// The object has no such method.
 pub const NO_SUCH_METHOD: &str = "twisted.spread.flavors.NoSuchMethod";
 /// There is no such object.
 pub const PB_ERROR: &str = "twisted.spread.pb.Error";
+
+/// The worker has no such command.
+pub const UNKNOWN_COMMAND: &str = "buildbot_worker.base.UnknownCommand";
+/// An argument is missing.
+pub const KEY_ERROR: &str = "builtins.KeyError";
+/// An argument is not what it must be.
+pub const VALUE_ERROR: &str = "builtins.ValueError";
+/// A call has other arguments than its method.
+pub const TYPE_ERROR: &str = "builtins.TypeError";
+/// Any other trouble.
+pub const RUNTIME_ERROR: &str = "builtins.RuntimeError";
+/// A call of the peer was answered by a failure.
+pub const REMOTE_ERROR: &str = "twisted.spread.pb.RemoteError";
 
 /// What went wrong at the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +50,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without a traceback.
+    /// A failure without a traceback. Of a long message the begin is kept.
     pub fn new(kind: &str, value: impl Into<String>) -> Self {
         Self {
             kind: kind.to_owned(),
-            value: value.into(),
+            value: bounded(&value.into()),
             traceback: String::new(),
             parents: vec![kind.to_owned()],
         }
@@ -49,6 +65,15 @@ impl Failure {
         let above = ["twisted.cred.error.LoginFailed", "twisted.cred.error.Unauthorized"];
         let mut failure = Self::new(UNAUTHORIZED, "");
         failure.parents.extend(above.map(str::to_owned));
+        failure
+    }
+
+    /// Of one of Python's own exceptions, by its name with dots: also of those above it, for who asks for these.
+    pub fn exception(kind: &str, value: impl Into<String>) -> Self {
+        let mut failure = Self { traceback: NO_TRACEBACK.to_owned(), ..Self::new(kind, value) };
+        failure
+            .parents
+            .extend(["builtins.Exception", "builtins.BaseException", "builtins.object"].map(str::to_owned));
         failure
     }
 
@@ -102,9 +127,9 @@ impl fmt::Display for Failure {
             (kind, "") => f.write_str(kind)?,
             (kind, value) => write!(f, "{kind}: {value}")?,
         }
-        // Source: what a worker writes where it has none to tell.
         match self.traceback.trim_end() {
-            "" | "Traceback unavailable" => Ok(()),
+            "" => Ok(()),
+            none if none == NO_TRACEBACK.trim_end() => Ok(()),
             traceback => write!(f, "\n{traceback}"),
         }
     }

@@ -19,6 +19,7 @@
 
 pub mod auth;
 pub mod banana;
+mod bot;
 pub mod broker;
 mod command;
 mod crew;
@@ -26,6 +27,7 @@ pub mod encoder;
 pub mod failure;
 mod info;
 pub mod jelly;
+mod keys;
 pub mod master;
 mod numbered;
 mod shell;
@@ -36,6 +38,7 @@ pub mod worker;
 mod tests;
 
 pub use auth::LoginAttempt;
+pub use bot::BotSession;
 pub use master::{MasterSession, SessionEvent};
 pub use worker::{StartedCommand, WorkerEvent, WorkerSession};
 

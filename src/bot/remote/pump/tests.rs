@@ -216,6 +216,10 @@ async fn each_end_has_its_reason() {
         after(&["refused wrong name\u{7} or password"]).await.to_string(),
         "the master does not let this worker in: wrong name\\u{7} or password"
     );
+    let LinkError::Refused { reason } = after(&["refused by name\nnonsense"]).await else {
+        panic!("what follows the reason is none")
+    };
+    assert_eq!(reason, "by name");
     assert!(matches!(after(&[]).await, LinkError::ClosedEarly));
     assert!(matches!(after(&["attached"]).await, LinkError::Closed));
     assert!(matches!(after(&["HTTP/1.1 400 Bad Request"]).await, LinkError::Protocol(_)));
