@@ -95,9 +95,9 @@ async fn a_worker_stops_at_once_wherever_it_is() {
                 assert!(within(socket.read(&mut [0; 64])).await.unwrap() > 0);
             }
             if is_wish {
-                worker.wants_shutdown.cancel()
+                worker.wants_shutdown.cancel();
             } else {
-                worker.stop.cancel()
+                worker.stop.cancel();
             }
             let hangs_up = async { while socket.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {} };
             within(hangs_up).await;
