@@ -256,6 +256,27 @@ fn better(step: &str, stream: char, lines: &mut Vec<String>) {
     }
 }
 
+/// That what is compared is there.
+fn sees_something(outcome: &Outcome) {
+    let lines = |step: &str, log: &str, stream: char| {
+        let step = outcome.steps.iter().find(|seen| seen.name == step).unwrap();
+        step.logs[log].get(&stream).cloned().unwrap_or_default()
+    };
+    assert_eq!(lines("streams", "stdio", 'o'), ["out"]);
+    assert_eq!(lines("streams", "stdio", 'e'), ["err"]);
+    assert_eq!(lines("log files", "a", 't'), ["one", "two"]);
+    assert_eq!(lines("many lines", "stdio", 'o').len(), 20_000);
+    let said = lines("signal", "stdio", 'h');
+    for line in [
+        " in dir PLACE/b/build (timeout 1200 secs)",
+        "process killed by signal 9",
+        "program finished with exit code -1",
+    ] {
+        assert!(said.iter().any(|said| said == line), "{line:?}: {said:#?}");
+    }
+    assert!(outcome.files.iter().any(|file| file == "odd/dangling -> sub/nowhere"), "{:#?}", outcome.files);
+}
+
 /// The three ways over a wire.
 fn three_ways(test: &str, wire: Wire) {
     if real_worker::program().is_none() || buildbot_master::program().is_none() {
@@ -267,6 +288,7 @@ fn three_ways(test: &str, wire: Wire) {
     let ours = on_lunabot(Kind::Lunabot, wire, &all);
     assert_eq!(ours.steps.len(), all.len(), "each step has run");
     assert_eq!(theirs.states, ours.states);
+    sees_something(&ours);
     same(("buildbot-worker on Lunabot", &theirs), ("lunabot-worker on Lunabot", &ours), "hoet");
 
     let carried = |step: &Step| wire.protocol == Protocol::Pb || step.carried == Carried::Everywhere;

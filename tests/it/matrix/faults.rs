@@ -122,11 +122,11 @@ fn a_worker_that_is_stopped_takes_its_commands_with_it() {
 fn a_worker_that_may_ask_to_stop_ends_its_builds_first() {
     for wire in WIRES {
         let port = free_port();
-        let dir = MasterDir::new(&config(wire, port).replace(TWICE, "sleep 2; echo done"));
+        let dir = MasterDir::new(&config(wire, port).replace(TWICE, "echo $$ > ../once; sleep 2; echo done"));
         let _master = dir.start();
         let mut worker = started(Kind::Lunabot, wire, port);
         assert!(dir.run("force", &["b"]).status.success());
-        eventually("the build", || (dir.builds().len() == 1).then_some(()));
+        waiting(&worker);
         // `--allow-shutdown=signal`, as all workers of these tests have it.
         worker.signal("HUP");
         assert_eq!(worker.wait(), Some(0), "{wire:?}");

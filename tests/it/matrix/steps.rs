@@ -16,6 +16,8 @@ pub(crate) enum Carried {
 pub(crate) enum Value {
     Text(&'static str),
     Number(f64),
+    /// Permissions.
+    Mode(u32),
     Flag(bool),
     Nothing,
     List(Vec<Value>),
@@ -60,6 +62,7 @@ impl Value {
         match self {
             Self::Text(text) => quoted(text),
             Self::Number(number) => number.to_string(),
+            Self::Mode(mode) => format!("'{mode:o}'"),
             Self::Flag(flag) => flag.to_string(),
             Self::Nothing => "None".to_owned(),
             Self::List(values) => format!("{{ {} }}", joined(values.iter().map(Self::lua))),
@@ -74,6 +77,7 @@ impl Value {
         match self {
             Self::Text(text) => quoted(text),
             Self::Number(number) => number.to_string(),
+            Self::Mode(mode) => format!("0o{mode:o}"),
             Self::Flag(true) => "True".to_owned(),
             Self::Flag(false) => "False".to_owned(),
             Self::Nothing => "None".to_owned(),
@@ -272,7 +276,7 @@ pub(crate) fn all() -> Vec<Step> {
         download(
             "StringDownload",
             "text",
-            vec![("s", "None".into()), ("workerdest", "down/None".into()), ("mode", 384.0.into())],
+            vec![("s", "None".into()), ("workerdest", "down/None".into()), ("mode", Value::Mode(0o600))],
         ),
         download("StringDownload", "no text", vec![("s", "".into()), ("workerdest", "down/empty".into())]),
         download(

@@ -21,7 +21,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(180);
 
 /// Waits until build number `sys.argv[2]` has its end, and prints its steps with their logs.
 const READ: &str = r#"
-import bz2, gzip, json, sqlite3, sys, time
+import bz2, json, sqlite3, sys, time, zlib
 path, number, limit = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
 while True:
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
@@ -33,7 +33,7 @@ while True:
     time.sleep(0.1)
 if not build:
     sys.exit("the build has no end")
-plain = {0: bytes, 1: gzip.decompress, 2: bz2.decompress}
+plain = {0: bytes, 1: zlib.decompress, 2: bz2.decompress}
 steps = []
 for step, name, results, state in db.execute(
     "SELECT id, name, results, state_string FROM steps WHERE buildid = ? ORDER BY number", (build[0],)
