@@ -176,7 +176,6 @@ fn streams(text: &str, has_streams: bool, place: &Path) -> BTreeMap<char, Vec<St
         };
         streams.entry(stream).or_default().push(line);
     }
-    // Which stream speaks first is the pipe's matter.
     streams.retain(|_, lines| !lines.is_empty());
     streams
 }
@@ -221,10 +220,15 @@ fn tree(root: &Path) -> Vec<String> {
 fn same(one: (&str, &Outcome), two: (&str, &Outcome), common: &str) {
     let ((first, one), (second, two)) = (one, two);
     let mut differences = Vec::new();
-    for (a, b) in one.steps.iter().zip(&two.steps) {
+    // Each master has its own words for how a step ended.
+    let has_states = common.contains('h');
+    for ((a, b), states) in one.steps.iter().zip(&two.steps).zip(one.states.iter().zip(&two.states)) {
         let (a, b) = (compared(a, common), compared(b, common));
         if a != b {
-            differences.push(format!("{first}: {a:#?}\n{second}: {b:#?}"));
+            differences.push(format!("{}: {first}: {a:?}\n{second}: {b:?}", a.name));
+        }
+        if has_states && states.0 != states.1 && a.name != "missing program" {
+            differences.push(format!("{}: {first}: {:?}\n{second}: {:?}", a.name, states.0, states.1));
         }
     }
     let count = differences.len();
@@ -287,7 +291,6 @@ fn three_ways(test: &str, wire: Wire) {
     let theirs = on_lunabot(Kind::Buildbot, wire, &all);
     let ours = on_lunabot(Kind::Lunabot, wire, &all);
     assert_eq!(ours.steps.len(), all.len(), "each step has run");
-    assert_eq!(theirs.states, ours.states);
     sees_something(&ours);
     same(("buildbot-worker on Lunabot", &theirs), ("lunabot-worker on Lunabot", &ours), "hoet");
 
@@ -296,7 +299,12 @@ fn three_ways(test: &str, wire: Wire) {
     if let Some(mut there) = on_buildbot(Kind::Lunabot, wire, &steps) {
         assert_eq!(there.steps.len(), steps.len(), "each step has run");
         let mut here = ours;
-        here.steps.retain(|step| steps.iter().any(|carried| carried.name == step.name));
+        let is_carried = |step: &Seen| steps.iter().any(|carried| carried.name == step.name);
+        let kept: Vec<bool> = here.steps.iter().map(is_carried).collect();
+        let mut keep = kept.iter();
+        here.steps.retain(|_| *keep.next().unwrap());
+        let mut keep = kept.iter();
+        here.states.retain(|_| *keep.next().unwrap());
         for outcome in [&mut here, &mut there] {
             // A master has its own words for what it does itself.
             outcome.steps.iter_mut().for_each(|step| {

@@ -56,7 +56,7 @@ enum Command {
     /// Make a folder for a new worker, or take over that of a `buildbot-worker`
     CreateWorker(Box<Options>),
     /// Start a worker, in the background if it has a folder with settings
-    #[command(long_about = START)]
+    #[command(long_about = START, after_help = EXIT_CODES)]
     Start(StartOptions),
     /// Stop a running worker, and return when it has stopped
     Stop {
@@ -68,6 +68,7 @@ enum Command {
         quiet: bool,
     },
     /// Stop a worker if it runs, and start it
+    #[command(after_help = EXIT_CODES)]
     Restart(StartOptions),
     /// Show what this machine would tell a master of itself
     Info {

@@ -1,10 +1,14 @@
 //! As much of Python as a `buildbot.tac` needs: where its statements begin and end, and its plain values.
 //!
+//! # Laws
+//! - Nothing of it prints: among the values is a password.
+//!
 //! # Not here
 //! Expressions: what is no plain value has none.
 
 /// A statement, on one line or on several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Statement {
     /// The line on which it begins, from 1.
     pub(super) line: u32,
@@ -15,7 +19,8 @@ pub(super) struct Statement {
 }
 
 /// A plain value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Literal {
     /// `None`.
     None,
@@ -80,10 +85,10 @@ impl Scan<'_> {
     }
 
     fn end(&mut self) {
-        let Some(mut statement) = self.open.take() else { return };
-        statement.text = statement.text.trim().to_owned();
-        if !statement.text.is_empty() {
-            self.out.push(statement);
+        let Some(Statement { line, in_block, text }) = self.open.take() else { return };
+        let text = text.trim().to_owned();
+        if !text.is_empty() {
+            self.out.push(Statement { line, in_block, text });
         }
     }
 

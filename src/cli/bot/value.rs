@@ -1,12 +1,13 @@
 //! A value as an operator wrote it, and what a setting takes of it.
 //!
 //! # Laws
+//! - A value does not print: it may be a password.
 //! - What is refused is said as what would be taken, in words that hold wherever it was written.
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
 /// A value as it was written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) enum Value {
     /// A text.
     Text(String),

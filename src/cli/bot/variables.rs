@@ -30,8 +30,8 @@ pub(super) const VARIABLES: [&str; 8] = [
 /// As often as the image of Buildbot tries.
 const MAX_RETRIES: i64 = 10;
 
-/// What stands in the variables.
-#[derive(Clone, Debug)]
+/// What stands in the variables. It does not print: among them is a password.
+#[derive(Clone)]
 pub(super) struct Variables(Vec<(&'static str, OsString)>);
 
 impl Variables {
