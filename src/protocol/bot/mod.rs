@@ -10,7 +10,7 @@
 pub mod gather;
 mod text;
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use bytes::Bytes;
 
@@ -50,7 +50,7 @@ pub trait Away: Send + std::fmt::Debug {
     ///
     /// # Errors
     /// It is lost.
-    fn read(&self) -> std::io::Result<Bytes>;
+    fn read(&self) -> io::Result<Bytes>;
 }
 
 /// Names something that is kept for the master, as long as it is.
@@ -91,6 +91,32 @@ pub trait Conversation {
     /// read, or does not answer. But go on hearing as long as [`Conversation::poll_output`] gives nothing: what is left
     /// waits for what comes in.
     fn output_len(&self) -> usize;
+
+    /// Something that is kept for the master and should leave memory. It stays there until it is
+    /// [`stowed`](Conversation::stowed); each is given once.
+    fn overflow(&mut self) -> Option<(KeptId, Bytes)> {
+        None
+    }
+
+    /// Something is kept elsewhere now. Not heard if nobody wants it any more.
+    fn stowed(&mut self, kept: KeptId, away: Box<dyn Away>) {
+        drop((kept, away));
+    }
+
+    /// Something that must be sent next, and is not in memory: to be [`fetched`](Conversation::fetched).
+    fn wanted(&mut self) -> Option<(KeptId, Box<dyn Away>)> {
+        None
+    }
+
+    /// Something is back. If it is lost, its command fails.
+    fn fetched(&mut self, kept: KeptId, body: io::Result<Bytes>) {
+        drop((kept, body));
+    }
+
+    /// Whether so much is kept for the master, in memory and elsewhere, that commands must be held back: then say no more.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// What was heard, the oldest first.
     fn poll_event(&mut self) -> Option<BotEvent>;

@@ -139,6 +139,30 @@ pub(super) fn encode(fields: Vec<(&str, ValueRef<'_>)>) -> Bytes {
     payload.into()
 }
 
+/// The begin of the payload of a message: all but its last field, which [`encode_last`] adds.
+pub(super) fn encode_most(fields: Vec<(&str, ValueRef<'_>)>) -> Bytes {
+    let count = u8::try_from(fields.len() + 1).ok().filter(|count| *count < 16);
+    let mut payload = vec![0x80 | count.expect("a message has fewer than 16 fields")];
+    for (key, value) in fields {
+        encode_field(&mut payload, key, &value);
+    }
+    payload.into()
+}
+
+/// The payload of a message of which this is the begin.
+pub(super) fn encode_last(most: &[u8], key: &str, value: &ValueRef<'_>) -> Bytes {
+    let mut payload = Vec::with_capacity(most.len() + key.len() + 16);
+    payload.extend_from_slice(most);
+    encode_field(&mut payload, key, value);
+    payload.into()
+}
+
+fn encode_field(payload: &mut Vec<u8>, key: &str, value: &ValueRef<'_>) {
+    for value in [&key.into(), value] {
+        rmpv::encode::write_value_ref(payload, value).expect("a vector takes what it is given");
+    }
+}
+
 /// The field of a map.
 pub(super) fn field<'m, 'v>(map: &'m [(ValueRef<'v>, ValueRef<'v>)], name: &str) -> Option<&'m ValueRef<'v>> {
     map.iter().find(|(key, _)| text(key) == Some(name.as_bytes())).map(|(_, value)| value)

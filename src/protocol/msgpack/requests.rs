@@ -5,7 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use rmpv::ValueRef;
 
-use super::{MsgpackError, frame::encode};
+use super::{
+    MsgpackError,
+    frame::{encode, encode_last, encode_most},
+};
 
 /// Requests that a peer may leave unanswered: a start and an interrupt for each of a thousand commands, and more; or what a
 /// worker says of some hundred commands at once.
@@ -28,12 +31,16 @@ impl<A> Default for Requests<A> {
 impl<A> Requests<A> {
     /// Asks the peer for something, with these fields.
     pub(super) fn ask(&mut self, op: &'static str, mut fields: Vec<(&str, ValueRef<'_>)>, asked: A) {
+        fields.insert(0, ("op", op.into()));
+        self.ask_encoded(&encode_most(fields), asked);
+    }
+
+    /// The same, with a message to which only its number is to be added.
+    pub(super) fn ask_encoded(&mut self, message: &[u8], asked: A) {
         let seq = self.next_seq;
         self.next_seq += 1;
         self.asked.insert(seq, asked);
-        fields.insert(0, ("op", op.into()));
-        fields.push(("seq_number", seq.into()));
-        self.send(encode(fields));
+        self.send(encode_last(message, "seq_number", &seq.into()));
     }
 
     /// What was asked by this number, once.

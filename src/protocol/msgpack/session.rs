@@ -5,6 +5,7 @@
 //! - The first thing told of a command is what came of it; the last is its `Complete`, once.
 //! - A command begins once the folder of its builder was made. Any number of them may run at once, on one builder too.
 //! - Each request of the worker is answered once: at once, but for a block of a file, which waits for the master's reply.
+//! - What a worker numbers is told once, and then its `Mark`; what an earlier session has told is answered alone.
 //!
 //! # Not here
 //! Who may log in, and how long all this may take (`worker`).
@@ -42,6 +43,9 @@ const MAX_WHY_BYTES: usize = 4096;
 /// The longest id of a command, in bytes; those of the master are shorter.
 const MAX_ID_BYTES: usize = 256;
 
+/// The operation that wants bytes for its answer.
+const READ_FILE: &[u8] = b"update_read_file";
+
 /// What a worker does with the output of commands: it is sent soon, and a line of a million characters stays whole.
 ///
 /// Source: wire facts of `set_worker_settings`; the expression is the worker's own.
@@ -65,6 +69,8 @@ pub struct MasterSession {
     is_attached: bool,
     /// Whether the worker has wished to stop, which is told once it is attached.
     wants_to_stop: bool,
+    /// Whether commands outlive the connection.
+    outlives: bool,
     commands: BTreeMap<CommandId, Command>,
     events: VecDeque<SessionEvent>,
 }
@@ -86,6 +92,10 @@ enum Asked {
     Info,
     /// A command was started.
     Start(CommandId),
+    /// Commands are to outlive the connection.
+    Outlive,
+    /// A command of an earlier connection is wanted.
+    Resume(CommandId),
     /// Is it there?
     Ping(u64),
 }
@@ -95,6 +105,10 @@ struct Command {
     state: Phase,
     /// Blocks that wait for the master's reply.
     blocks: VecDeque<Block>,
+    /// The number of what was told of it last.
+    told: u64,
+    /// What its last block was answered on an earlier connection.
+    reply: Option<Box<TransferReply>>,
 }
 
 enum Phase {
@@ -102,6 +116,12 @@ enum Phase {
     Held(WorkerCommand),
     /// Sent.
     Begun,
+}
+
+impl Command {
+    const fn new(builder: Arc<str>, state: Phase) -> Self {
+        Self { builder, state, blocks: VecDeque::new(), told: 0, reply: None }
+    }
 }
 
 /// A block of a file that the worker waits for.
@@ -134,6 +154,7 @@ impl MasterSession {
             folders: Folders::default(),
             is_attached: false,
             wants_to_stop: false,
+            outlives: false,
             commands: BTreeMap::new(),
             events: VecDeque::new(),
         };
@@ -205,8 +226,13 @@ impl MasterSession {
             ToWorker::Abandon { id } => {
                 self.request_interrupt(&id, "the link on which it was started was lost");
             }
-            ToWorker::Adopt { id, .. } => self.tell(FromWorker::Unknown { id }),
-            ToWorker::OutliveLinks(_) | ToWorker::Acknowledge { .. } => {}
+            ToWorker::OutliveLinks(grace) => {
+                self.outlives = true;
+                let fields = vec![("grace", grace.as_secs_f64().into())];
+                self.requests.ask("resume_settings", fields, Asked::Outlive);
+            }
+            ToWorker::Adopt { id, received, reply } => self.adopt(&id, received, reply),
+            ToWorker::Acknowledge { id, number } => self.request_acknowledge(&id, number),
             ToWorker::Shutdown => {
                 // A worker on this wire would leave them behind.
                 let begun = self.commands.iter().filter(|(_, command)| matches!(command.state, Phase::Begun));
@@ -220,7 +246,11 @@ impl MasterSession {
     }
 
     /// Ends all commands: a worker on this wire lets them run on when the connection ends. Nothing more is told of them.
+    /// Those that are to outlive the connection are left alone.
     pub fn interrupt_all(&mut self, why: &str) {
+        if self.outlives {
+            return;
+        }
         for (id, command) in std::mem::take(&mut self.commands) {
             if matches!(command.state, Phase::Begun) {
                 self.request_interrupt(&id, why);
@@ -246,8 +276,21 @@ impl MasterSession {
             (Some(Asked::Nothing(op)), Some(failure)) => {
                 tracing::warn!(op, failure, "a worker did not do what it was asked");
             }
+            (Some(Asked::Outlive), Some(failure)) => {
+                self.outlives = false;
+                tracing::warn!(
+                    failure,
+                    "the commands of a worker do not outlive its link, as it has said they do"
+                );
+            }
+            (Some(Asked::Resume(id)), Some(failure)) => {
+                if self.commands.remove(&id).is_some() {
+                    tracing::debug!(command = %id, failure, "a worker does not go on with a command");
+                    self.tell(FromWorker::Unknown { id });
+                }
+            }
             // Of a command that has begun, its news tell.
-            (Some(Asked::Start(_) | Asked::Nothing(_)), None) => {}
+            (Some(Asked::Start(_) | Asked::Resume(_) | Asked::Nothing(_) | Asked::Outlive), None) => {}
         }
         Ok(())
     }
@@ -310,9 +353,31 @@ impl MasterSession {
             tracing::error!(command = %id, "a command was started twice; the second start is not heard");
             return;
         }
-        let command = Command { builder, state: Phase::Held(command), blocks: VecDeque::new() };
-        self.commands.insert(id.clone(), command);
+        self.commands.insert(id.clone(), Command::new(builder, Phase::Held(command)));
         self.begin(id);
+    }
+
+    /// Goes on with a command of an earlier connection, wherever its folder is.
+    fn adopt(&mut self, id: &CommandId, received: u64, reply: Option<Box<TransferReply>>) {
+        if self.commands.contains_key(id) {
+            tracing::error!(command = %id, "a command that is there was asked for; that is not heard");
+            return;
+        }
+        let answer = match reply.as_deref() {
+            None => ValueRef::Nil,
+            Some(TransferReply::Taken) => ValueRef::Boolean(true),
+            Some(TransferReply::Data(bytes)) => ValueRef::Binary(bytes),
+        };
+        let fields =
+            vec![("command_id", id.as_str().into()), ("received", received.into()), ("reply", answer)];
+        self.requests.ask("resume_command", fields, Asked::Resume(id.clone()));
+        let command = Command { told: received, reply, ..Command::new("".into(), Phase::Begun) };
+        self.commands.insert(id.clone(), command);
+    }
+
+    fn request_acknowledge(&mut self, id: &CommandId, number: u64) {
+        let fields = vec![("command_id", id.as_str().into()), ("number", number.into())];
+        self.requests.ask("acknowledge", fields, Asked::Nothing("acknowledge"));
     }
 
     /// Begins a held command if its builder's folder is made; ends it if that will not be.
@@ -367,6 +432,9 @@ impl MasterSession {
     fn complete(&mut self, id: &CommandId, failure: Option<String>) {
         if self.internal.as_ref() == Some(id) {
             self.internal = None;
+            if self.outlives {
+                self.request_acknowledge(id, u64::MAX);
+            }
             let next = self.base.as_ref().and_then(|base| self.folders.ended(failure, base));
             if let Some(task) = next {
                 self.start_internal(task);
@@ -404,7 +472,7 @@ impl MasterSession {
             b"update_upload_file_utime",
             b"update_upload_directory_write",
             b"update_upload_directory_unpack",
-            b"update_read_file",
+            READ_FILE,
             b"update_read_file_close",
         ];
         if op == REQUEST_SHUTDOWN.as_bytes() {
@@ -423,6 +491,17 @@ impl MasterSession {
             return Ok(());
         };
         let id = CommandId::new(id);
+        let number = match field(message, "number") {
+            Some(ValueRef::Integer(number)) => number.as_u64(),
+            _ => None,
+        };
+        let known = number.and_then(|number| Some((number, self.commands.get(&id)?)));
+        if let Some((_, command)) = known.filter(|(number, command)| *number <= command.told) {
+            let reply = command.reply.as_deref().cloned().unwrap_or(TransferReply::Taken);
+            // The answer to anything but the wish for a block is the same.
+            self.reply(Block { seq, is_read: op == READ_FILE }, &reply);
+            return Ok(());
+        }
         let nil = &ValueRef::Nil;
         let args = field(message, "args").unwrap_or(nil);
         let float = |name| field(message, name).and_then(frame::number).unwrap_or(0.0);
@@ -442,13 +521,13 @@ impl MasterSession {
             b"update_upload_file_write" | b"update_upload_directory_write" => {
                 // A copy: a slice would keep the whole message.
                 let block = Bytes::copy_from_slice(frame::bytes(args).unwrap_or_default());
-                return self.block(id, seq, Transfer::Write(block));
+                return self.block(id, seq, number, Transfer::Write(block));
             }
-            b"update_read_file" => {
+            READ_FILE => {
                 let most = field(message, "length").and_then(frame::integer).unwrap_or(0);
                 let most = most.clamp(0, MAX_BLOCK_BYTES.into());
                 let most = u32::try_from(most).expect("no more than a block");
-                return self.block(id, seq, Transfer::Read { most });
+                return self.block(id, seq, number, Transfer::Read { most });
             }
             b"update_upload_file_utime" => Some(Transfer::Times {
                 accessed_at: float("access_time"),
@@ -458,8 +537,9 @@ impl MasterSession {
             _ => Some(Transfer::Close),
         };
         if let Some(transfer) = transfer.filter(|_| self.commands.contains_key(&id)) {
-            self.tell(FromWorker::Transfer { id, transfer });
+            self.tell(FromWorker::Transfer { id: id.clone(), transfer });
         }
+        self.mark(id, number);
         // Never an exception: the worker could not go on from it.
         self.requests.respond(seq, ValueRef::Nil);
         Ok(())
@@ -473,7 +553,13 @@ impl MasterSession {
     }
 
     /// A block of a file, which the master answers. Nobody waits for one of an unknown command.
-    fn block(&mut self, id: CommandId, seq: u64, transfer: Transfer) -> Result<(), MsgpackError> {
+    fn block(
+        &mut self,
+        id: CommandId,
+        seq: u64,
+        number: Option<u64>,
+        transfer: Transfer,
+    ) -> Result<(), MsgpackError> {
         let block = Block { seq, is_read: matches!(transfer, Transfer::Read { .. }) };
         let Some(command) = self.commands.get_mut(&id) else {
             self.reply(block, &TransferReply::Taken);
@@ -483,8 +569,19 @@ impl MasterSession {
             return Err(MsgpackError::Impatient);
         }
         command.blocks.push_back(block);
-        self.tell(FromWorker::Transfer { id, transfer });
+        self.tell(FromWorker::Transfer { id: id.clone(), transfer });
+        self.mark(id, number);
         Ok(())
+    }
+
+    /// All up to this number was told of a command; nothing is to be said of one that is not there, or not any more.
+    fn mark(&mut self, id: CommandId, number: Option<u64>) {
+        if let Some(number) = number
+            && let Some(command) = self.commands.get_mut(&id)
+        {
+            command.told = number;
+            self.tell(FromWorker::Mark { id, number });
+        }
     }
 
     fn updated(&mut self, id: &CommandId, args: &ValueRef<'_>) {

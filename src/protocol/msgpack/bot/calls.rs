@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rmpv::ValueRef;
 
 use super::{
     super::frame::{self, field, shown},
     BotSession, MAX_WHY_BYTES, Map, arguments, info,
-    running::Running,
+    running::Resumed,
 };
 use crate::protocol::{
-    CommandId, ToWorker,
+    CommandId, ToWorker, TransferReply,
     bot::{
         BotEvent,
         gather::{Bounds, MOST_BYTES, WAIT},
@@ -41,6 +42,9 @@ impl BotSession {
             b"set_worker_settings" => bounds(message).map(|bounds| self.bounds = bounds),
             b"start_command" => self.start(message),
             b"interrupt_command" => self.interrupt(message),
+            b"resume_settings" => self.outlive(message),
+            b"resume_command" => self.resume(message),
+            b"acknowledge" => self.acknowledge(message),
             b"shutdown" => {
                 self.order(ToWorker::Shutdown);
                 Ok(())
@@ -67,17 +71,15 @@ impl BotSession {
         let name = field(message, "command_name").and_then(|name| shown(name, MAX_NAME_BYTES));
         let name = name.ok_or_else(|| lacks("command_name"))?;
         let Some(ValueRef::Map(arguments)) = field(message, "args") else { return Err(lacks("args")) };
-        if self.commands.contains_key(&id) {
+        if self.crew.knows(&id) {
             return Err(format!("(command {id}): it runs already"));
         }
-        if self.commands.len() >= MAX_COMMANDS {
+        if self.crew.len() >= MAX_COMMANDS {
             return Err(format!("(command {id}): {MAX_COMMANDS} commands run already, which is the limit"));
         }
         let command =
             arguments::read(&name, arguments).map_err(|refusal| format!("(command {id}): {refusal}"))?;
-        let running = Running::new(self.next_serial, &command, self.bounds);
-        self.next_serial += 1;
-        self.commands.insert(id.clone(), running);
+        self.crew.start(&id, &command, self.bounds, self.outlives);
         self.order(ToWorker::Start { id, builder: "".into(), command });
         Ok(())
     }
@@ -86,10 +88,69 @@ impl BotSession {
     fn interrupt(&mut self, message: &Map<'_>) -> Result<(), String> {
         let id = command_id(message)?;
         let why = field(message, "why").and_then(|why| shown(why, MAX_WHY_BYTES)).unwrap_or_default();
-        if self.commands.get(&id).is_some_and(|running| !running.is_over()) {
-            self.order(ToWorker::Interrupt { id, why });
+        match self.crew.get(&id) {
+            // Of an earlier connection: nobody will want to hear of its end.
+            Some(running) if running.waits() => self.crew.give_up(&id, &why, &mut self.events),
+            Some(running) if !running.is_over() => self.order(ToWorker::Interrupt { id, why }),
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Commands that are started from now on outlive the connection.
+    fn outlive(&mut self, message: &Map<'_>) -> Result<(), String> {
+        let grace = field(message, "grace").and_then(frame::number).ok_or_else(|| lacks("grace"))?;
+        self.grace = Duration::try_from_secs_f64(grace).map_err(|_| "`grace` is not seconds".to_owned())?;
+        self.outlives = !self.grace.is_zero();
+        Ok(())
+    }
+
+    /// A command of an earlier connection is wanted.
+    fn resume(&mut self, message: &Map<'_>) -> Result<(), String> {
+        let id = command_id(message)?;
+        let received = number(message, "received")?;
+        let reply = match field(message, "reply") {
+            None | Some(ValueRef::Nil) => None,
+            Some(ValueRef::Boolean(true)) => Some(TransferReply::Taken),
+            Some(ValueRef::Binary(data)) => Some(TransferReply::Data(Bytes::copy_from_slice(data))),
+            Some(_) => return Err("`reply` is nil, true, or bytes".into()),
+        };
+        let unknown = || Err(format!("no command {id} to resume"));
+        let Some(running) = self.crew.get(&id).filter(|running| running.waits()) else { return unknown() };
+        let is_over = running.is_over();
+        match running.resume(received, reply) {
+            None => {
+                let why = "what the master misses of it is not there any more";
+                self.crew.give_up(&id, why, &mut self.events);
+                return unknown();
+            }
+            Some(_) if is_over => {}
+            Some(Resumed::On(None)) => {}
+            Some(Resumed::On(Some(reply))) => self.order(ToWorker::Reply { id, reply }),
+            Some(Resumed::Failed(why)) => self.order(ToWorker::Interrupt { id, why }),
+        }
+        Ok(())
+    }
+
+    /// The master needs nothing of what a command said up to a number. One that is not there is forgotten already.
+    fn acknowledge(&mut self, message: &Map<'_>) -> Result<(), String> {
+        let id = command_id(message)?;
+        let number = number(message, "number")?;
+        let Some(running) = self.crew.get(&id).filter(|running| running.outlives()) else { return Ok(()) };
+        if running.kept.acknowledge(number) || number == u64::MAX && running.is_over() {
+            self.crew.forget(&id);
+        }
+        Ok(())
+    }
+}
+
+/// How many messages of a command a request is about.
+fn number(message: &Map<'_>, name: &str) -> Result<u64, String> {
+    match field(message, name) {
+        Some(ValueRef::Integer(number)) => {
+            number.as_u64().ok_or_else(|| format!("`{name}` is not a number of messages"))
+        }
+        _ => Err(lacks(name)),
     }
 }
 

@@ -9,8 +9,11 @@
 //!   an exception for its answer and nothing more.
 //! - A transfer that fails at the master ends its command as failed. It never hangs.
 //! - What a master does not read or does not answer waits here, and is told by [`Conversation::output_len`].
+//! - Of a master that has said so, commands outlive the link, and what they say is kept until it says that it is safe. With any
+//!   other nothing is kept.
 //!
 //! # Not here
+//! Between two links: [`Suspended`].
 //! The login ([`super::opening`]), pings (the socket's matter), and how many commands run at once (`bot`).
 //!
 //! # Source
@@ -18,23 +21,26 @@
 
 mod arguments;
 mod calls;
+mod crew;
 mod info;
+mod kept;
 mod news;
 mod running;
+mod suspended;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-    ops::Bound,
-    time::Instant,
+    collections::VecDeque,
+    fmt, io,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use rmpv::ValueRef;
 
-use self::running::{Running, Said};
+pub use self::suspended::Suspended;
+use self::{crew::Crew, kept::Kind, running::Running};
 use super::{
     MsgpackError, REQUEST_SHUTDOWN,
     frame::{self, field, shown},
@@ -43,9 +49,9 @@ use super::{
 use crate::{
     model::WorkerInfo,
     protocol::{
-        CommandId, FromWorker, ToWorker, Transfer, TransferReply,
+        CommandId, FromWorker, ToWorker, TransferReply,
         bot::{
-            BotEvent, Conversation,
+            Away, BotEvent, Conversation, KeptId,
             gather::{Bounds, Now},
         },
         message::BuilderFolder,
@@ -64,10 +70,11 @@ pub struct BotSession {
     requests: Requests<Asked>,
     /// How long the output of commands that are started from now on is gathered.
     bounds: Bounds,
-    commands: BTreeMap<CommandId, Running>,
-    next_serial: u64,
-    /// Who spoke last: the next one's turn is next.
-    spoke: Option<CommandId>,
+    crew: Crew,
+    /// How long commands outlive a link, by the last word of a master.
+    grace: Duration,
+    /// Whether those do so that are started from now on: the master of this link has said it.
+    outlives: bool,
     is_attached: bool,
     wish: Wish,
     events: VecDeque<BotEvent>,
@@ -78,7 +85,7 @@ enum Asked {
     /// A command's news.
     News(Run),
     /// A command's block was sent, or the next is wanted.
-    Block { run: Run, is_read: bool },
+    Block { run: Run, number: u64, is_read: bool },
     /// A command's bytes are complete.
     Close { run: Run, op: &'static str },
     /// A command has ended.
@@ -123,13 +130,37 @@ impl BotSession {
             info,
             requests: Requests::default(),
             bounds: Bounds::default(),
-            commands: BTreeMap::new(),
-            next_serial: 0,
-            spoke: None,
+            crew: Crew::default(),
+            grace: Duration::ZERO,
+            outlives: false,
             is_attached: false,
             wish: Wish::None,
             events: VecDeque::from([BotEvent::Order(ToWorker::SetBuilders(vec![own]))]),
         }
+    }
+
+    /// The next connection after one that was lost. Commands that its master does not ask for until `deadline` are given up;
+    /// those that were not asked for on a connection before, when it was time then.
+    pub fn resumed(info: WorkerInfo, suspended: Suspended, deadline: Instant) -> Self {
+        let Suspended { grace, mut crew, wish, events } = suspended;
+        crew.wait_until(deadline);
+        let mut session = Self { crew, grace, wish, ..Self::new(info) };
+        session.events.extend(events);
+        session
+    }
+
+    /// The connection is lost. What outlives it; nothing if no master has ever said that something does.
+    pub fn suspend(mut self) -> Option<Suspended> {
+        if self.grace.is_zero() {
+            return None;
+        }
+        let Self { grace, .. } = self;
+        self.crew.suspend(&mut self.events);
+        // Each connection tells by itself which folders there are.
+        let outlives = |event: &BotEvent| matches!(event, BotEvent::Order(order) if !matches!(order, ToWorker::SetBuilders(_)));
+        self.events.retain(outlives);
+        let wish = if self.wish == Wish::None { Wish::None } else { Wish::Held };
+        Some(Suspended { grace, crew: self.crew, wish, events: self.events })
     }
 
     fn order(&mut self, order: ToWorker) {
@@ -167,8 +198,8 @@ impl BotSession {
                     self.failed(format!("the master did not take news of command {}: {why}", run.id));
                 }
             }
-            (Some(Asked::Block { run, is_read }), failure) => {
-                self.block_answered(run, is_read, result, failure);
+            (Some(Asked::Block { run, number, is_read }), failure) => {
+                self.block_answered(run, number, is_read, result, failure);
             }
             (Some(Asked::Close { run, op }), failure) => {
                 if let Some(why) = &failure {
@@ -192,7 +223,14 @@ impl BotSession {
         }
     }
 
-    fn block_answered(&mut self, run: Run, is_read: bool, result: &ValueRef<'_>, failure: Option<String>) {
+    fn block_answered(
+        &mut self,
+        run: Run,
+        number: u64,
+        is_read: bool,
+        result: &ValueRef<'_>,
+        failure: Option<String>,
+    ) {
         let reply = match (failure, is_read, result) {
             (Some(why), true, _) => Err(format!("the master did not send the next block: {why}")),
             (Some(why), false, _) => Err(format!("the master did not take a block: {why}")),
@@ -206,6 +244,9 @@ impl BotSession {
             },
         };
         let Some(running) = self.running(&run) else { return };
+        if !running.block_answered(number) {
+            return;
+        }
         let is_over = running.is_over();
         match reply {
             Ok(_) if is_over => {}
@@ -224,60 +265,26 @@ impl BotSession {
     }
 
     fn running(&mut self, run: &Run) -> Option<&mut Running> {
-        self.commands.get_mut(&run.id).filter(|running| running.serial == run.serial)
-    }
-
-    /// A command of which more may be heard.
-    fn speaker(&mut self, id: &CommandId) -> Option<&mut Running> {
-        let speaker = self.commands.get_mut(id).filter(|running| !running.is_over());
-        if speaker.is_none() {
-            tracing::debug!(command = %id, "news of a command that does not run are not told");
-        }
-        speaker
+        self.crew.get(&run.id).filter(|running| running.serial == run.serial)
     }
 
     /// Says what the command says whose turn it is.
     fn speak(&mut self) {
-        let next = {
-            let can_speak = |(_, running): &(&CommandId, &Running)| running.can_speak();
-            let after = self.spoke.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let mut later = self.commands.range((after, Bound::Unbounded));
-            later.find(can_speak).or_else(|| self.commands.iter().find(can_speak)).map(|(id, _)| id.clone())
+        let Some(running) = self.crew.next_speaker() else { return };
+        let run = Run { id: running.id.clone(), serial: running.serial };
+        let Some((number, kind, message)) = running.speak() else { return };
+        let asked = match kind {
+            Kind::News => Asked::News(run),
+            Kind::Block { is_read } => Asked::Block { run, number, is_read },
+            Kind::Close { op } => Asked::Close { run, op },
+            Kind::Complete => {
+                if !running.outlives() {
+                    self.crew.forget(&run.id);
+                }
+                Asked::Complete(run.id)
+            }
         };
-        self.spoke = next;
-        let Some(id) = &self.spoke else { return };
-        let Some(running) = self.commands.get_mut(id) else { return };
-        let run = Run { id: id.clone(), serial: running.serial };
-        let name = ("command_id", ValueRef::from(id.as_str()));
-        match running.speak() {
-            None => {}
-            Some(Said::News(news)) => {
-                let args = ValueRef::Array(news.iter().filter_map(news::News::pair).collect());
-                self.requests.ask("update", vec![("args", args), name], Asked::News(run));
-            }
-            Some(Said::Transfer { op, transfer }) => {
-                let asked = match transfer {
-                    Transfer::Write(_) => Asked::Block { run, is_read: false },
-                    Transfer::Read { .. } => Asked::Block { run, is_read: true },
-                    Transfer::Close | Transfer::Unpack | Transfer::Times { .. } => Asked::Close { run, op },
-                };
-                let mut fields = match &transfer {
-                    Transfer::Write(block) => vec![("args", ValueRef::Binary(block))],
-                    Transfer::Read { most } => vec![("length", (*most).into())],
-                    Transfer::Times { accessed_at, modified_at } => {
-                        vec![("access_time", (*accessed_at).into()), ("modified_time", (*modified_at).into())]
-                    }
-                    Transfer::Close | Transfer::Unpack => vec![],
-                };
-                fields.push(name);
-                self.requests.ask(op, fields, asked);
-            }
-            Some(Said::Complete(failure)) => {
-                let failure = failure.as_deref().map_or(ValueRef::Nil, ValueRef::from);
-                self.requests.ask("complete", vec![("args", failure), name], Asked::Complete(run.id));
-                self.commands.remove(id);
-            }
-        }
+        self.requests.ask_encoded(&message, asked);
     }
 }
 
@@ -303,29 +310,10 @@ impl Conversation for BotSession {
 
     fn say(&mut self, message: FromWorker, now: Now) {
         match message {
-            FromWorker::Update { id, update } => {
-                if let Some(running) = self.speaker(&id) {
-                    running.update(update, now);
-                }
-            }
-            FromWorker::Transfer { id, transfer } => {
-                if let Some(running) = self.speaker(&id) {
-                    running.transfer(transfer);
-                }
-            }
-            FromWorker::Complete { id, failure } => {
-                if let Some(running) = self.speaker(&id) {
-                    running.complete(failure, now);
-                }
-            }
             FromWorker::WantsShutdown if self.wish == Wish::Asked => {}
             FromWorker::WantsShutdown if self.is_attached => self.ask_to_stop(),
             FromWorker::WantsShutdown => self.wish = Wish::Held,
-            // The first was told when the session was made, the others are never asked of a bot.
-            FromWorker::Hello(_)
-            | FromWorker::Pong(_)
-            | FromWorker::Mark { .. }
-            | FromWorker::Unknown { .. } => {}
+            message => self.crew.say(message, now),
         }
     }
 
@@ -334,13 +322,11 @@ impl Conversation for BotSession {
     fn keep_alive(&mut self) {}
 
     fn due(&self) -> Option<Instant> {
-        self.commands.values().filter_map(Running::due).min()
+        self.crew.due()
     }
 
     fn tick(&mut self, now: Now) {
-        for running in self.commands.values_mut() {
-            running.tick(now);
-        }
+        self.crew.tick(now, &mut self.events);
     }
 
     fn poll_output(&mut self) -> Option<Bytes> {
@@ -351,7 +337,27 @@ impl Conversation for BotSession {
     }
 
     fn output_len(&self) -> usize {
-        self.requests.output_len() + self.commands.values().map(Running::queued_bytes).sum::<usize>()
+        self.requests.output_len() + self.crew.output_len()
+    }
+
+    fn overflow(&mut self) -> Option<(KeptId, Bytes)> {
+        self.crew.overflow()
+    }
+
+    fn stowed(&mut self, kept: KeptId, away: Box<dyn Away>) {
+        self.crew.stowed(kept, away);
+    }
+
+    fn wanted(&mut self) -> Option<(KeptId, Box<dyn Away>)> {
+        self.crew.wanted()
+    }
+
+    fn fetched(&mut self, kept: KeptId, body: io::Result<Bytes>) {
+        self.crew.fetched(kept, body, &mut self.events);
+    }
+
+    fn is_full(&self) -> bool {
+        self.crew.is_full()
     }
 
     fn poll_event(&mut self) -> Option<BotEvent> {

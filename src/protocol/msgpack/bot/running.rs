@@ -3,13 +3,25 @@
 //! # Laws
 //! - At most [`MOST_UNANSWERED`] messages of news wait for an answer; what comes besides waits here.
 //! - While the end of a transfer has no answer, nothing more is said: the command's own end says whether it went well.
+//! - What outlives its link says nothing on another one before it is wanted there.
+//! - Of a command that outlives its link no more waits in words than one message holds: the rest is kept as it will be sent.
 
 use std::{collections::VecDeque, time::Instant};
 
-use super::news::{self, News};
+use bytes::Bytes;
+use rmpv::ValueRef;
+
+use super::{
+    super::frame,
+    kept::{Kept, Kind},
+    news::{self, News},
+};
 use crate::protocol::{
-    Transfer, Update, WorkerCommand,
-    bot::gather::{Bounds, Gather, Now, Source, Unfinished},
+    CommandId, Transfer, TransferReply, Update, WorkerCommand,
+    bot::{
+        Away, KeptId,
+        gather::{Bounds, Gather, Now, Source, Unfinished},
+    },
 };
 
 /// Messages of news that a master may leave unanswered, of each command: a master that is so late has more at hand than it
@@ -29,20 +41,15 @@ enum Moves {
     Fetched,
 }
 
-/// What is to be said next.
-#[derive(Debug, PartialEq)]
-pub(super) enum Said {
-    /// News, as many as a message holds.
-    News(Vec<News>),
-    /// Bytes on their way.
-    Transfer {
-        /// What it is called.
-        op: &'static str,
-        /// What it is.
-        transfer: Transfer,
-    },
-    /// The end; why it failed, if it did.
-    Complete(Option<String>),
+/// What is said next: its number, what it is, and the message but for the number of the request.
+pub(super) type Said = (u64, Kind, Bytes);
+
+/// What becomes of a command that is wanted again.
+pub(super) enum Resumed {
+    /// It goes on. The answer to its last block may have been lost, and is this.
+    On(Option<TransferReply>),
+    /// It cannot go on.
+    Failed(String),
 }
 
 #[derive(Debug)]
@@ -54,6 +61,7 @@ enum Item {
 
 #[derive(Debug)]
 pub(super) struct Running {
+    pub(super) id: CommandId,
     /// Tells it from others with its id, of which answers may still come.
     pub(super) serial: u64,
     moves: Moves,
@@ -64,21 +72,37 @@ pub(super) struct Running {
     unanswered: usize,
     /// Whether the end of its transfer has no answer.
     is_closing: bool,
+    /// Blocks that have no answer, by their numbers, and whether bytes are wanted.
+    blocks: VecDeque<(u64, bool)>,
     /// Whether its end was told.
     is_over: bool,
     /// What went wrong at the master, which is told with its end.
     fault: Option<String>,
+    /// Whether it outlives its link.
+    outlives: bool,
+    pub(super) kept: Kept,
+    /// Whether the master at the other end of this link wants it.
+    is_wanted: bool,
+    /// Until when it waits for that.
+    deadline: Option<Instant>,
 }
 
 impl Running {
     /// One that has said nothing.
-    pub(super) fn new(serial: u64, command: &WorkerCommand, bounds: Bounds) -> Self {
+    pub(super) fn new(
+        id: CommandId,
+        serial: u64,
+        command: &WorkerCommand,
+        bounds: Bounds,
+        outlives: bool,
+    ) -> Self {
         let moves = match command {
             WorkerCommand::UploadDirectory(_) => Moves::Folder,
             WorkerCommand::DownloadFile(_) => Moves::Fetched,
             _ => Moves::File,
         };
         Self {
+            id,
             serial,
             moves,
             // Buildbot's master loses the last character of what does not end with a line end, or breaks off there.
@@ -87,14 +111,24 @@ impl Running {
             queued_bytes: 0,
             unanswered: 0,
             is_closing: false,
+            blocks: VecDeque::new(),
             is_over: false,
             fault: None,
+            outlives,
+            kept: Kept::new(serial),
+            is_wanted: true,
+            deadline: None,
         }
     }
 
     /// Whether its end was told: nothing more is heard of it.
     pub(super) const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Whether what it says is kept until that is acknowledged.
+    pub(super) const fn outlives(&self) -> bool {
+        self.outlives
     }
 
     /// Takes news.
@@ -137,9 +171,14 @@ impl Running {
         self.is_over = true;
     }
 
-    /// When what it gathers is due.
+    /// When what it gathers is due, or it was waited for long enough.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.gather.due()
+        self.gather.due().into_iter().chain(self.deadline).min()
+    }
+
+    /// Whether it was not wanted in time.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Says what is due.
@@ -160,6 +199,13 @@ impl Running {
     fn push(&mut self, item: Item) {
         self.queued_bytes += item.len();
         self.queue.push_back(item);
+        while self.outlives
+            && self.queued_bytes > news::MOST_BYTES
+            && matches!(self.queue.front(), Some(Item::News(_)))
+            && let Some((kind, body)) = self.form()
+        {
+            self.kept.push(kind, body);
+        }
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -171,19 +217,38 @@ impl Running {
         Some(item)
     }
 
-    /// How much waits here, in bytes.
-    pub(super) const fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+    /// How much is to be sent on this link, in bytes.
+    pub(super) const fn output_len(&self) -> usize {
+        if self.is_wanted { self.queued_bytes + self.kept.unsent() } else { 0 }
+    }
+
+    /// How much there is because it outlives its link.
+    pub(super) const fn kept_bytes(&self) -> usize {
+        if self.outlives { self.queued_bytes + self.kept.bytes() } else { 0 }
+    }
+
+    /// How much of that is in memory.
+    pub(super) const fn here_bytes(&self) -> usize {
+        if self.outlives { self.queued_bytes + self.kept.here() } else { 0 }
     }
 
     /// Whether something can be said now.
     pub(super) fn can_speak(&self) -> bool {
-        match self.queue.front() {
-            None => false,
-            Some(_) if self.is_closing => false,
-            Some(Item::News(_)) => self.unanswered < MOST_UNANSWERED,
-            Some(Item::Transfer(_) | Item::Complete(_)) => true,
+        match (self.kept.next(), self.queue.front()) {
+            (Some((kind, is_here)), _) => is_here && self.may_say(kind == Kind::News),
+            (None, Some(item)) => self.may_say(matches!(item, Item::News(_))),
+            (None, None) => false,
         }
+    }
+
+    const fn may_say(&self, is_news: bool) -> bool {
+        self.is_wanted && !self.is_closing && (!is_news || self.unanswered < MOST_UNANSWERED)
+    }
+
+    /// What is to be said next, if it must be brought back first.
+    pub(super) fn wanted(&mut self) -> Option<(KeptId, Box<dyn Away>)> {
+        let (kind, _) = self.kept.next()?;
+        if self.may_say(kind == Kind::News) { self.kept.wanted() } else { None }
     }
 
     /// What is said next, if something can be.
@@ -191,7 +256,31 @@ impl Running {
         if !self.can_speak() {
             return None;
         }
-        Some(match self.pop()? {
+        let said = match self.kept.send() {
+            Some(said) => said,
+            None => {
+                let (kind, body) = self.form()?;
+                if self.outlives {
+                    self.kept.push(kind, body);
+                    self.kept.send()?
+                } else {
+                    (self.kept.last_number(), kind, body)
+                }
+            }
+        };
+        match said.1 {
+            Kind::News => self.unanswered += 1,
+            Kind::Close { .. } => self.is_closing = true,
+            Kind::Block { .. } | Kind::Complete => {}
+        }
+        Some(said)
+    }
+
+    /// Makes a message of what waits here for longest.
+    fn form(&mut self) -> Option<(Kind, Bytes)> {
+        let first = self.pop()?;
+        let number = self.kept.number();
+        Some(match first {
             Item::News(first) => {
                 let mut length = first.len();
                 let mut bundle = vec![first];
@@ -204,15 +293,44 @@ impl Running {
                         bundle.push(next);
                     }
                 }
-                self.unanswered += 1;
-                Said::News(bundle)
+                let args = ValueRef::Array(bundle.iter().filter_map(News::pair).collect());
+                (Kind::News, self.message("update", vec![("args", args)], number))
             }
             Item::Transfer(transfer) => {
-                self.is_closing = ends(&transfer);
-                Said::Transfer { op: self.op(&transfer), transfer }
+                let op = self.op(&transfer);
+                let (kind, fields) = match &transfer {
+                    Transfer::Write(block) => {
+                        (Kind::Block { is_read: false }, vec![("args", ValueRef::Binary(block))])
+                    }
+                    Transfer::Read { most } => {
+                        (Kind::Block { is_read: true }, vec![("length", (*most).into())])
+                    }
+                    Transfer::Times { accessed_at, modified_at } => {
+                        let times = [("access_time", *accessed_at), ("modified_time", *modified_at)];
+                        (Kind::Close { op }, times.map(|(name, time)| (name, time.into())).into())
+                    }
+                    Transfer::Close | Transfer::Unpack => (Kind::Close { op }, vec![]),
+                };
+                if let Kind::Block { is_read } = kind {
+                    self.blocks.push_back((number, is_read));
+                }
+                (kind, self.message(op, fields, number))
             }
-            Item::Complete(failure) => Said::Complete(self.fault.take().or(failure)),
+            Item::Complete(failure) => {
+                let failure = self.fault.take().or(failure);
+                let args = failure.as_deref().map_or(ValueRef::Nil, ValueRef::from);
+                (Kind::Complete, self.message("complete", vec![("args", args)], number))
+            }
         })
+    }
+
+    fn message<'f>(&'f self, op: &'static str, mut fields: Vec<(&str, ValueRef<'f>)>, number: u64) -> Bytes {
+        fields.insert(0, ("op", op.into()));
+        fields.push(("command_id", self.id.as_str().into()));
+        if self.outlives {
+            fields.push(("number", number.into()));
+        }
+        frame::encode_most(fields)
     }
 
     const fn op(&self, transfer: &Transfer) -> &'static str {
@@ -241,6 +359,67 @@ impl Running {
         }
     }
 
+    /// The master has answered to a block. Whether that was waited for.
+    pub(super) fn block_answered(&mut self, number: u64) -> bool {
+        let index = self.blocks.iter().position(|block| block.0 == number);
+        index.is_some_and(|index| self.blocks.remove(index).is_some())
+    }
+
+    /// Its link is lost. Whether it outlives that.
+    pub(super) const fn suspend(&mut self) -> bool {
+        self.is_wanted = false;
+        self.outlives
+    }
+
+    /// There is a link on which it may be wanted until then. A time that was set for a link before stays.
+    pub(super) fn wait_until(&mut self, deadline: Instant) {
+        self.deadline.get_or_insert(deadline);
+    }
+
+    /// Whether it waits to be wanted.
+    pub(super) const fn waits(&self) -> bool {
+        !self.is_wanted
+    }
+
+    /// The master wants it, and has heard all up to `received`; nothing if it cannot be told what comes after.
+    pub(super) fn resume(&mut self, received: u64, reply: Option<TransferReply>) -> Option<Resumed> {
+        if !self.kept.resume(received) {
+            return None;
+        }
+        (self.is_wanted, self.deadline) = (true, None);
+        // What was not received is said again, and counts anew.
+        (self.unanswered, self.is_closing) = (0, false);
+        let mut lost = Vec::new();
+        self.blocks.retain(|block| {
+            block.0 > received || {
+                lost.push(block.1);
+                false
+            }
+        });
+        Some(match (&lost[..], reply) {
+            ([], _) => Resumed::On(None),
+            ([false], Some(reply @ TransferReply::Taken))
+            | ([true], Some(reply @ TransferReply::Data(_))) => Resumed::On(Some(reply)),
+            _ => {
+                let why = "the master does not know what it answered to the last block".to_owned();
+                self.fail(why.clone());
+                Resumed::Failed(why)
+            }
+        })
+    }
+
+    /// What it has said is lost: nothing is left but its end.
+    pub(super) fn lose(&mut self, cause: String) {
+        self.kept.clear();
+        (self.queue, self.queued_bytes) = (VecDeque::new(), 0);
+        drop(self.gather.take());
+        self.blocks.clear();
+        self.is_closing = false;
+        self.is_over = true;
+        self.fail(cause);
+        self.push(Item::Complete(None));
+    }
+
     /// Something went wrong at the master. The first of such things is what its end tells.
     pub(super) fn fail(&mut self, cause: String) {
         self.fault.get_or_insert(cause);
@@ -256,9 +435,4 @@ impl Item {
             Self::Complete(Some(failure)) => MESSAGE_BYTES + failure.len(),
         }
     }
-}
-
-/// Whether it is answered once what came before it is where it belongs.
-pub(super) const fn ends(transfer: &Transfer) -> bool {
-    matches!(transfer, Transfer::Close | Transfer::Unpack | Transfer::Times { .. })
 }

@@ -334,6 +334,6 @@ fn a_start_that_makes_no_sense_is_refused_and_nothing_runs() {
         let why = talk.ask("start_command", fields).expect_err(wanted);
         assert!(why.starts_with(&format!("(command 7): {wanted}")), "{why}");
         assert!(!why.contains("sesame"), "{why}");
-        assert_eq!((talk.events(), talk.ops(), talk.bot.commands.len()), (vec![], vec![], 0));
+        assert_eq!((talk.events(), talk.ops(), talk.bot.crew.len()), (vec![], vec![], 0));
     }
 }

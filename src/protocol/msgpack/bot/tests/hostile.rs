@@ -218,5 +218,5 @@ fn an_honest_master_is_served() {
     for payload in honest_master() {
         bot.hear(&payload).unwrap();
     }
-    assert!(!bot.commands.is_empty());
+    assert!(!bot.crew.is_empty());
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::LogStream,
-    protocol::{Update, WorkerCommand},
+    protocol::{Transfer, Update, WorkerCommand},
 };
 
 /// A moment, so many milliseconds after the first.
