@@ -103,8 +103,7 @@ fn on_lunabot(kind: Kind, wire: Wire, steps: &[Step]) -> Outcome {
         let mut logs = BTreeMap::new();
         let listed = get(&dir, &format!("/api/v2/steps/{}/logs", step["stepid"]));
         for log in listed["logs"].as_array().unwrap() {
-            let content = get(&dir, &format!("/api/v2/logs/{}/contents", log["logid"]));
-            let text = content["logchunks"][0]["content"].as_str().unwrap_or_default().to_owned();
+            let text = whole(&dir, &log["logid"]);
             logs.insert(text_of(&log["name"]), streams(&text, log["type"] == "s", worker.path()));
         }
         states.push(text_of(&step["state_string"]));
@@ -146,6 +145,21 @@ fn on_buildbot(kind: Kind, wire: Wire, steps: &[Step]) -> Option<Outcome> {
         seen.push(Seen { name: text_of(&step["name"]), results: step["results"].as_i64().unwrap(), logs });
     }
     Some(Outcome { steps: seen, states, files: tree(&master.path().join("out")) })
+}
+
+/// All lines of a log, however many.
+fn whole(dir: &MasterDir, log: &Value) -> String {
+    const PAGE: usize = 5000;
+    let mut text = String::new();
+    loop {
+        let offset = text.lines().count();
+        let page = get(dir, &format!("/api/v2/logs/{log}/contents?limit={PAGE}&offset={offset}"));
+        let lines = page["logchunks"][0]["content"].as_str().unwrap_or_default();
+        text.push_str(lines);
+        if lines.lines().count() < PAGE {
+            return text;
+        }
+    }
 }
 
 fn text_of(value: &Value) -> String {
@@ -268,7 +282,7 @@ fn sees_something(outcome: &Outcome) {
     };
     assert_eq!(lines("streams", "stdio", 'o'), ["out"]);
     assert_eq!(lines("streams", "stdio", 'e'), ["err"]);
-    assert_eq!(lines("log files", "a", 't'), ["one", "two"]);
+    assert_eq!(lines("log files", "a", 'o'), ["one", "two"]);
     assert_eq!(lines("many lines", "stdio", 'o').len(), 20_000);
     let said = lines("signal", "stdio", 'h');
     for line in [

@@ -71,13 +71,12 @@ impl Farm {
             let builds = self.dir.builds();
             builds.into_iter().find(|build| build["number"] == number && build["complete"] == true)
         });
-        let steps = get(&self.dir, &format!("/api/v2/builds/{}/steps", build["buildid"]));
+        let steps = super::get(&self.dir, &format!("/api/v2/builds/{}/steps", build["buildid"]));
         let mut logs = Vec::new();
         for step in steps["steps"].as_array().unwrap() {
-            let listed = get(&self.dir, &format!("/api/v2/steps/{}/logs", step["stepid"]));
+            let listed = super::get(&self.dir, &format!("/api/v2/steps/{}/logs", step["stepid"]));
             for log in listed["logs"].as_array().unwrap() {
-                let content = get(&self.dir, &format!("/api/v2/logs/{}/contents", log["logid"]));
-                let text = content["logchunks"][0]["content"].as_str().unwrap().to_owned();
+                let text = super::whole(&self.dir, &log["logid"]);
                 let text = sorted_streams(&text);
                 logs.push((format!("{} {}", step["name"], log["name"]), text));
             }
@@ -91,12 +90,6 @@ fn sorted_streams(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().filter(|line| !line.contains("elapsedTime=")).collect();
     lines.sort_by_key(|line| line.chars().next());
     lines.join("\n")
-}
-
-fn get(dir: &MasterDir, path: &str) -> serde_json::Value {
-    let answer = dir.get(path);
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
 }
 
 /// What a build that is left in peace says.
