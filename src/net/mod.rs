@@ -4,6 +4,7 @@
 //! What is said (`web`, `worker`, `bot`, `latent`).
 
 pub mod handshake;
+mod pinned;
 mod random;
 pub mod stranger;
 pub mod stream;

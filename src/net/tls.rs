@@ -307,7 +307,7 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
 }
 
 /// From when until when a certificate is good; nothing if it is none.
-fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
+pub(super) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let mut reader = SliceReader::new(certificate).ok()?;
     let certificate = Certificate::decode(&mut reader).ok()?;
     let validity = certificate.tbs_certificate().validity();

@@ -2,7 +2,8 @@
 //!
 //! # Laws
 //! - One crypto provider, as on the other side (`tls`), and the same versions.
-//! - A peer is let in by its certificate and its name alone; nothing turns that off.
+//! - A peer is let in by its certificate and its name alone; nothing turns that off. Its certificate is from an authority
+//!   that is trusted, or is itself among those.
 //! - What cannot be used is told with its file; nothing of a private key is ever in an error, a log or a `Debug`.
 //!
 //! # Not here
@@ -17,7 +18,7 @@ use std::{
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore,
     client::Resumption,
-    pki_types::{CertificateDer, ServerName},
+    pki_types::ServerName,
     version::{TLS12, TLS13},
 };
 use tokio_rustls::TlsConnector;
@@ -25,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     Stream,
     handshake::{alert_text, is_about_certificate},
+    pinned::Verifier,
     tls::{TlsError, certificates, private_key, provider},
 };
 
@@ -130,14 +132,15 @@ impl ClientTls {
     /// # Errors
     /// [`TlsError`]: the first file that cannot be used.
     pub fn load(ca: Option<&Path>, certificate: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
-        let roots = match ca {
-            None => system_roots()?,
-            Some(path) => given_roots(path)?,
+        let verifier = match ca {
+            None => system_authorities()?,
+            Some(path) => given_authorities(path)?,
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("the provider has ciphers of both versions")
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match certificate {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => builder
@@ -174,41 +177,35 @@ impl fmt::Debug for ClientTls {
 }
 
 /// Whom the machine trusts. What it cannot read of that is no matter as long as there is something.
-fn system_roots() -> Result<RootCertStore, TlsError> {
+fn system_authorities() -> Result<Verifier, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (added, _) = roots.add_parsable_certificates(found.certs.iter().cloned());
+    let none = |source| TlsError::NoRoots { source };
     if added == 0 {
-        let source = found.errors.into_iter().next().map(Into::into);
-        return Err(TlsError::NoRoots { source });
+        return Err(none(found.errors.into_iter().next().map(Into::into)));
     }
-    Ok(roots)
+    Verifier::new(found.certs, roots).map_err(|error| none(Some(error.into())))
 }
 
-fn given_roots(path: &Path) -> Result<RootCertStore, TlsError> {
+fn given_authorities(path: &Path) -> Result<Verifier, TlsError> {
     let mut roots = RootCertStore::empty();
+    let mut all = Vec::new();
     let is_folder = fs::metadata(path).is_ok_and(|found| found.is_dir());
     let files = if is_folder { files_of(path)? } else { vec![path.to_owned()] };
     for file in files {
-        add(&mut roots, &file, certificates(&file)?)?;
+        let found = certificates(&file)?;
+        // A bundle may hold some that are too strange to be used; but not only such.
+        let (added, ignored) = roots.add_parsable_certificates(found.iter().cloned());
+        if added == 0 {
+            return Err(TlsError::Certificate { path: file });
+        }
+        if ignored > 0 {
+            tracing::warn!(file = %file.display(), ignored, "certificates that cannot be understood are not trusted");
+        }
+        all.extend(found);
     }
-    Ok(roots)
-}
-
-/// A bundle may hold some that are too strange to be used; but not only such.
-fn add(
-    roots: &mut RootCertStore,
-    file: &Path,
-    authorities: Vec<CertificateDer<'static>>,
-) -> Result<(), TlsError> {
-    let (added, ignored) = roots.add_parsable_certificates(authorities);
-    if added == 0 {
-        return Err(TlsError::Certificate { path: file.to_owned() });
-    }
-    if ignored > 0 {
-        tracing::warn!(file = %file.display(), ignored, "certificates that cannot be understood are not trusted");
-    }
-    Ok(())
+    Verifier::new(all, roots).map_err(|source| TlsError::ClientCa { path: path.to_owned(), source })
 }
 
 /// The files of certificates in a folder, in the order of their names.

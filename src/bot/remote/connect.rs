@@ -2,7 +2,7 @@
 //!
 //! # Laws
 //! - It takes [`WITHIN`] at most; what is not there by then is told by the part of the way that was not done.
-//! - Each address of a name is tried; one that does not answer holds up the next by [`HEAD_START`] only.
+//! - Each address of a name is tried; one that does not answer holds up the next by a quarter of a second only.
 //! - An error names what was tried.
 //!
 //! # Not here

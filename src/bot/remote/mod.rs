@@ -10,16 +10,17 @@
 
 mod backoff;
 pub mod connect;
+pub mod failure;
 mod msgpack;
 mod pb;
 pub mod proxy;
-pub mod pump;
+mod pump;
 pub mod settings;
 mod station;
 #[cfg(test)]
 mod testing;
 
-use std::{error::Error, fmt, iter, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -28,12 +29,13 @@ use tracing::{error, info, warn};
 use self::{
     backoff::{Backoff, Failure, Next},
     connect::{Connected, HostPort, connect},
+    failure::chain,
     pump::{Carrier, End, Outside, Pump},
     station::Station,
 };
 pub use self::{
     connect::ConnectError,
-    pump::LinkError,
+    failure::{LinkError, RemoteError},
     settings::{Address, AllowShutdown, ClientTlsPaths, RemoteSettings, Server, Wire},
 };
 use crate::{
@@ -42,9 +44,6 @@ use crate::{
     net::{Stream, random},
     protocol::{self, bot::Conversation, msgpack::opening::Opening},
 };
-
-/// How much of a text from the master is told, in characters.
-const MOST_SHOWN: usize = 2000;
 
 /// Why a worker connects no more. No command runs then.
 #[derive(Debug)]
@@ -59,37 +58,6 @@ pub enum Ended {
     GaveUp {
         /// The last failure.
         last: RemoteError,
-    },
-}
-
-/// What went wrong on the way to a master, or with it.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// There is no connection.
-    #[error("cannot connect to the master at {server}")]
-    Connect {
-        /// Where.
-        server: String,
-        /// Why.
-        source: ConnectError,
-    },
-    /// There was one, and the master did not let the worker in.
-    #[error("cannot log in to the master at {server} as `{name}`")]
-    Login {
-        /// Where.
-        server: String,
-        /// As whom.
-        name: String,
-        /// Why.
-        source: LinkError,
-    },
-    /// The worker was attached.
-    #[error("the connection to the master at {server} is lost")]
-    Lost {
-        /// Where.
-        server: String,
-        /// Why.
-        source: LinkError,
     },
 }
 
@@ -141,7 +109,9 @@ impl Worker {
                     return Ended::GaveUp { last };
                 }
             };
-            if !self.outside.wants_shutdown.is_cancelled() {
+            if self.outside.wants_shutdown.is_cancelled() {
+                warn!("{}; this worker wishes to stop, and tries no more", chain(&last));
+            } else {
                 warn!("{}; next try in {:.1} s", chain(&last), wait.as_secs_f64());
             }
             tokio::select! {
@@ -250,26 +220,6 @@ async fn end_all(station: &mut Option<Station>) {
     if let Some(station) = station.take() {
         station.end().await;
     }
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// A text from the master as a log may hold it: on one line, and not too long.
-fn shown(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .take(MOST_SHOWN)
-        .flat_map(|c| {
-            // Quotes and letters of all languages stay as they are.
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = escaped.is_none().then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 impl Server {

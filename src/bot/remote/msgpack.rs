@@ -25,7 +25,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::pump::{Carrier, LOGIN_WITHIN, LinkError};
+use super::{
+    failure::LinkError,
+    pump::{Carrier, LOGIN_WITHIN},
+};
 use crate::protocol::{
     bot::Conversation,
     msgpack::{frame::MAX_MESSAGE_BYTES, opening::Opening},

@@ -10,7 +10,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pump::{Carrier, LinkError};
+use super::{failure::LinkError, pump::Carrier};
 use crate::{net::Stranger, protocol::bot::Conversation};
 
 /// How much is read at once.

@@ -15,7 +15,6 @@
 
 use std::{
     future::poll_fn,
-    io,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -29,16 +28,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    shown,
-    station::{BotGone, Station},
+    failure::{LinkError, shown},
+    station::Station,
 };
-use crate::{
-    net::{ClientHandshakeError, Stranger},
-    protocol::{
-        FromWorker, ToWorker,
-        bot::{BotEvent, Conversation, gather::Now},
-        msgpack::opening::OpeningError,
-    },
+use crate::protocol::{
+    FromWorker, ToWorker,
+    bot::{BotEvent, Conversation, gather::Now},
 };
 
 /// How much may wait for the master to read it before it is no longer listened to: some thousand answers.
@@ -72,75 +67,6 @@ pub(super) trait Carrier {
 
     /// Says that no more comes, and lets the master hang up; what it says meanwhile is not heard.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
-}
-
-/// Why a connection ended, or never began.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// The master does not let the worker in.
-    #[error("the master does not let this worker in: {}", shown(reason))]
-    Refused {
-        /// Its reason.
-        reason: String,
-    },
-    /// The master does not say whether it lets the worker in.
-    #[error("the master has not let this worker in within {} s", LOGIN_WITHIN.as_secs())]
-    Silent,
-    /// It hung up before it said so.
-    #[error(
-        "the master closed the connection before it let this worker in, as one does that speaks something else on this \
-         port"
-    )]
-    ClosedEarly,
-    /// It hung up.
-    #[error("the master closed the connection")]
-    Closed,
-    /// It is dead, or the way to it.
-    #[error("the master gave no sign of life for {} s", within.as_secs())]
-    Dead {
-        /// How long it had.
-        within: Duration,
-    },
-    /// It does not open the connection.
-    #[error("no WebSocket is opened")]
-    Opening(#[from] OpeningError),
-    /// It speaks something else, as its first bytes tell.
-    #[error("{0} on this port, which the wire of this worker does not")]
-    Stranger(Stranger),
-    /// It does not speak the protocol.
-    #[error("the master does not speak the protocol")]
-    Protocol(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It has something against the certificate, told after the handshake.
-    #[error("the TLS handshake failed")]
-    Tls(#[source] ClientHandshakeError),
-    /// The socket failed.
-    #[error("the connection failed")]
-    Socket(#[source] io::Error),
-    /// The worker itself failed, by a broken law.
-    #[error("the worker failed")]
-    Bot,
-}
-
-impl From<io::Error> for LinkError {
-    fn from(error: io::Error) -> Self {
-        match ClientHandshakeError::from_late(&error) {
-            Some(refused) => Self::Tls(refused),
-            None if matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
-            ) =>
-            {
-                Self::Closed
-            }
-            None => Self::Socket(error),
-        }
-    }
-}
-
-impl From<BotGone> for LinkError {
-    fn from(BotGone: BotGone) -> Self {
-        Self::Bot
-    }
 }
 
 /// What the rest of the program wishes, and what it is told.

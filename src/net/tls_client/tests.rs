@@ -1,6 +1,10 @@
 //! Both sides of handshakes, with certificates good and bad.
 
-use std::{io::Write as _, net::Ipv4Addr, time::Duration};
+use std::{
+    io::Write as _,
+    net::Ipv4Addr,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -87,6 +91,35 @@ async fn a_peer_is_let_in_by_its_authority_and_its_name_and_by_nothing_less() {
     assert!(refused.contains("is not made for servers"), "{refused}");
     let refused = meet(&good, &trusting, "no name").await.expect_err("it is none");
     assert_eq!(refused, "`no name` is no name that a certificate can have");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_signed_by_itself_is_trusted_where_it_is_given_and_for_its_name_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = |is_authority: bool, has_expired: bool| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["ci.example.org".to_owned()]).unwrap();
+        if is_authority {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        if has_expired {
+            params.not_after = (SystemTime::now() - Duration::from_secs(60)).into();
+        }
+        Pair { cert: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    };
+    for is_authority in [false, true] {
+        let (pair, other) = (own(is_authority, false), own(is_authority, false));
+        let trusting = |pair: &Pair| ClientTls::load(Some(&file(&dir, "ca.pem", &pair.cert)), None).unwrap();
+        let good = server(&dir, &pair, None);
+        assert_eq!(meet(&good, &trusting(&pair), "ci.example.org").await, Ok(()));
+        let refused = meet(&good, &trusting(&pair), "localhost").await.expect_err("another name");
+        assert!(refused.contains("not for `localhost`"), "{refused}");
+        meet(&good, &trusting(&other), "ci.example.org").await.expect_err("another of the same name");
+        let old = own(is_authority, true);
+        let refused = meet(&server(&dir, &old, None), &trusting(&old), "ci.example.org").await;
+        let refused = refused.expect_err("it has expired");
+        assert!(refused.contains("has expired"), "{refused}");
+    }
 }
 
 #[tokio::test]

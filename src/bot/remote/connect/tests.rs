@@ -31,7 +31,7 @@ async fn free_port() -> u16 {
 
 /// Why there is no connection, on one line.
 async fn refused(server: &Server) -> String {
-    super::super::chain(&within(connect(server)).await.expect_err("there is nobody"))
+    super::super::failure::chain(&within(connect(server)).await.expect_err("there is nobody"))
 }
 
 /// What can be read of a connection once its other end has said all.

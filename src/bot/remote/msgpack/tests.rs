@@ -108,7 +108,7 @@ async fn name_and_password_are_asked_with_and_a_refusal_has_its_reason() {
     };
     let error = tokio::join!(served, open(near, &asking)).1.expect_err("it is refused");
     assert_eq!(
-        super::super::chain(&error),
+        super::super::failure::chain(&error),
         "no WebSocket is opened: the master does not know this name or password"
     );
     assert!(!format!("{:?}", opening()).contains("ss"), "the password is not shown");

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     exec::testing::within,
+    net::Stranger,
     protocol::link::{DEPTH, WorkerEnd},
 };
 
