@@ -4,7 +4,7 @@
 //! - It is the one child that nobody ends, that has our environment, and whose end is not waited for: once it runs, it
 //!   is its own master. It leaves our session itself, since only it can.
 //! - It reads nothing. What it says on its standard output is heard for as long as the caller likes, and a line of it is
-//!   no longer than [`LINE_BYTES`].
+//!   no longer than 4 KiB.
 //! - It has no open file of ours but those three.
 
 use std::{ffi::OsString, fs::File, io, path::Path, process::ExitStatus, process::Stdio, time::Duration};
@@ -14,6 +14,8 @@ use tokio::{
     process::{Child, ChildStdout},
     time::timeout,
 };
+
+use super::orphans;
 
 /// The longest line that is heard of it.
 const LINE_BYTES: u64 = 4096;
@@ -47,7 +49,8 @@ pub fn detached(program: &Path, arguments: &[OsString], dir: &Path, stderr: File
     #[expect(clippy::disallowed_methods, reason = "this is the room that starts children")]
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).current_dir(dir).kill_on_drop(false);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+    let mut child = orphans::start(|| command.spawn(), Child::id)?;
     let stdout = child.stdout.take().expect("its standard output is a pipe");
     let id = child.id().expect("it has not been waited for");
     Ok(Detached { id, child, stdout: BufReader::new(stdout).take(LINE_BYTES) })
