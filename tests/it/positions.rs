@@ -253,16 +253,16 @@ fn what_needs_a_restart_is_an_item_with_its_place_beside_what_is_not_applied() {
     let refused = dir.run("reconfig", &["--dry-run"]);
     assert_eq!(refused.status.code(), Some(1));
     let (told, errors) = said(&refused);
-    assert!(errors.contains("master.cfg.lua:2: `c.db` cannot change while the master runs"), "{errors}");
+    assert!(errors.contains("master.cfg.lua:2:1: `c.db` cannot change while the master runs"), "{errors}");
     let lines: Vec<&str> = told.lines().collect();
     assert!(
         lines[0].starts_with("~ setting \"c\": title")
-            && lines[0].ends_with("not applied [master.cfg.lua:1]"),
+            && lines[0].ends_with("not applied [master.cfg.lua:1:1]"),
         "{told}"
     );
     assert!(
         lines[1].starts_with("! setting \"c\": db ")
-            && lines[1].ends_with("(needs a restart): refused [master.cfg.lua:2]"),
+            && lines[1].ends_with("(needs a restart): refused [master.cfg.lua:2:1]"),
         "{told}"
     );
     assert_eq!(lines.len(), 2, "{told}");

@@ -50,8 +50,9 @@ pub(super) fn table(
                 }
             }
             (Kind::Record(_), Value::String(name)) => {
-                let key = (option.name, name.to_string_lossy());
-                lines.borrow_mut().insert(key, session.place(lua));
+                let name = name.to_string_lossy();
+                let place = session.at_option(session.place(lua), &format!("{}.{name}", option.name));
+                lines.borrow_mut().insert((option.name, name), place);
             }
             (Kind::Record(_), other) => {
                 let text = format!("`c.{}` takes names as keys, not {}", option.name, shape::describe(other));

@@ -71,6 +71,11 @@ impl Session {
         place.column(column.unwrap_or(0))
     }
 
+    /// Where an option of `c` is read in a line, or assigned by what ends there; the same place if that cannot be told.
+    pub(in crate::config) fn at_option(&self, place: Place, option: &str) -> Place {
+        self.sources.borrow_mut().option_place(place, option)
+    }
+
     /// The same place with the column of what Lua says it stands near, if that stands in its line once.
     pub(in crate::config) fn at_text(&self, place: Place, text: &str) -> Place {
         let column = self.sources.borrow().only_column(&place, text);

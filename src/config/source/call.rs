@@ -82,7 +82,7 @@ impl View<'_> {
     }
 
     /// Where what is called begins, by its last token; nothing if this is nothing that can be called.
-    fn path_begin(self, last: usize) -> Option<usize> {
+    pub(super) fn path_begin(self, last: usize) -> Option<usize> {
         let mut at = last;
         loop {
             let before = at.checked_sub(1);
@@ -134,7 +134,7 @@ impl View<'_> {
     }
 
     /// What opens a bracket.
-    fn opening(self, close: usize) -> Option<usize> {
+    pub(super) fn opening(self, close: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for index in (0..=close).rev() {
             match self.word(index) {

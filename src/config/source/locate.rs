@@ -9,23 +9,57 @@ impl View<'_> {
         if let Some(option) = option_of(text, constructor) {
             let mut parts = option.split('.');
             let first = parts.next()?;
-            let Some(mut found) = self.key(call, first) else {
-                return self.argument(call, constructor, first);
+            let name = first.split('[').next().unwrap_or(first);
+            return match self.key(call, name) {
+                Some(key) => Some(self.within(key, first, parts)),
+                None => self.argument(call, constructor, name),
             };
-            for part in parts {
-                // `name = { part = … }`
-                let value = found + if self.word(found + 1) == "]" { 3 } else { 2 };
-                let table = Call { path: found, open: value, close: self.closing(value) };
-                match self.key(table, part) {
-                    Some(inner) => found = inner,
-                    None => break,
-                }
-            }
-            return Some(found);
         }
         let (_, name) = text.split_once(" is named ")?;
         let name = name.strip_prefix('"')?.strip_suffix('"')?;
         (call.open..call.close).find(|index| self.said(*index) == Some(name))
+    }
+
+    /// The token that a problem speaks of, within a table that is assigned to an option of `c`.
+    pub(super) fn member(self, value: usize, option: &str, text: &str) -> Option<usize> {
+        let path = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find_map(|word| word.strip_prefix("c.")?.strip_prefix(option))?;
+        let mut parts = path.strip_prefix('.')?.split('.');
+        let first = parts.next()?;
+        let key = self.key(self.table(value)?, first.split('[').next().unwrap_or(first))?;
+        Some(self.within(key, first, parts))
+    }
+
+    /// What a path leads to, as far as it leads: from a key, which is its first part, to keys and elements of its value:
+    /// `port[2].tls.key`.
+    fn within<'t>(self, key: usize, first: &str, parts: impl Iterator<Item = &'t str>) -> usize {
+        // `name = …` or `["name"] = …`
+        let value_of = |key: usize| key + if self.word(key + 1) == "]" { 3 } else { 2 };
+        let element = |value: usize, part: &str| {
+            let (_, index) = part.strip_suffix(']')?.split_once('[')?;
+            self.element(self.table(value)?.open, index.parse::<usize>().ok()?.checked_sub(1)?)
+        };
+        let (mut found, mut value) = (key, value_of(key));
+        if let Some(inner) = element(value, first) {
+            (found, value) = (inner, inner);
+        }
+        for part in parts {
+            let name = part.split('[').next().unwrap_or(part);
+            let Some(key) = self.table(value).and_then(|table| self.key(table, name)) else { break };
+            (found, value) = (key, value_of(key));
+            if let Some(inner) = element(value, part) {
+                (found, value) = (inner, inner);
+            }
+        }
+        found
+    }
+
+    /// A table as something that has keys.
+    fn table(self, open: usize) -> Option<Call> {
+        (self.word(open) == "{").then(|| Call { path: open, open, close: self.closing(open) })
     }
 
     /// The key of this name in the tables that a call is given.
@@ -63,6 +97,11 @@ impl View<'_> {
         let is_table_in_brackets = self.word(call.open) == "(" && self.word(call.open + 1) == "{";
         let is_one = is_table_in_brackets && self.closing(call.open + 1) + 1 == call.close;
         let open = if is_one { call.open + 1 } else { call.open };
+        self.element(open, position)
+    }
+
+    /// What stands within brackets without a name, by its position from 0.
+    fn element(self, open: usize, position: usize) -> Option<usize> {
         let (mut depth, mut seen, mut begins) = (0_usize, 0, true);
         for index in open + 1..self.closing(open) {
             if begins && depth == 0 {
@@ -89,7 +128,7 @@ fn option_of<'t>(text: &'t str, constructor: &Constructor) -> Option<&'t str> {
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     let is_unknown = text.contains("unknown option") || text.contains("not in Lunabot yet");
     let is_option = |word: &&&str| {
-        let first = word.split('.').next().unwrap_or_default();
+        let first = word.split(['.', '[']).next().unwrap_or_default();
         constructor.option(first).is_some()
     };
     if is_unknown { quoted.first().copied() } else { quoted.iter().find(is_option).copied() }
@@ -136,6 +175,18 @@ c.builders = { util.BuilderConfig { "b", workernames = { "b", "nobody" } } }
         assert_eq!(at("worker \"b\": `properties.x` holds"), "f:4:35 x");
         assert_eq!(at("worker \"b\": `missing_timeout` is missing"), "f:2:39 worker.Worker(\"b\"");
         assert_eq!(refined(TEXT, 2, "LocalWorker", "`name` is"), "f:2:34 \"a\"");
+    }
+
+    #[test]
+    fn a_problem_within_a_list_of_tables_stands_at_its_option() {
+        let text = "steps.ShellCommand { devices = { 5, a = 1, { x = 2,
+  lists = { {}, 'y' } } }, ['logfiles'] = { { z = 3 } } }";
+        let at = |problem: &str| refined(text, 1, "ShellCommand", problem);
+        assert_eq!(at("unknown option `devices[2].x`"), "f:1:46 x");
+        assert_eq!(at("unknown option `devices[2].lists[2]`"), "f:2:17 'y'");
+        assert_eq!(at("unknown option `devices[2].lists[3].more`"), "f:2:3 lists");
+        assert_eq!(at("unknown option `devices[3].x`"), "f:1:22 devices");
+        assert_eq!(at("`logfiles[1].z` takes"), "f:2:47 z");
     }
 
     #[test]

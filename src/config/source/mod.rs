@@ -8,6 +8,7 @@
 //!   within the call.
 
 mod call;
+mod key;
 mod lexer;
 mod locate;
 
@@ -25,8 +26,17 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: BTreeMap<Arc<str>, Source>,
-    /// The calls of constructors that were found: by file, line and column the bracket, and whose constructor.
-    calls: BTreeMap<(Arc<str>, u32, u32), (usize, &'static Constructor)>,
+    /// What was found, by file, line and column.
+    found: BTreeMap<(Arc<str>, u32, u32), Found>,
+}
+
+/// What stands at a place, and may have options.
+#[derive(Clone, Debug)]
+enum Found {
+    /// A call of a constructor, by its bracket.
+    Call(usize, &'static Constructor),
+    /// What is assigned to an option of `c`, and to which: `protocols.pb`.
+    Value(usize, Box<str>),
 }
 
 /// The text of one file. It may hold passwords, so it does not print.
@@ -55,7 +65,7 @@ struct Parsed {
 impl Sources {
     /// Keeps the text of a file.
     pub(super) fn keep(&mut self, file: Arc<str>, text: Arc<str>, is_exposed: bool) {
-        self.calls.retain(|(of, ..), _| *of != file);
+        self.found.retain(|(of, ..), _| *of != file);
         self.files.insert(file, Source { text, is_exposed, parsed: OnceCell::new() });
     }
 
@@ -85,9 +95,30 @@ impl Sources {
         let call = view.call_in_line(place.line, made)?;
         let column = view.parsed.tokens[call.path].column;
         if let Some(given) = made.given {
-            self.calls.insert((Arc::clone(&place.file), place.line, column), (call.open, given.constructor));
+            let found = Found::Call(call.open, given.constructor);
+            self.found.insert((Arc::clone(&place.file), place.line, column), found);
         }
         Some(column)
+    }
+
+    /// Where an option of `c` (`title`, `protocols.pb`) is read in a line, or assigned by what ends there: where its path
+    /// begins. The same place if that cannot be told. What is assigned is kept, so that problems of it can be moved to its
+    /// options.
+    pub(super) fn option_place(&mut self, place: Place, option: &str) -> Place {
+        let Some((place, value)) = self.view(&place.file).and_then(|view| {
+            let (tables, key) = option.rsplit_once('.').unwrap_or(("c", option));
+            let (_, table) = tables.rsplit_once('.').unwrap_or(("", tables));
+            let found = view.key_in_line(place.line, table, key)?;
+            let token = &view.parsed.tokens[found.path];
+            Some((Place::new(Arc::clone(&place.file), token.line).column(token.column), found.value))
+        }) else {
+            return place;
+        };
+        if let Some(value) = value {
+            let found = Found::Value(value, option.into());
+            self.found.insert((Arc::clone(&place.file), place.line, place.column), found);
+        }
+        place
     }
 
     /// The column of a name in a line.
@@ -117,10 +148,13 @@ impl Sources {
     }
 
     fn found(&self, place: &Place, text: &str) -> Option<Place> {
-        let (open, constructor) =
-            self.calls.get(&(Arc::clone(&place.file), place.line, place.column)).copied()?;
+        let found = self.found.get(&(Arc::clone(&place.file), place.line, place.column))?;
         let view = self.view(&place.file)?;
-        let token = &view.parsed.tokens[view.subject(view.call_at(open)?, constructor, text)?];
+        let subject = match found {
+            Found::Call(open, constructor) => view.subject(view.call_at(*open)?, constructor, text)?,
+            Found::Value(value, option) => view.member(*value, option, text)?,
+        };
+        let token = &view.parsed.tokens[subject];
         Some(Place::new(Arc::clone(&place.file), token.line).column(token.column))
     }
 
