@@ -7,6 +7,7 @@ mod news;
 mod opening;
 mod recorded;
 mod requests;
+mod resume;
 mod transfers;
 
 use std::time::Duration;
