@@ -27,8 +27,7 @@ pub(super) struct Asleep {
 
 impl Asleep {
     /// From the loss of a connection on.
-    pub(super) fn new(suspended: Suspended, folder: PathBuf) -> Self {
-        let until = Instant::now() + suspended.grace();
+    pub(super) fn new(suspended: Suspended, until: Instant, folder: PathBuf) -> Self {
         Self { suspended, until, spool: Spool::new(folder) }
     }
 
@@ -45,24 +44,34 @@ impl Asleep {
     /// Keeps what the bot says. Returns when the grace is over, or the bot has ended.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, nothing is lost.
+    /// Dropped before it returns, nothing is lost; what was about to leave memory stays there.
     pub(super) async fn listen(&mut self, station: &mut Station) {
         loop {
-            if let Some((id, bytes)) = self.suspended.overflow() {
-                match self.spool.put(bytes).await {
-                    Ok(away) => self.suspended.stowed(id, away),
-                    Err(error) => {
-                        // It stays in memory; more than that is not taken.
-                        tracing::warn!(%error, "cannot put away what the master is to be told");
-                        sleep_until(self.until).await;
-                        return;
-                    }
+            while station.pending.is_none()
+                && let Some(order) = self.suspended.poll_order()
+            {
+                if station.order(order).is_err() {
+                    return;
+                }
+            }
+            if self.spool.takes_more()
+                && let Some((id, bytes)) = self.suspended.overflow()
+            {
+                if let Some(away) = self.spool.put(bytes).await {
+                    self.suspended.stowed(id, away);
                 }
                 continue;
             }
             let due = self.suspended.due().map_or(self.until, Instant::from_std);
             tokio::select! {
-                // Cancel-safe: a message is taken only when it is returned; alarms stay so.
+                // Cancel-safe: a permit that is not returned is not taken, a message is taken only when it is returned;
+                // alarms stay so.
+                permit = station.link.to_worker.reserve(), if station.pending.is_some() => match permit {
+                    Ok(permit) => if let Some(order) = station.pending.take() {
+                        permit.send(order);
+                    },
+                    Err(_) => return,
+                },
                 message = station.link.from_worker.recv(), if !self.suspended.is_full() => match message {
                     Some(message) => self.suspended.say(message, at(Instant::now())),
                     None => return,

@@ -3,12 +3,15 @@
 //! # Laws
 //! - All that fails is told in one line, with its reason and when it is tried again; no password is in it.
 //! - After each failure there is a wait; whoever stops the worker ends it.
-//! - A connection that is lost ends all commands before the next one is made.
+//! - A connection that is lost ends all commands before the next one is made; but where the master has said that it would go
+//!   on with them, they run on for the time that it gave.
 //!
 //! # Not here
 //! What the two say (`protocol`), what a command does (the rest of `bot`), and who outside the worker to stop (`cli::bot`).
 
+mod asleep;
 mod backoff;
+mod bench;
 pub mod connect;
 pub mod failure;
 mod msgpack;
@@ -16,13 +19,17 @@ mod pb;
 pub mod proxy;
 mod pump;
 pub mod settings;
+mod spool;
 mod station;
 #[cfg(test)]
 mod testing;
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -30,8 +37,9 @@ use self::{
     backoff::{Backoff, Failure, Next},
     connect::{Connected, HostPort, connect},
     failure::chain,
+    bench::Bench,
     pump::{Carrier, End, Outside, Pump},
-    station::Station,
+    spool::Spool,
 };
 pub use self::{
     connect::ConnectError,
@@ -42,7 +50,11 @@ use crate::{
     bot::{Bot, BotSettings},
     model::WorkerInfo,
     net::{Stream, random},
-    protocol::{self, bot::Conversation, msgpack::opening::Opening},
+    protocol::{
+        self, SessionId,
+        bot::Conversation,
+        msgpack::{BotSession, opening::Opening},
+    },
 };
 
 /// Why a worker connects no more. No command runs then.
@@ -82,7 +94,10 @@ pub async fn run(
         error!("cannot look for commands that a former life left: {}", chain(&error));
     }
     let worker = Worker { bot, settings, outside: Outside { stop, wants_shutdown, attached } };
-    worker.run().await
+    let mut bench = Bench::new(&worker.bot);
+    let ended = worker.run(&mut bench).await;
+    bench.end().await;
+    ended
 }
 
 /// A worker that is to be served to a master.
@@ -93,11 +108,10 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(&self) -> Ended {
+    async fn run(&self, bench: &mut Bench<'_>) -> Ended {
         let mut backoff = Backoff::new(self.settings.max_delay, self.settings.max_retries);
-        let mut station = None;
         loop {
-            let (failure, last) = match Box::pin(self.connection(&mut station, &mut backoff)).await {
+            let (failure, last) = match Box::pin(self.connection(bench, &mut backoff)).await {
                 Ok(ended) => return ended,
                 Err(failed) => failed,
             };
@@ -109,7 +123,7 @@ impl Worker {
                     return Ended::GaveUp { last };
                 }
             };
-            if self.outside.wants_shutdown.is_cancelled() {
+            if self.outside.wants_shutdown.is_cancelled() && bench.is_idle() {
                 warn!("{}; this worker wishes to stop, and tries no more", chain(&last));
             } else {
                 warn!("{}; next try in {:.1} s", chain(&last), wait.as_secs_f64());
@@ -117,8 +131,8 @@ impl Worker {
             tokio::select! {
                 // Cancel-safe: tokens stay cancelled.
                 () = self.outside.stop.cancelled() => return Ended::Stopped,
-                () = self.outside.wants_shutdown.cancelled() => return Ended::Wished,
-                () = sleep(wait) => {}
+                () = self.outside.wants_shutdown.cancelled(), if bench.is_idle() => return Ended::Wished,
+                () = bench.meanwhile(sleep(wait)) => {}
             }
         }
     }
@@ -126,15 +140,15 @@ impl Worker {
     /// One connection, from the search for an address to its end.
     async fn connection(
         &self,
-        station: &mut Option<Station>,
+        bench: &mut Bench<'_>,
         backoff: &mut Backoff,
     ) -> Result<Ended, (Failure, RemoteError)> {
         let RemoteSettings { server, wire, identity, .. } = &self.settings;
         let connected = tokio::select! {
             // Cancel-safe: a connection that is not returned is closed, and tokens stay cancelled.
-            connected = connect(server) => connected,
             () = self.outside.stop.cancelled() => return Ok(Ended::Stopped),
-            () = self.outside.wants_shutdown.cancelled() => return Ok(Ended::Wished),
+            () = self.outside.wants_shutdown.cancelled(), if bench.is_idle() => return Ok(Ended::Wished),
+            connected = bench.meanwhile(connect(server)) => connected,
         };
         let Connected { stream, peer } = connected.map_err(|source| {
             (Failure::Connect, RemoteError::Connect { server: server.to_string(), source })
@@ -143,7 +157,7 @@ impl Worker {
         let through = if server.tls.is_some() { " through TLS" } else { "" };
         let at = if peer == server.to_string() { String::new() } else { format!(" ({peer})") };
         info!("connected to the master at {server}{at} over {wire}{through}");
-        let (end, attached_for) = self.conversation(stream, station).await;
+        let (end, attached_for) = self.conversation(stream, bench).await;
         let (server, name) = (server.to_string(), identity.name.clone());
         match (end, attached_for) {
             (End::Shutdown, _) => Ok(Ended::ToldByMaster),
@@ -157,55 +171,88 @@ impl Worker {
     }
 
     /// What is said on a connection, until it is closed; for how long the worker was attached, if it was.
-    async fn conversation(&self, stream: Stream, station: &mut Option<Station>) -> (End, Option<Duration>) {
-        let Self { bot, settings: RemoteSettings { server, wire, identity, .. }, outside } = self;
-        let bot = station.get_or_insert_with(|| Station::start(bot));
-        let opened = async {
-            let info = bot.info().await?;
-            Ok::<_, LinkError>(match wire {
-                Wire::Pb => Opened::Pb(stream, info),
-                Wire::Msgpack => {
-                    let opening = Opening::new(identity, &server.host(), random())?;
-                    Opened::Msgpack(Box::new(msgpack::open(stream, &opening).await?), info)
-                }
-            })
-        };
+    async fn conversation(&self, stream: Stream, bench: &mut Bench<'_>) -> (End, Option<Duration>) {
+        let Self { settings: RemoteSettings { server, wire, identity, .. }, outside, .. } = self;
         let opened = tokio::select! {
             // Cancel-safe: the connection is closed, and tokens stay cancelled.
-            opened = opened => opened.map_err(End::Lost),
             () = outside.stop.cancelled() => Err(End::Stopped),
-            () = outside.wants_shutdown.cancelled() => Err(End::Wished),
+            () = outside.wants_shutdown.cancelled(), if bench.is_idle() => Err(End::Wished),
+            opened = async {
+                let info = bench.station().info().await?;
+                Ok::<_, LinkError>(match wire {
+                    Wire::Pb => Opened::Pb(stream, info),
+                    Wire::Msgpack => {
+                        let opening = Opening::new(identity, &server.host(), random())?;
+                        let frames = bench.meanwhile(msgpack::open(stream, &opening)).await?;
+                        Opened::Msgpack(Box::new(frames), info)
+                    }
+                })
+            } => opened.map_err(End::Lost),
         };
         match opened {
             Ok(Opened::Pb(stream, info)) => {
                 let session = protocol::pb::BotSession::new(identity.clone(), info);
-                self.serve(pb::Plain::new(stream), session, station).await
+                let (end, attached_for, _) = self.serve(pb::Plain::new(stream), session, bench, false).await;
+                (end, attached_for)
             }
-            Ok(Opened::Msgpack(frames, info)) => {
-                self.serve(*frames, protocol::msgpack::BotSession::new(info), station).await
-            }
+            Ok(Opened::Msgpack(frames, info)) => self.msgpack(*frames, info, bench).await,
             Err(end) => {
-                end_all(station).await;
+                if !bench.is_asleep() || !matches!(end, End::Lost(_)) {
+                    bench.end().await;
+                }
                 (end, None)
             }
         }
     }
 
-    async fn serve(
+    /// The same over msgpack, on which commands may outlive the connection.
+    async fn msgpack(
+        &self,
+        frames: msgpack::Frames<Stream>,
+        mut info: WorkerInfo,
+        bench: &mut Bench<'_>,
+    ) -> (End, Option<Duration>) {
+        let session = bench.station().session.clone();
+        info.0.insert(SessionId::FACT.to_owned(), session.into());
+        let woken = bench.wake();
+        let until = woken.as_ref().map(|(_, until)| *until);
+        let session = match woken {
+            Some((suspended, until)) => BotSession::resumed(info, suspended, until.into_std()),
+            None => BotSession::new(info),
+        };
+        let (end, attached_for, session) = self.serve(frames, session, bench, true).await;
+        if let End::Lost(_) = &end {
+            match session.suspend() {
+                Some(suspended) => {
+                    // A connection on which the master was not heard gives no new time.
+                    let fresh = Instant::now() + suspended.grace();
+                    bench.sleep(suspended, if attached_for.is_some() { fresh } else { until.unwrap_or(fresh) });
+                }
+                None => bench.end().await,
+            }
+        }
+        (end, attached_for)
+    }
+
+    /// Serves a conversation to its end. All commands end with it; but those of one that `may_go_on` are left to run if the
+    /// connection is lost.
+    async fn serve<C: Conversation>(
         &self,
         carrier: impl Carrier,
-        conversation: impl Conversation,
-        station: &mut Option<Station>,
-    ) -> (End, Option<Duration>) {
-        let bot = station.get_or_insert_with(|| Station::start(&self.bot));
+        conversation: C,
+        bench: &mut Bench<'_>,
+        may_go_on: bool,
+    ) -> (End, Option<Duration>, C) {
         let mut pump = Pump::new(carrier, conversation, self.settings.keepalive, &self.outside);
-        let end = pump.run(bot).await;
+        let mut spool = Spool::new(self.bot.settings.basedir.clone());
+        let end = pump.run(bench.station(), &mut spool).await;
         let attached_for = pump.attached_at().map(|at| at.elapsed());
-        // First, since a master that hears the end may give the builds to another worker.
         self.outside.attached.send_replace(false);
-        end_all(station).await;
-        pump.close().await;
-        (end, attached_for)
+        // First, since a master that hears the end may give the builds to another worker.
+        if !may_go_on || !matches!(end, End::Lost(_)) {
+            bench.end().await;
+        }
+        (end, attached_for, pump.close().await)
     }
 }
 
@@ -213,13 +260,6 @@ impl Worker {
 enum Opened {
     Pb(Stream, WorkerInfo),
     Msgpack(Box<msgpack::Frames<Stream>>, WorkerInfo),
-}
-
-/// Ends the bot with its commands: on the wires of Buildbot no other connection can go on with them.
-async fn end_all(station: &mut Option<Station>) {
-    if let Some(station) = station.take() {
-        station.end().await;
-    }
 }
 
 impl Server {

@@ -29,6 +29,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     failure::{LinkError, shown},
+    spool::Spool,
     station::Station,
 };
 use crate::protocol::{
@@ -133,9 +134,9 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
     /// Carries messages between the socket and a bot until something ends it. The connection is still there, for [`Pump::close`].
     ///
     /// # Cancel safety
-    /// Dropped before it returns, it may be called again; nothing is lost.
-    pub(super) async fn run(&mut self, station: &mut Station) -> End {
-        let mut error = match self.carry(station).await {
+    /// Dropped before it returns, it may be called again; nothing is lost but what is being read back from a disk.
+    pub(super) async fn run(&mut self, station: &mut Station, spool: &mut Spool) -> End {
+        let mut error = match self.carry(station, spool).await {
             Ok(end) => return end,
             Err(error) => error,
         };
@@ -157,12 +158,13 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
         })
     }
 
-    async fn carry(&mut self, station: &mut Station) -> Result<End, LinkError> {
+    async fn carry(&mut self, station: &mut Station, spool: &mut Spool) -> Result<End, LinkError> {
         let mut alarm = pin!(sleep_until(self.begun_at));
         loop {
             let now = Instant::now();
             self.hear(station, now)?;
             self.look_at_clock(now)?;
+            self.move_kept(spool).await;
             self.carrier.load(&mut self.conversation);
             let load = self.carrier.load_bytes();
             let unsent = self.conversation.output_len() + load.unwrap_or(0);
@@ -186,7 +188,7 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
                     Err(_) => return self.bot_ended(),
                 },
                 // A master that does not read, or does not answer, gets no more to read.
-                message = link.from_worker.recv(), if !has_output => match message {
+                message = link.from_worker.recv(), if !has_output && !conversation.is_full() => match message {
                     Some(message) => conversation.say(message, at(now)),
                     None => return self.bot_ended(),
                 },
@@ -202,6 +204,20 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
                     conversation.say(FromWorker::WantsShutdown, at(now));
                 }
             }
+        }
+    }
+
+    /// Moves what is kept for the master out of memory, or what it is to hear now back.
+    async fn move_kept(&mut self, spool: &mut Spool) {
+        if spool.takes_more()
+            && let Some((id, bytes)) = self.conversation.overflow()
+            && let Some(away) = spool.put(bytes).await
+        {
+            self.conversation.stowed(id, away);
+        }
+        if let Some((id, away)) = self.conversation.wanted() {
+            let body = Spool::get(away).await;
+            self.conversation.fetched(id, body);
         }
     }
 
@@ -265,8 +281,9 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
         true
     }
 
-    /// Sends what was said, closes the connection, and lets the master hang up, all within [`FAREWELL`].
-    pub(super) async fn close(mut self) {
+    /// Sends what was said, closes the connection, and lets the master hang up, all within [`FAREWELL`]; what was spoken on
+    /// it.
+    pub(super) async fn close(mut self) -> C {
         let Self { carrier, conversation, .. } = &mut self;
         let last_words = async {
             loop {
@@ -283,11 +300,12 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
             Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "the connection was gone"),
             Err(_) => debug!("the master did not wait for the end"),
         }
+        self.conversation
     }
 }
 
 /// The same instant for waits and for people.
-fn at(now: Instant) -> Now {
+pub(super) fn at(now: Instant) -> Now {
     let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     Now { instant: now.into_std(), epoch }
 }

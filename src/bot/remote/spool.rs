@@ -19,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{task::spawn_blocking, time::timeout};
+use tracing::warn;
 
 use crate::{net::random, protocol::bot::Away};
 
@@ -32,6 +33,8 @@ const DISK_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Spool {
     folder: PathBuf,
     segment: Option<(Arc<File>, u64)>,
+    /// Whether the disk has failed: what is kept then stays in memory, within its bounds.
+    is_broken: bool,
 }
 
 /// A piece of a file.
@@ -45,14 +48,31 @@ struct Piece {
 impl Spool {
     /// An empty one, below a folder that exists.
     pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder, segment: None }
+        Self { folder, segment: None, is_broken: false }
     }
 
-    /// Puts something away.
+    /// Whether more can be put away.
+    pub(super) const fn takes_more(&self) -> bool {
+        !self.is_broken
+    }
+
+    /// Puts something away; nothing if the disk fails, which is told once.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, it is lost; so is what was put into the same file later, but no room.
-    pub(super) async fn put(&mut self, bytes: Bytes) -> io::Result<Box<dyn Away>> {
+    /// Dropped before it returns, it was put away for nobody.
+    pub(super) async fn put(&mut self, bytes: Bytes) -> Option<Box<dyn Away>> {
+        match self.try_put(bytes).await {
+            Ok(away) => Some(away),
+            Err(error) => {
+                let folder = self.folder.display();
+                warn!(%error, %folder, "cannot keep on disk what the master has not taken; memory has to do");
+                self.is_broken = true;
+                None
+            }
+        }
+    }
+
+    async fn try_put(&mut self, bytes: Bytes) -> io::Result<Box<dyn Away>> {
         let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
         let (folder, segment) = (self.folder.clone(), self.segment.take());
         let put = spawn_blocking(move || {
@@ -117,9 +137,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_gone_is_told() {
+    async fn a_disk_that_fails_is_asked_no_more() {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = Spool::new(dir.path().join("gone"));
-        assert!(spool.put(Bytes::from_static(b"x")).await.is_err());
+        assert!(spool.put(Bytes::from_static(b"x")).await.is_none());
+        assert!(!spool.takes_more());
     }
 }

@@ -1,7 +1,5 @@
-//! The bot at work and the link to it. They belong to the loop that connects, not to one connection.
-//!
-//! Today a connection that is lost ends both, since the wires of Buildbot have no word for going on. All that would have
-//! to outlive a socket for that is here.
+//! The bot at work and the link to it. They belong to the loop that connects, not to one connection: where the master knows
+//! a word for that, its commands outlive the one and are gone on with on the next.
 //!
 //! # Laws
 //! - When [`Station::end`] returns, no command runs; it takes [`END_LIMIT`] at most.
@@ -14,6 +12,7 @@ use tokio::{sync::mpsc::error::TrySendError, task::JoinHandle, time::timeout};
 use crate::{
     bot::{Bot, LinkEnd, session::KILL_LIMIT},
     model::WorkerInfo,
+    net::random,
     protocol::{
         FromWorker, ToWorker,
         link::{self, Link},
@@ -33,6 +32,8 @@ pub(super) struct Station {
     pub(super) link: Link,
     /// An order that the bot has no room for yet.
     pub(super) pending: Option<ToWorker>,
+    /// Names this life of its commands.
+    pub(super) session: String,
     info: Option<WorkerInfo>,
     task: JoinHandle<LinkEnd>,
 }
@@ -46,8 +47,9 @@ impl Station {
     }
 
     /// A bot that runs, and the master's end of its link.
-    pub(super) const fn new(link: Link, task: JoinHandle<LinkEnd>) -> Self {
-        Self { link, pending: None, info: None, task }
+    pub(super) fn new(link: Link, task: JoinHandle<LinkEnd>) -> Self {
+        let session = format!("{:032x}", u128::from_ne_bytes(random()));
+        Self { link, pending: None, session, info: None, task }
     }
 
     /// What the bot tells of itself before all else; it waits no longer than a bot may take to look around.

@@ -65,7 +65,7 @@ async fn with<T>(keepalive: Option<Duration>, test: impl AsyncFnOnce(Master, Wor
     let run = async {
         let frames = open(near, &opening()).await.unwrap();
         let mut pump = Pump::new(frames, Script::new(), keepalive, &outside);
-        let end = pump.run(&mut station).await;
+        let end = pump.run(&mut station, &mut Spool::new("/nonexistent".into())).await;
         pump.close().await;
         end
     };

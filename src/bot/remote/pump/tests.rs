@@ -59,7 +59,8 @@ async fn with<T>(room: usize, keepalive: Option<Duration>, test: impl AsyncFnOnc
     let ends = Ends { bot, lines: BufReader::new(read).lines(), say, outside: Arc::clone(&outside) };
     let mut pump = Pump::new(Plain::new(near), Script::new(), keepalive, &outside);
     let run = async {
-        let end = pump.run(&mut station).await;
+        let mut spool = Spool::new("/nonexistent".into());
+        let end = pump.run(&mut station, &mut spool).await;
         pump.close().await;
         end
     };
@@ -160,8 +161,9 @@ async fn what_waits_for_a_word_of_the_master_keeps_it_heard_however_much_it_is()
         assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("pong 1"));
         bot
     };
+    let mut spool = Spool::new("/nonexistent".into());
     tokio::select! {
-        end = pump.run(&mut station) => panic!("{end:?}"),
+        end = pump.run(&mut station, &mut spool) => panic!("{end:?}"),
         _bot = within(master) => {}
     }
 }
@@ -238,7 +240,7 @@ async fn what_a_master_says_before_it_hangs_up_is_heard_though_it_hears_nothing_
     drop(far);
     let (mut station, _bot) = station();
     let outside = outside();
-    let end = Pump::new(Plain::new(near), Script::new(), None, &outside).run(&mut station).await;
+    let end = Pump::new(Plain::new(near), Script::new(), None, &outside).run(&mut station, &mut Spool::new("/nonexistent".into())).await;
     assert!(matches!(end, End::Lost(LinkError::Refused { reason }) if reason == "by the house rules"));
 }
 
