@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use lunabot::{bot, model::WorkerInfo};
+use lunabot::{bot, exec, model::WorkerInfo};
 
 /// A worker for a Lunabot master.
 ///
@@ -38,6 +38,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // First of all: this process may be a child on its way to become a command.
+    if let Some(code) = exec::launch::stand_by() {
+        return code;
+    }
     let Command::Info { basedir, json } = Cli::parse().command;
     match info(&basedir, json) {
         Ok(()) => ExitCode::SUCCESS,

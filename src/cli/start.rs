@@ -16,6 +16,7 @@ use crate::{
         logging,
     },
     config,
+    exec::heritage,
     master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
     secret::Masker,
     web,
@@ -37,7 +38,10 @@ pub(super) async fn run(
     }
     let masker = Masker::new();
     logging::start(&folder, format, level, &masker)?;
-    raise_open_files();
+    // Each worker is an open file, and the usual soft limit is a thousand.
+    if let Err(error) = heritage::raise_open_files(ENOUGH_OPEN_FILES) {
+        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
+    }
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
@@ -103,19 +107,6 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
 
 /// Beyond this no farm goes, and commands that close all files they might have would take long.
 const ENOUGH_OPEN_FILES: u64 = 262_144;
-
-/// Each worker is an open file, and the usual soft limit is a thousand.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    limit.current = Some(limit.maximum.map_or(ENOUGH_OPEN_FILES, |most| most.min(ENOUGH_OPEN_FILES)));
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
-    }
-}
 
 /// Reloads, and keeps the service manager informed. What became of it is in the log already.
 async fn reload(master: MasterHandle) {

@@ -11,6 +11,7 @@ mod cli;
 mod editor;
 mod examples;
 mod functions;
+mod isolation;
 mod layers;
 mod lock_file;
 mod lua_blocks;
