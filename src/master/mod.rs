@@ -17,15 +17,17 @@ pub mod handle;
 pub mod impact;
 mod look;
 mod passwords;
+pub mod pid_lock;
 pub mod reconfig;
 pub mod reload;
 pub mod socket;
 pub mod start;
 
-pub use folder::{FolderError, FolderLock, MasterFolder};
+pub use folder::{FolderError, MasterFolder};
 pub use generations::{Attempt, Cause, Generations, Verdict};
 pub use handle::{MasterHandle, RequestError, StopMode};
 pub use impact::Impact;
+pub use pid_lock::PidLock;
 pub use reconfig::PrepareError;
 pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};

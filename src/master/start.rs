@@ -21,10 +21,11 @@ use crate::{
     config::{self, FileWatch, Pace},
     definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
-        folder::{FolderError, FolderLock, MasterFolder},
+        folder::{FolderError, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
         passwords,
+        pid_lock::PidLock,
         reconfig::{Parts, PrepareError},
         reload::{MainFile, Reloads},
         socket::{self, SocketError},
@@ -98,7 +99,7 @@ pub struct Master {
     cancelled: CancellationToken,
     tasks: Tasks,
     /// Kept to the end: while it is held, nobody else is the master of this folder.
-    lock: FolderLock,
+    lock: PidLock,
 }
 
 struct Tasks {
