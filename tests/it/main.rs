@@ -26,6 +26,7 @@ mod states;
 mod steps;
 mod steps_alike;
 mod support;
+mod worker_cli;
 mod workers;
 
 use std::collections::BTreeSet;
