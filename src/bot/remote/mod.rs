@@ -35,9 +35,9 @@ use tracing::{error, info, warn};
 
 use self::{
     backoff::{Backoff, Failure, Next},
+    bench::Bench,
     connect::{Connected, HostPort, connect},
     failure::chain,
-    bench::Bench,
     pump::{Carrier, End, Outside, Pump},
     spool::Spool,
 };
@@ -226,7 +226,10 @@ impl Worker {
                 Some(suspended) => {
                     // A connection on which the master was not heard gives no new time.
                     let fresh = Instant::now() + suspended.grace();
-                    bench.sleep(suspended, if attached_for.is_some() { fresh } else { until.unwrap_or(fresh) });
+                    bench.sleep(
+                        suspended,
+                        if attached_for.is_some() { fresh } else { until.unwrap_or(fresh) },
+                    );
                 }
                 None => bench.end().await,
             }

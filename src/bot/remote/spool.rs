@@ -94,7 +94,9 @@ impl Spool {
     }
 }
 
-async fn within<T>(work: impl Future<Output = Result<io::Result<T>, tokio::task::JoinError>>) -> io::Result<T> {
+async fn within<T>(
+    work: impl Future<Output = Result<io::Result<T>, tokio::task::JoinError>>,
+) -> io::Result<T> {
     match timeout(DISK_LIMIT, work).await {
         Ok(done) => done.map_err(io::Error::other)?,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),

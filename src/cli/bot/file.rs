@@ -37,6 +37,10 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let unreadable =
         |error: io::Error| Failure::message(Kind::Failed, format!("cannot read {shown}: {error}"));
     let mut text = String::new();
+    // Asked first: opening a pipe would wait for whoever writes to it.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is no file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     file.take(FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;

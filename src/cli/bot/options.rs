@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::{
     cli::{
-        bot::{check::Wrong, endpoint, key::Key, settings::Settings, value::Value},
+        bot::{check::Wrong, key::Key, settings::Settings, value::Value},
         failure::{Failure, Kind},
     },
     definition::Problem,
@@ -103,6 +103,10 @@ pub(super) struct Options {
     /// Remove folders of builders that the master no longer has
     #[arg(long, help_heading = WORKER)]
     delete_leftover_dirs: bool,
+    /// A variable of the worker's environment that no build sees: its name, or a pattern with * and ?; may be given
+    /// several times
+    #[arg(long, value_name = "NAME", help_heading = WORKER)]
+    environment_blacklist: Vec<String>,
 
     /// How large worker.log grows before it is set aside, in bytes; 0 for without end
     #[arg(long, short = 's', value_name = "BYTES", default_value_t = 10_000_000, help_heading = LOG)]
@@ -122,7 +126,7 @@ const WORKER: &str = "Worker";
 const LOG: &str = "Log";
 
 /// Those that `--from-tac` finds in the file.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "master",
     "name",
     "password",
@@ -142,6 +146,7 @@ const SETTINGS: [&str; 22] = [
     "numcpus",
     "umask",
     "delete_leftover_dirs",
+    "environment_blacklist",
     "log_size",
     "log_count",
     "no_logrotate",
@@ -179,6 +184,7 @@ impl Options {
             (Key::Numcpus, number(self.numcpus)),
             (Key::Umask, text(&self.umask)),
             (Key::DeleteLeftoverDirs, flag(self.delete_leftover_dirs)),
+            (Key::EnvironmentBlacklist, Some(Value::Texts(self.environment_blacklist.clone()))),
             (Key::LogSize, number(Some(log_size))),
             (Key::LogCount, number(Some(self.log_count))),
         ];
@@ -224,5 +230,51 @@ pub(super) fn mistakes(wrongs: Vec<Wrong>) -> Failure {
         .hint("`lunabot-worker create-worker --help` tells what each takes".to_owned())
 }
 
-/// The default port, as the help of `MASTER` says it.
-const _: () = assert!(endpoint::DEFAULT_PORT == 9989);
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::cli::bot::endpoint;
+
+    fn command() -> clap::Command {
+        Options::augment_args(clap::Command::new("create-worker"))
+    }
+
+    #[test]
+    fn the_options_have_the_defaults_of_the_settings() {
+        let given = command().get_matches_from(["create-worker", "w", "ci", "bot1"]);
+        let settings = Options::from_arg_matches(&given).unwrap().settings().unwrap();
+        let expected = Settings {
+            name: "bot1".to_owned(),
+            master: Some(("ci".to_owned(), endpoint::DEFAULT_PORT)),
+            ..Settings::default()
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn each_setting_has_an_option_of_its_name_which_does_not_go_with_a_tac() {
+        let options = command();
+        for key in Key::ALL {
+            let option = options.get_arguments().find(|option| option.get_id() == key.name());
+            let option = option.unwrap_or_else(|| panic!("{key:?}"));
+            let long = option.get_long();
+            assert!(option.is_positional() || long == Some(&key.name().replace('_', "-")), "{key:?}");
+            assert!(SETTINGS.contains(&key.name()), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn paths_below_the_folder_stay_below_it_when_it_is_moved() {
+        let given = command().get_matches_from(["create-worker", "/a/w", "ci", "bot1"]);
+        let options = Options::from_arg_matches(&given).unwrap();
+        let stored = |path: &str| match options.stored(Path::new(path)).unwrap() {
+            Value::Text(text) => text,
+            _ => panic!("{path}"),
+        };
+        assert_eq!(stored("/a/w/tls/ca.pem"), "tls/ca.pem");
+        assert_eq!(stored("/a/tls/ca.pem"), "/a/tls/ca.pem");
+        assert!(stored("ca.pem").ends_with("/ca.pem"));
+    }
+}

@@ -9,6 +9,7 @@ use tokio::{
 use super::{
     super::{
         pump::{End, Pump},
+        spool::Spool,
         testing::{Script, outside, station},
     },
     *,

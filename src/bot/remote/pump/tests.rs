@@ -240,7 +240,9 @@ async fn what_a_master_says_before_it_hangs_up_is_heard_though_it_hears_nothing_
     drop(far);
     let (mut station, _bot) = station();
     let outside = outside();
-    let end = Pump::new(Plain::new(near), Script::new(), None, &outside).run(&mut station, &mut Spool::new("/nonexistent".into())).await;
+    let end = Pump::new(Plain::new(near), Script::new(), None, &outside)
+        .run(&mut station, &mut Spool::new("/nonexistent".into()))
+        .await;
     assert!(matches!(end, End::Lost(LinkError::Refused { reason }) if reason == "by the house rules"));
 }
 
