@@ -68,7 +68,7 @@ impl Failure {
         failure
     }
 
-    /// Of one of Python's own exceptions, by its name with dots: also of those above it, for who asks for these.
+    /// As Python's exceptions are: the class is also those above it, for who asks for these.
     pub fn exception(kind: &str, value: impl Into<String>) -> Self {
         let mut failure = Self { traceback: NO_TRACEBACK.to_owned(), ..Self::new(kind, value) };
         failure
@@ -80,6 +80,15 @@ impl Failure {
     /// Whether it is of this class or one below it.
     pub fn is(&self, class: &str) -> bool {
         self.kind == class || self.parents.iter().any(|parent| parent == class)
+    }
+
+    /// In one line, mostly: its class and its message, as far as it has them.
+    pub fn brief(&self) -> String {
+        match (self.kind.as_str(), self.value.trim_end()) {
+            ("", value) => value.to_owned(),
+            (kind, "") => kind.to_owned(),
+            (kind, value) => format!("{kind}: {value}"),
+        }
     }
 
     /// Reads one, whatever came.
@@ -119,14 +128,10 @@ impl Failure {
     }
 }
 
-/// For a log: the message, or the class if there is none, then the traceback.
+/// For a log: [`Failure::brief`], then the traceback.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.kind.as_str(), self.value.trim_end()) {
-            ("", value) => f.write_str(value)?,
-            (kind, "") => f.write_str(kind)?,
-            (kind, value) => write!(f, "{kind}: {value}")?,
-        }
+        f.write_str(&self.brief())?;
         match self.traceback.trim_end() {
             "" => Ok(()),
             none if none == NO_TRACEBACK.trim_end() => Ok(()),

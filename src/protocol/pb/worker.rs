@@ -104,8 +104,9 @@ impl WorkerSession {
                 }
                 Said::Call(call) => self.called(call),
                 Said::Answer { asked, answer } => self.answered(asked, answer)?,
-                Said::Forgotten(Object::Bot) => return Err(PbError::LoggedOut),
-                Said::Forgotten(Object::Builder(_)) => {}
+                Said::Forgotten(Object::Bot) if self.is_attached() => return Err(PbError::LoggedOut),
+                // A master that refuses a login has no use for who asked, before or after it says so.
+                Said::Forgotten(Object::Bot | Object::Builder(_)) => {}
                 Said::Stray(what) => return Err(PbError::OutOfTurn(what)),
             }
         }

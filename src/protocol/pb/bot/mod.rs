@@ -6,22 +6,20 @@
 //!   a master asks for, the connection goes on.
 //! - A command is named by its master's name and a number of this connection, so that commands of one name on several
 //!   builders are told apart.
-//! - A second command on a builder interrupts the first, and both run to their own ends. One that `buildbot-worker` would
-//!   have ended before it looks at the second is let be: masters ask several such questions at once.
-//! - A builder that is taken away has its commands interrupted.
 //! - Memory is bounded: a master that answers no news is told no more than [`MAX_UNHEARD`] of them; what waits then counts
 //!   as output that it does not read.
 //! - All that was received is given back, once: a command's object when its end has been answered.
 //!
 //! # Not here
-//! Login and calls (`worker`), arguments (`arguments`), the words of news (`news`), bytes of files (`transfer`), and the order
-//! in which a command is told of (`running`).
+//! Login and calls (`worker`), what is begun and ended (`orders`), arguments (`arguments`), the words of news (`news`), bytes
+//! of files (`transfer`), and the order in which a command is told of (`running`).
 //!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/pb.py` and `buildbot_worker/base.py`.
 
 mod arguments;
 mod news;
+mod orders;
 mod running;
 mod transfer;
 
@@ -32,44 +30,32 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     ops::Bound,
-    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
 
 use self::{
-    arguments::Wish,
     news::Said,
     running::{Running, Word},
-    transfer::Moving,
 };
 use super::{
     PbError,
     failure::{Failure, RUNTIME_ERROR, UNAUTHORIZED},
     info,
-    jelly::Value,
-    worker::{Asked, StartedCommand, WorkerEvent, WorkerSession},
+    worker::{Asked, WorkerEvent, WorkerSession},
 };
 use crate::{
     model::WorkerInfo,
     protocol::{
         CommandId, FromWorker, ToWorker, Update,
         bot::{BotEvent, Conversation, Identity, gather::Now},
-        message::BuilderFolder,
     },
 };
 
-/// Commands at once: twice as many as a bot runs, so that each has its own refusal.
-const MAX_COMMANDS: usize = 512;
 /// News that the master has not answered. It answers each at once; more on their way would say that it hangs.
 const MAX_UNHEARD: usize = 256;
-/// The most that is kept of the master's name of a command, or of its reason for an interrupt, in bytes.
-const MAX_TEXT_BYTES: usize = 4096;
-/// The most of the master's name that stands in the name here, in bytes.
-const MAX_NAME_BYTES: usize = 32;
-
-/// See the module.
+/// See the module. Events come of what is heard, also if that ends the connection, and of what is said.
 pub struct BotSession {
     worker: WorkerSession,
     commands: BTreeMap<CommandId, Running>,
@@ -166,90 +152,11 @@ impl BotSession {
             Asked::Shutdown => "the wish to stop was not heard",
             Asked::Login | Asked::Respond => "the login could not be sent",
         };
-        self.events.push_back(BotEvent::Failed(format!("{what}: {failure}")));
+        self.events.push_back(BotEvent::Failed(format!("{what}: {}", failure.brief())));
         if asked == Asked::Keepalive {
             // Whatever it says, it is there.
             self.is_keeping_alive = false;
             self.events.push_back(BotEvent::KeptAlive);
-        }
-    }
-
-    fn set_builders(&mut self, pairs: Vec<(String, String)>) -> ToWorker {
-        let builders: Vec<BuilderFolder> = pairs
-            .into_iter()
-            .map(|(builder, folder)| BuilderFolder { builder: builder.into(), folder })
-            .collect();
-        self.interrupt_all("its builder was taken away", |running| {
-            !running.is_interrupted && builders.iter().all(|builder| builder.builder != running.builder)
-        });
-        ToWorker::SetBuilders(builders)
-    }
-
-    fn start(&mut self, mut started: StartedCommand) {
-        if self.commands.len() >= MAX_COMMANDS {
-            let failure = format!("{MAX_COMMANDS} commands run already, which is the limit");
-            return self.worker.refuse(started, &Failure::exception(RUNTIME_ERROR, failure));
-        }
-        let Wish { command, transfer } = match arguments::read(&started.name, &started.arguments) {
-            Ok(wish) => wish,
-            Err(failure) => {
-                let builder = &started.builder;
-                tracing::warn!(builder, id = started.id, %failure, "a command cannot be begun");
-                return self.worker.refuse(started, &failure);
-            }
-        };
-        self.worker.accept(&mut started);
-        self.give_back_but(transfer, &started.arguments);
-        let builder: Arc<str> = started.builder.into();
-        self.interrupt_all("another command was started on its builder", |running| {
-            running.builder == builder && !running.is_interrupted && !running.is_question
-        });
-        self.count += 1;
-        let name = begin(&started.id, MAX_TEXT_BYTES);
-        let id = CommandId::new(format!("{}#{}", begin(&name, MAX_NAME_BYTES), self.count));
-        let mut running = Running::new(name, Arc::clone(&builder), started.object, &command);
-        running.moving = transfer.map(Moving::new);
-        self.commands.insert(id.clone(), running);
-        self.events.push_back(BotEvent::Order(ToWorker::Start { id, builder, command }));
-    }
-
-    /// Gives back the objects among the arguments of a command of which it has no use.
-    fn give_back_but(&mut self, transfer: Option<i64>, arguments: &Value) {
-        let mut kept = transfer;
-        for (_, argument) in arguments.as_pairs().unwrap_or_default() {
-            if let Value::Remote(object) = argument
-                && kept.take_if(|kept| kept == object).is_none()
-            {
-                self.worker.give_back(*object);
-            }
-        }
-    }
-
-    /// The command that is meant, or else what runs on the builder. Source: `buildbot-worker`, which looks at the builder
-    /// alone.
-    fn interrupted(&mut self, builder: &str, name: &str, why: &str) {
-        let name = begin(name, MAX_TEXT_BYTES);
-        let why = begin(why, MAX_TEXT_BYTES);
-        let is_meant = |running: &Running| &*running.builder == builder && running.name == name;
-        if self.commands.values().any(is_meant) {
-            self.interrupt_all(&why, is_meant);
-        } else {
-            self.interrupt_all(&why, |running| &*running.builder == builder);
-        }
-    }
-
-    fn interrupt_all(&mut self, why: &str, mut which: impl FnMut(&Running) -> bool) {
-        let ids: Vec<_> =
-            self.commands.iter().filter(|(_, running)| which(running)).map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            self.interrupt(&id, why.to_owned());
-        }
-    }
-
-    fn interrupt(&mut self, id: &CommandId, why: String) {
-        if let Some(running) = self.commands.get_mut(id) {
-            running.is_interrupted = true;
-            self.events.push_back(BotEvent::Order(ToWorker::Interrupt { id: id.clone(), why }));
         }
     }
 
@@ -381,10 +288,10 @@ impl Conversation for BotSession {
     }
 }
 
-/// Why the login was refused, as far as the master says.
+/// Why the login was refused, as far as the master says. Where in its own code that was, is for its own log.
 fn refusal(failure: &Failure) -> String {
     if !failure.is(UNAUTHORIZED) {
-        return failure.to_string();
+        return failure.brief();
     }
     // It says no more: who asks learns nothing of which names there are.
     let reason = "the master does not know this name, or not with this password";
@@ -392,9 +299,4 @@ fn refusal(failure: &Failure) -> String {
         "" => reason.to_owned(),
         value => format!("{reason}: {value}"),
     }
-}
-
-/// The begin of a text of the master.
-fn begin(text: &str, most: usize) -> String {
-    text[..text.floor_char_boundary(most)].to_owned()
 }

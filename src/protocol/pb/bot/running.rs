@@ -147,7 +147,7 @@ impl Running {
 
     /// The master answered a call about its bytes by a failure.
     pub(super) fn fail_by_master(&mut self, failure: &Failure) {
-        self.fail(Failure::exception(REMOTE_ERROR, failure.to_string()));
+        self.fail(Failure::exception(REMOTE_ERROR, failure.brief()));
     }
 
     /// What is told with its end.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+#[cfg(doc)]
+use super::WorkerSession;
 use crate::protocol::pb::{broker::Reply, failure::Failure, jelly::Value};
 
 /// What the master did.

@@ -1,6 +1,9 @@
 //! What masters tell a command, and what a worker answers that it does not understand.
 
-use super::{super::arguments, *};
+use super::{
+    super::{arguments, orders::MAX_COMMANDS},
+    *,
+};
 use crate::protocol::{
     command::{EnvironmentChange, LogFile, MAX_BLOCK_BYTES, RemoveDirectory, ShellLine},
     pb::jelly::pairs,

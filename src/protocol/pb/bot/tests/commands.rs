@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{super::orders::MAX_TEXT_BYTES, *};
 use crate::protocol::command::{
     Compression, CopyDirectory, DownloadFile, EnvironmentChange, LogFile, MAX_BLOCK_BYTES, RemoveDirectory,
     ShellLine, StatPath, UploadDirectory, UploadFile,

@@ -35,7 +35,10 @@ fn a_wrong_password_is_refused_and_nothing_more_comes() {
 fn any_other_failure_of_a_login_is_its_refusal_with_its_reason() {
     let mut bot = BotSession::new(identity("pass1"), info());
     bot.hear(b"\x02\x80\x02\x82pb\x04\x82none\x02\x80\x13\x87\x06\x81").unwrap();
-    let failure = Failure::new(RUNTIME_ERROR, "rejecting duplicate worker");
+    let mut failure = Failure::new(RUNTIME_ERROR, "rejecting duplicate worker");
+    failure.traceback = "File somewhere, line 1".into();
+    // It lets go of the worker before it says so.
+    bot.hear(b"\x02\x80\x1d\x87\x01\x81").unwrap();
     let mut to = crate::protocol::pb::encoder::Encoder::default();
     to.list(3);
     to.bytes(b"error");
@@ -44,6 +47,13 @@ fn any_other_failure_of_a_login_is_its_refusal_with_its_reason() {
     bot.hear(&to.take().unwrap()).unwrap();
     let reason = "builtins.RuntimeError: rejecting duplicate worker".to_owned();
     assert_eq!((bot.poll_event(), bot.poll_event()), (Some(BotEvent::Refused(reason)), None));
+}
+
+#[test]
+fn a_master_that_lets_go_of_its_worker_loses_the_connection() {
+    let mut master = PlainMaster::attached(&[]);
+    let error = master.bot.hear(b"\x02\x80\x1d\x87\x01\x81").unwrap_err();
+    assert!(matches!(error, PbError::LoggedOut), "{error}");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use crate::{
     model::{LogStream, Secret},
     protocol::{
         FailureReason, ShellArguments, Transfer, TransferReply, WorkerCommand,
-        pb::{MasterSession, SessionEvent, auth::Challenge},
+        message::BuilderFolder,
+        pb::{MasterSession, SessionEvent, auth::Challenge, jelly::Value},
     },
 };
 
