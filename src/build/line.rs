@@ -184,7 +184,12 @@ impl Line {
     async fn again(&self, until: Instant) -> Result<ConnectionHandle, LinkGone> {
         let (session, _) = self.session.as_ref().ok_or(LinkGone)?;
         let mut changes = self.registry.changes();
-        let before = self.connection().map(|connection| connection.epoch);
+        let before = self.connection();
+        // Its program has stopped, or was told to: whoever comes next is another.
+        if before.as_ref().is_some_and(|before| before.is_session_over() || before.is_dismissed()) {
+            return Err(LinkGone);
+        }
+        let before = before.map(|connection| connection.epoch);
         loop {
             changes.mark_unchanged();
             let next = self.registry.connection(self.worker.as_str());

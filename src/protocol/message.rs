@@ -159,6 +159,9 @@ pub enum FromWorker {
         /// Which.
         id: CommandId,
     },
+    /// The program stops, and its commands with it: none of them will be gone on with. Only if commands
+    /// [outlive links](ToWorker::OutliveLinks).
+    SessionOver,
     /// I am here.
     Pong(u64),
     /// It wishes to stop once its builds are done: no more are given to it, and it is told to shut down.

@@ -194,7 +194,10 @@ impl<'a, W: Carrier, C: Conversation> Pump<'a, W, C> {
                 },
                 () = link.to_worker.closed() => return self.bot_ended(),
                 () = alarm.as_mut(), if has_alarm => {}
-                () = outside.stop.cancelled() => return Ok(End::Stopped),
+                () = outside.stop.cancelled() => {
+                    conversation.say(FromWorker::SessionOver, at(now));
+                    return Ok(End::Stopped);
+                }
                 () = outside.wants_shutdown.cancelled(), if !self.has_wished => {
                     if self.attached_at.is_none() {
                         return Ok(End::Wished);

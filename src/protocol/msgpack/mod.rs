@@ -40,6 +40,9 @@ pub use session::{MasterSession, SessionEvent};
 /// there is no such word.
 const REQUEST_SHUTDOWN: &str = "request_shutdown";
 
+/// What a worker says that stops, and whose commands would outlive the connection otherwise. See `docs/design/resume.md`.
+const END_SESSION: &str = "end_session";
+
 /// Why a connection must end.
 #[derive(Debug, thiserror::Error)]
 pub enum MsgpackError {

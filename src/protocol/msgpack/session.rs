@@ -23,7 +23,7 @@ use bytes::Bytes;
 use rmpv::{Value, ValueRef};
 
 use super::{
-    MsgpackError, REQUEST_SHUTDOWN,
+    END_SESSION, MsgpackError, REQUEST_SHUTDOWN,
     arguments::{self, HiddenWords},
     folders::{Folders, State},
     frame::{self, field, shown},
@@ -475,6 +475,11 @@ impl MasterSession {
             READ_FILE,
             b"update_read_file_close",
         ];
+        if op == END_SESSION.as_bytes() {
+            self.tell(FromWorker::SessionOver);
+            self.requests.respond(seq, ValueRef::Nil);
+            return Ok(());
+        }
         if op == REQUEST_SHUTDOWN.as_bytes() {
             self.asked_to_stop(seq);
             return Ok(());

@@ -89,6 +89,8 @@ pub struct ConnectionHandle {
     orders: link::Sender<Order>,
     pub(super) leases: Leases,
     pub(super) gone: CancellationToken,
+    /// The worker has said that no command will be gone on with.
+    pub(super) over: CancellationToken,
     pub(super) close: CancellationToken,
     /// It is to stop whatever it runs.
     pub(super) killed: CancellationToken,
@@ -152,6 +154,7 @@ impl ConnectionHandle {
             orders: sender,
             leases: Leases::new(),
             gone: CancellationToken::new(),
+            over: CancellationToken::new(),
             close: CancellationToken::new(),
             killed: CancellationToken::new(),
             dismissed: CancellationToken::new(),
@@ -215,6 +218,11 @@ impl ConnectionHandle {
     /// If its commands outlive the link: in which life of theirs, and for how long.
     pub fn outlives(&self) -> Option<(&SessionId, Duration)> {
         self.outlives.as_deref().map(|(session, grace)| (session, *grace))
+    }
+
+    /// Whether the worker has said that this life of its commands is over.
+    pub fn is_session_over(&self) -> bool {
+        self.over.is_cancelled()
     }
 
     /// Ends a command early. Its `Complete` still comes.

@@ -383,6 +383,10 @@ impl Connection {
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
             }
+            FromWorker::SessionOver => {
+                self.handle.over.cancel();
+                None
+            }
             // Of a pong, all has been said by its coming.
             FromWorker::Hello(_) | FromWorker::Pong(_) => None,
             FromWorker::WantsShutdown => {

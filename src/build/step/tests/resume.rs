@@ -141,6 +141,37 @@ async fn a_worker_of_another_life_loses_the_build() {
 }
 
 #[tokio::test]
+async fn a_worker_that_says_that_it_stops_is_not_waited_for() {
+    // Longer than this test may take.
+    let mut bench = bench_of(Some(10 * PATIENCE)).await;
+    let end = bench
+        .run(make(), async |worker| {
+            let (id, _) = worker.start().await;
+            worker.mark(&id, 1).await;
+            worker.say(FromWorker::SessionOver).await;
+            *worker = Player(link::pair().1);
+        })
+        .await;
+    assert_eq!(end, StepEnd::lost());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_is_not_waited_for() {
+    let mut bench = bench_of(Some(10 * PATIENCE)).await;
+    let connection = bench.connection.clone();
+    let end = bench
+        .run(make(), async |worker| {
+            let (id, _) = worker.start().await;
+            worker.mark(&id, 1).await;
+            connection.kill();
+            while worker.order().await != ToWorker::Shutdown {}
+            *worker = Player(link::pair().1);
+        })
+        .await;
+    assert_eq!(end, StepEnd::lost());
+}
+
+#[tokio::test]
 async fn a_worker_that_stays_away_loses_the_build_after_its_grace_and_must_not_go_on() {
     let mut bench = bench_of(Some(Duration::from_millis(50))).await;
     let registry = bench.registry.clone();

@@ -92,6 +92,7 @@ impl Crew {
             FromWorker::Hello(_)
             | FromWorker::Pong(_)
             | FromWorker::WantsShutdown
+            | FromWorker::SessionOver
             | FromWorker::Mark { .. }
             | FromWorker::Unknown { .. } => {}
         }

@@ -42,7 +42,7 @@ use rmpv::ValueRef;
 pub use self::suspended::Suspended;
 use self::{crew::Crew, kept::Kind, running::Running};
 use super::{
-    MsgpackError, REQUEST_SHUTDOWN,
+    END_SESSION, MsgpackError, REQUEST_SHUTDOWN,
     frame::{self, field, shown},
     requests::Requests,
 };
@@ -92,6 +92,8 @@ enum Asked {
     Complete(CommandId),
     /// The worker wishes to stop.
     Shutdown,
+    /// It stops.
+    EndSession,
 }
 
 /// A command, not to be taken for another with its id.
@@ -219,7 +221,7 @@ impl BotSession {
                 ));
             }
             (Some(Asked::Shutdown), None) => self.wish = Wish::None,
-            (Some(Asked::Complete(_)), None) => {}
+            (Some(Asked::Complete(_)), None) | (Some(Asked::EndSession), _) => {}
         }
     }
 
@@ -310,6 +312,10 @@ impl Conversation for BotSession {
 
     fn say(&mut self, message: FromWorker, now: Now) {
         match message {
+            FromWorker::SessionOver if self.outlives => {
+                self.requests.ask(END_SESSION, vec![], Asked::EndSession);
+            }
+            FromWorker::SessionOver => {}
             FromWorker::WantsShutdown if self.wish == Wish::Asked => {}
             FromWorker::WantsShutdown if self.is_attached => self.ask_to_stop(),
             FromWorker::WantsShutdown => self.wish = Wish::Held,

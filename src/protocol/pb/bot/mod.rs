@@ -249,7 +249,7 @@ impl Conversation for BotSession {
             // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed.
             FromWorker::Hello(_) | FromWorker::Pong(_) => {}
             // Nothing outlives a link on this wire.
-            FromWorker::Mark { .. } | FromWorker::Unknown { .. } => {}
+            FromWorker::Mark { .. } | FromWorker::Unknown { .. } | FromWorker::SessionOver => {}
         }
     }
 
