@@ -16,7 +16,7 @@ use crate::{
         logging,
     },
     config,
-    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
+    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode, Whereabouts},
     secret::Masker,
     web,
 };
@@ -36,14 +36,15 @@ pub(super) async fn run(
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     let masker = Masker::new();
-    logging::start(&folder, format, level, &masker)?;
+    let whereabouts = Whereabouts::default();
+    logging::start(&folder, format, level, &masker, &whereabouts)?;
     raise_open_files();
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
     let started = tokio::select! {
         // Dropped by a signal, a start has taken nothing that the next one could not use.
-        started = master::start(folder, limits, masker) => started,
+        started = master::start(folder, limits, masker, whereabouts) => started,
         () = signals.stop() => {
             info!("told to stop while it was starting");
             return Ok(ExitCode::SUCCESS);

@@ -21,6 +21,7 @@ pub mod reconfig;
 pub mod reload;
 pub mod socket;
 pub mod start;
+mod whereabouts;
 
 pub use folder::{FolderError, FolderLock, MasterFolder};
 pub use generations::{Attempt, Cause, Generations, Verdict};
@@ -29,3 +30,4 @@ pub use impact::Impact;
 pub use reconfig::PrepareError;
 pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};
+pub use whereabouts::{Noun, Whereabouts};
