@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    fmt::format::{self, DefaultFields},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     cli::{
@@ -10,7 +15,9 @@ use crate::{
         failure::{Failure, Kind},
         log_file::{LogFile, Rotation},
         log_mask::Masked,
+        log_source::WithSource,
     },
+    master::Whereabouts,
     secret::Masker,
 };
 
@@ -27,8 +34,9 @@ pub(super) struct Log<'a> {
     pub(super) level: &'a str,
 }
 
-/// Sends all that is logged to these places.
-pub(super) fn start(log: &Log<'_>, masker: &Masker) -> Result<(), Failure> {
+/// Sends all that is logged to these places. `whereabouts` tells where what it is about is written; a worker's program
+/// knows of nothing.
+pub(super) fn start(log: &Log<'_>, masker: &Masker, whereabouts: &Whereabouts) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(log.level).map_err(|error| {
         let hint =
             "write a level (error, warn, info, debug, trace), or `lunabot::worker=debug,info`".to_owned();
@@ -38,18 +46,22 @@ pub(super) fn start(log: &Log<'_>, masker: &Masker) -> Result<(), Failure> {
         let text = format!("cannot write the log {}: {error}", log.file.display());
         Failure::message(Kind::Environment, text).hint("check the owner and mode of the folder".to_owned())
     })?;
+    let fields = || WithSource::new(DefaultFields::new(), whereabouts);
     let to_file = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
+        .fmt_fields(fields())
         .with_writer(Masked::new(file, masker));
     let to_stderr = log.stderr.map(|format| {
+        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let layer = tracing_subscriber::fmt::layer()
             .with_target(false)
             .with_writer(Masked::new(std::io::stderr, masker));
-        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         match format {
-            LogFormat::Text => layer.with_ansi(colours).boxed(),
-            LogFormat::Json => layer.json().with_target(true).boxed(),
+            LogFormat::Text => layer.with_ansi(colours).fmt_fields(fields()).boxed(),
+            LogFormat::Json => {
+                layer.json().event_format(WithSource::new(format::format().json(), whereabouts)).boxed()
+            }
         }
     });
     tracing_subscriber::registry().with(filter).with(to_file).with(to_stderr).init();

@@ -17,6 +17,7 @@ mod hash_password;
 mod log;
 mod log_file;
 mod log_mask;
+mod log_source;
 mod logging;
 mod master;
 mod password;

@@ -16,7 +16,7 @@ use crate::{
     },
     config,
     exec::heritage,
-    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
+    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode, Whereabouts},
     secret::Masker,
     web,
 };
@@ -38,7 +38,8 @@ pub(super) async fn run(
     let masker = Masker::new();
     let log =
         logging::Log { file: &folder.log_file(), rotation: Rotation::default(), stderr: Some(format), level };
-    logging::start(&log, &masker)?;
+    let whereabouts = Whereabouts::default();
+    logging::start(&log, &masker, &whereabouts)?;
     // Each worker is an open file, and the usual soft limit is a thousand.
     if let Err(error) = heritage::raise_open_files(ENOUGH_OPEN_FILES) {
         warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
@@ -48,7 +49,7 @@ pub(super) async fn run(
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
     let started = tokio::select! {
         // Dropped by a signal, a start has taken nothing that the next one could not use.
-        started = master::start(folder, limits, masker) => started,
+        started = master::start(folder, limits, masker, whereabouts) => started,
         () = signals.stop() => {
             info!("told to stop while it was starting");
             return Ok(ExitCode::SUCCESS);

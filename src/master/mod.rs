@@ -22,6 +22,7 @@ pub mod reconfig;
 pub mod reload;
 pub mod socket;
 pub mod start;
+mod whereabouts;
 
 pub use folder::{FolderError, MasterFolder};
 pub use generations::{Attempt, Cause, Generations, Verdict};
@@ -31,3 +32,4 @@ pub use pid_lock::PidLock;
 pub use reconfig::PrepareError;
 pub use reload::{ReloadError, ReloadHandle};
 pub use start::{Master, StartError, start};
+pub use whereabouts::{Noun, Whereabouts};

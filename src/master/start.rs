@@ -29,6 +29,7 @@ use crate::{
         reconfig::{Parts, PrepareError},
         reload::{MainFile, Reloads},
         socket::{self, SocketError},
+        whereabouts::Whereabouts,
     },
     model::Timestamp,
     mq::Mq,
@@ -112,11 +113,12 @@ struct Tasks {
 /// Starts a master: load, check, plan from nothing, prepare, commit. The socket is bound but not served: that is the
 /// edge's part.
 ///
-/// The secrets that it reads, from now on, are known to `masker`.
+/// The secrets that it reads, from now on, are known to `masker`, and where things are written to `whereabouts`.
 pub async fn start(
     folder: MasterFolder,
     limits: config::Limits,
     masker: Masker,
+    whereabouts: Whereabouts,
 ) -> Result<(Master, UnixListener), StartError> {
     // What cannot be repaired by any configuration is told first, and costs nothing.
     socket::check_path(&folder.socket())?;
@@ -167,6 +169,7 @@ pub async fn start(
         store: store.clone(),
         registry: registry_handle.clone(),
         definition,
+        whereabouts,
         roster,
         local_workers: LocalWorkers::new(folder.workers(), registry_handle.clone(), roster_watch.clone()),
         periodic: HashMap::new(),

@@ -115,6 +115,10 @@ impl Conversation for Script {
             return;
         }
         self.flush();
+        // Nothing outlives a link here.
+        if message == FromWorker::SessionOver {
+            return;
+        }
         self.tell(match message {
             FromWorker::Pong(number) => format!("pong {number}"),
             FromWorker::Complete { .. } => "complete".to_owned(),

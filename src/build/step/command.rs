@@ -117,7 +117,7 @@ pub(super) async fn follow<P: Peer>(
     };
     let Ok(events) = started else { return Ok(seen) };
     let following = Following::new(context, logs, &id, safe, slow_death);
-    following.to_the_end(Some(events), again, peer).await
+    following.followed(Some(events), again, peer).await
 }
 
 /// Goes on with a command that a master before this one has started, and of which the logs hold all up to `received`.
@@ -133,7 +133,7 @@ pub(super) async fn go_on<P: Peer>(
     peer: &mut P,
 ) -> Result<Seen, LogError> {
     let following = Following::new(context, logs, id, Safe::after(received), slow_death);
-    following.to_the_end(None, None, peer).await
+    following.followed(None, None, peer).await
 }
 
 struct Following<'f, 'c> {
@@ -184,7 +184,7 @@ impl<'f, 'c> Following<'f, 'c> {
     }
 
     /// Follows a command over all its links. Without events there is no link yet.
-    async fn to_the_end<P: Peer>(
+    async fn followed<P: Peer>(
         mut self,
         mut events: Option<CommandEvents>,
         mut again: Option<WorkerCommand>,

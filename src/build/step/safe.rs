@@ -29,6 +29,17 @@ const MOST_BYTES: usize = 512 * 1024;
 /// times as many.
 const MOST_UNNOTED_BYTES: usize = 16 * 1024 * 1024;
 
+/// What a later master finds of the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notes {
+    /// Nothing: it cannot go on with the step.
+    Never,
+    /// A note.
+    There,
+    /// Nothing for now, since none could be made for long.
+    Missing,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Safe {
@@ -41,10 +52,7 @@ pub(super) struct Safe {
     bytes: usize,
     /// Since the last note.
     unnoted: usize,
-    /// Whether notes are made.
-    notes: bool,
-    /// Whether there is one.
-    is_noted: bool,
+    notes: Notes,
     /// Whether what decides the end has been heard.
     is_decided: bool,
 }
@@ -56,9 +64,9 @@ impl Safe {
         context: &StepContext<'_>,
         logs: &mut Logs,
     ) -> Result<Self, LogError> {
-        let mut safe = Self::new(0, false);
-        let Some(session) = context.line.session().filter(|_| P::OUTLIVES_MASTER) else { return Ok(safe) };
-        let Some(places) = logs.places().await? else { return Ok(safe) };
+        let never = Self::new(0, Notes::Never);
+        let Some(session) = context.line.session().filter(|_| P::OUTLIVES_MASTER) else { return Ok(never) };
+        let Some(places) = logs.places().await? else { return Ok(never) };
         context.store.keep_note(context.step, Note { number: 0, logs: places }).await?;
         let running = RunningCommand {
             command: id.as_str().to_owned(),
@@ -67,16 +75,15 @@ impl Safe {
             secrets: context.secrets.names(),
         };
         context.store.note_command(context.step, running).await?;
-        (safe.notes, safe.is_noted) = (true, true);
-        Ok(safe)
+        Ok(Self::new(0, Notes::There))
     }
 
     /// Of a command that a master before this one has noted.
     pub(super) const fn after(received: u64) -> Self {
-        Self::new(received, true)
+        Self::new(received, Notes::There)
     }
 
-    const fn new(mark: u64, notes: bool) -> Self {
+    const fn new(mark: u64, notes: Notes) -> Self {
         Self {
             mark,
             is_news: false,
@@ -84,7 +91,6 @@ impl Safe {
             bytes: 0,
             unnoted: 0,
             notes,
-            is_noted: notes,
             is_decided: false,
         }
     }
@@ -96,7 +102,7 @@ impl Safe {
 
     /// Whether a later master can go on with the command.
     pub(super) const fn outlives_master(&self) -> bool {
-        self.is_noted
+        matches!(self.notes, Notes::There)
     }
 
     /// When [`Safe::settle`] is due; never while there is nothing to settle.
@@ -117,12 +123,17 @@ impl Safe {
     /// All up to here was heard.
     pub(super) fn marked(&mut self, number: u64) {
         (self.mark, self.is_news) = (number, true);
-        if self.notes && self.is_decided {
+        if self.is_over() {
             return;
         }
         let now = Instant::now();
         let due = if self.bytes >= MOST_BYTES { now } else { now + WITHIN };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Whether what comes now is heard again by the next master.
+    fn is_over(&self) -> bool {
+        self.notes != Notes::Never && self.is_decided
     }
 
     /// Makes safe what was heard; the number up to which it is, if that can be told.
@@ -133,19 +144,19 @@ impl Safe {
     ) -> Result<Option<u64>, LogError> {
         self.due = None;
         self.unnoted += std::mem::take(&mut self.bytes);
-        if !self.is_news || (self.notes && self.is_decided) {
+        if !self.is_news || self.is_over() {
             return Ok(None);
         }
-        if self.notes {
+        if self.notes != Notes::Never {
             match logs.places().await? {
                 Some(logs) => {
                     context.store.keep_note(context.step, Note { number: self.mark, logs }).await?;
-                    (self.unnoted, self.is_noted) = (0, true);
+                    (self.unnoted, self.notes) = (0, Notes::There);
                 }
                 None if self.unnoted < MOST_UNNOTED_BYTES => return Ok(None),
                 None => {
                     context.store.drop_note(context.step).await?;
-                    self.is_noted = false;
+                    self.notes = Notes::Missing;
                 }
             }
         }

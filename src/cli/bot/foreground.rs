@@ -23,6 +23,7 @@ use crate::{
         service::{Signals, notify},
     },
     definition::SecretName,
+    master::Whereabouts,
     secret::Masker,
 };
 
@@ -48,7 +49,7 @@ pub(super) fn run(ready: Ready, stage: Stage, level: &str) -> Result<ExitCode, F
         Stage::Background => None,
     };
     let log = Log { file: &ready.folder.log(), rotation: ready.settings.log, stderr, level };
-    logging::start(&log, &masker)?;
+    logging::start(&log, &masker, &Whereabouts::default())?;
     masker.note(&SecretName::new("password").expect("it is a name"), &ready.password);
     if stage == Stage::Background
         && let Err(error) = setsid()

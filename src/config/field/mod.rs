@@ -170,7 +170,11 @@ impl Reader<'_> {
                     _ => describe(value),
                 };
                 let text = format!("`{name}` takes {}, not {found}", spec.kind.words());
-                self.complain(&text, self.session.uncalled(value));
+                let hint = self.session.uncalled(value).or_else(|| {
+                    let is_late = spec.renderable && matches!(value, Value::Function(_));
+                    is_late.then(|| "write `util.renderer(function(props) … end)`".to_owned())
+                });
+                self.complain(&text, hint);
             }
         }
         Ok(None)

@@ -323,12 +323,11 @@ impl Connection {
         }
         let message = match order {
             // Its news end at once, as they do when a link is lost.
-            Order::Start { .. } if self.handle.killed.is_cancelled() => return true,
+            Order::Start { .. } | Order::Adopt { .. } if self.handle.killed.is_cancelled() => return true,
             Order::Start { id, builder, command, events } => {
                 self.commands.insert(id.clone(), events);
                 ToWorker::Start { id, builder, command }
             }
-            Order::Adopt { .. } if self.handle.killed.is_cancelled() => return true,
             Order::Adopt { id, received, reply, events } => {
                 self.commands.insert(id.clone(), events);
                 ToWorker::Adopt { id, received, reply }

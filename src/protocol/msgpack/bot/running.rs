@@ -60,6 +60,7 @@ enum Item {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Running {
     pub(super) id: CommandId,
     /// Tells it from others with its id, of which answers may still come.

@@ -247,9 +247,12 @@ impl Conversation for BotSession {
             FromWorker::WantsShutdown if self.worker.is_attached() => self.worker.ask_shutdown(),
             FromWorker::WantsShutdown => self.wants_shutdown = true,
             // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed.
-            FromWorker::Hello(_) | FromWorker::Pong(_) => {}
-            // Nothing outlives a link on this wire.
-            FromWorker::Mark { .. } | FromWorker::Unknown { .. } | FromWorker::SessionOver => {}
+            // Nor does anything outlive a link on this wire.
+            FromWorker::Hello(_)
+            | FromWorker::Pong(_)
+            | FromWorker::Mark { .. }
+            | FromWorker::Unknown { .. }
+            | FromWorker::SessionOver => {}
         }
     }
 

@@ -271,7 +271,7 @@ impl World {
             let SessionEvent::Message(message) = event else { continue };
             match message {
                 FromWorker::Update { update: Update::Output { bytes, .. }, .. } => {
-                    self.upper.output.extend(bytes)
+                    self.upper.output.extend(bytes);
                 }
                 FromWorker::Update { update: Update::Rc(rc), .. } => self.upper.rc.push(rc),
                 FromWorker::Update { .. } | FromWorker::Hello(_) => {}
