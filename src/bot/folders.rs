@@ -112,11 +112,11 @@ async fn overdue(signs: &AtomicU64, arguments: &RemoveDirectory, started: Instan
             (seen, seen_at) = (count, now);
         }
         if let Some(limit) = arguments.max_time.filter(|&limit| now - started >= limit) {
-            let text = format!("still running after {} seconds", limit.as_secs_f64());
+            let text = format!("{} seconds elapsed", limit.as_secs_f64());
             return Overdue::Limit(FailureReason::Timeout, text);
         }
         if let Some(limit) = arguments.timeout.filter(|&limit| now - seen_at >= limit) {
-            let text = format!("nothing removed for {} seconds", limit.as_secs_f64());
+            let text = format!("{} seconds without output", limit.as_secs_f64());
             return Overdue::Limit(FailureReason::TimeoutWithoutOutput, text);
         }
         sleep(LOOK_EVERY).await;
@@ -224,7 +224,8 @@ impl Sweep<'_> {
 pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gone> {
     let (from, to) = (job.folder.join(&arguments.from), job.folder.join(&arguments.to));
     let above = to.parent().map(Path::to_owned);
-    let made = job.work(FILES_LIMIT, move |_| above.map_or(Ok(()), fs::create_dir_all)).await;
+    let made = above.clone();
+    let made = job.work(FILES_LIMIT, move |_| made.map_or(Ok(()), fs::create_dir_all)).await;
     let cause = match made {
         Ok(Ok(())) => {
             let words = ["cp", "-R", "-P", "-p", "-v"].map(str::to_owned);
@@ -256,8 +257,8 @@ pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gon
             return job.finish(-1).await;
         }
     };
-    job.outlet.header(format!("cpdir: {cause}: {}\n", to.display())).await?;
-    job.finish(1).await
+    let folder = above.as_deref().unwrap_or(Path::new(""));
+    job.outlet.fail(format!("cannot make the folder `{}`: {cause}", folder.display())).await
 }
 
 #[cfg(test)]

@@ -205,13 +205,17 @@ fn take(
     told_as: Option<LogStream>,
     bytes: Option<BytesMut>,
 ) -> Option<Demand> {
-    let bytes = bytes?;
+    let mut bytes = bytes?;
     let now = Instant::now();
     course.heard(bytes.len(), now);
     let stream = told_as?;
-    let lines = memchr::memchr_iter(b'\n', &bytes).count();
-    let (is_told, demand) = course.lines(lines as u64, now);
-    if is_told {
+    let count = memchr::memchr_iter(b'\n', &bytes).count();
+    let (most, demand) = course.lines(count as u64, now);
+    if let Some(most) = most.and_then(|most| usize::try_from(most).ok()) {
+        let told = memchr::memchr_iter(b'\n', &bytes).take(most).last().map_or(0, |end| end + 1);
+        bytes.truncate(told);
+    }
+    if !bytes.is_empty() {
         outbox.push(stream, bytes);
     }
     demand
