@@ -242,10 +242,10 @@ fn a_wish_to_stop_outlives_the_link() {
         if said.is_none() && told.is_none() {
             break;
         }
-        for payload in &said {
+        if let Some(payload) = &said {
             world.master.handle_message(payload).unwrap();
         }
-        for payload in &told {
+        if let Some(payload) = &told {
             bot.hear(payload).unwrap();
         }
         for event in std::iter::from_fn(|| bot.poll_event()).collect::<Vec<_>>() {
