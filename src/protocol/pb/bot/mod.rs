@@ -339,10 +339,12 @@ impl Conversation for BotSession {
             }
             FromWorker::WantsShutdown if self.worker.is_attached() => self.worker.ask_shutdown(),
             FromWorker::WantsShutdown => self.wants_shutdown = true,
-            // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed.
-            FromWorker::Hello(_) | FromWorker::Pong(_) => {}
-            // Nothing outlives a link on this wire.
-            FromWorker::Mark { .. } | FromWorker::Unknown { .. } => {}
+            // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed. And
+            // nothing outlives a link on this wire.
+            FromWorker::Hello(_)
+            | FromWorker::Pong(_)
+            | FromWorker::Mark { .. }
+            | FromWorker::Unknown { .. } => {}
         }
     }
 

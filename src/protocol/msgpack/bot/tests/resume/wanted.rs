@@ -242,8 +242,12 @@ fn a_wish_to_stop_outlives_the_link() {
         if said.is_none() && told.is_none() {
             break;
         }
-        said.iter().for_each(|payload| world.master.handle_message(payload).unwrap());
-        told.iter().for_each(|payload| bot.hear(payload).unwrap());
+        if let Some(payload) = said {
+            world.master.handle_message(&payload).unwrap();
+        }
+        if let Some(payload) = told {
+            bot.hear(&payload).unwrap();
+        }
         for event in std::iter::from_fn(|| bot.poll_event()).collect::<Vec<_>>() {
             if let BotEvent::Order(ToWorker::Start { id, .. }) = event {
                 bot.say(news(id.as_str(), Update::Rc(0)), at(world.begin, 0));
