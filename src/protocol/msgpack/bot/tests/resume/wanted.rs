@@ -259,3 +259,23 @@ fn a_wish_to_stop_outlives_the_link() {
     }
     assert_eq!(wishes, 1);
 }
+
+#[test]
+fn an_order_that_came_just_before_the_link_was_lost_is_still_carried_out() {
+    for is_late in [false, true] {
+        let mut world = World::running(shell());
+        world.order(ToWorker::Interrupt { id: id(), why: "enough".into() });
+        let Far::Up(mut bot) = mem::replace(&mut world.far, Far::Up(BotSession::new(facts()))) else {
+            panic!("the link is up")
+        };
+        while let Some(payload) = world.master.poll_output() {
+            bot.hear(&payload).unwrap();
+        }
+        world.far = Far::Down(bot.suspend().unwrap());
+        if is_late {
+            world.connect_until(false, 5000);
+        }
+        world.obey();
+        assert_eq!(world.interrupts, [id()], "{is_late}");
+    }
+}
