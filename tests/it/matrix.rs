@@ -271,6 +271,8 @@ fn better(step: &str, stream: char, lines: &mut Vec<String>) {
         ("long line", 'o') | ("missing program", _) | ("up missing" | "dir missing", 'e' | 'h') => {
             lines.clear();
         }
+        // What a command for folders runs to do its work, and where, is its own matter.
+        ("cp" | "cp missing" | "rm" | "rm missing", 'h') => lines.clear(),
         // `cp` tells of files in the order of the folder.
         ("cp", 'o') => lines.sort(),
         _ => {}
