@@ -20,8 +20,9 @@ use crate::protocol::command::EnvironmentChange;
 pub(super) type Environment = BTreeMap<OsString, OsString>;
 
 /// What systemd says to the service alone, and what a worker in a container logs in with.
-const OURS: [&str; 17] = [
+const OURS: [&str; 19] = [
     "BUILDMASTER",
+    "BUILDMASTER_CONNECTION_STRING",
     "BUILDMASTER_PORT",
     "BUILDMASTER_PROTOCOL",
     "CACHE_DIRECTORY",
@@ -37,6 +38,7 @@ const OURS: [&str; 17] = [
     "STATE_DIRECTORY",
     "SYSTEMD_EXEC_PID",
     "WORKERPASS",
+    "WORKERPASS_FILE",
     "WORKER_ENVIRONMENT_BLACKLIST",
 ];
 const OUR_PREFIXES: [&str; 4] = ["LISTEN_", "LUNABOT_", "MEMORY_PRESSURE_", "WATCHDOG_"];

@@ -124,8 +124,12 @@ impl Session<'_> {
                 }
             }
             ToWorker::Ping(number) => self.answers.push_back(FromWorker::Pong(number)),
-            // The loop ends at the one; of the other there is none, since commands here end with their link.
-            ToWorker::Shutdown | ToWorker::Abandon { .. } => {}
+            ToWorker::Adopt { id, .. } => self.answers.push_back(FromWorker::Unknown { id }),
+            // The loop ends at the first; of the others there is none, since commands here end with their link.
+            ToWorker::Shutdown
+            | ToWorker::Abandon { .. }
+            | ToWorker::OutliveLinks(_)
+            | ToWorker::Acknowledge { .. } => {}
         }
     }
 

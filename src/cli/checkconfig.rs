@@ -1,11 +1,6 @@
 //! `lunabot checkconfig`: all problems of a configuration at once, without a socket or a database.
 
-use std::{
-    fmt::Write as _,
-    io::IsTerminal as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, io::IsTerminal as _, path::Path, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
@@ -20,7 +15,6 @@ use crate::{
         Problem,
         problem::{arrange, fold},
     },
-    master::MasterFolder,
 };
 
 /// How it is told.
@@ -34,8 +28,11 @@ pub(super) struct How {
 
 /// Checks a configuration; exit code 1 if it cannot be used.
 pub(super) async fn run(path: &Path, limits: config::Limits, how: How) -> Result<ExitCode, Failure> {
-    let file = file_of(path)?;
-    let (checked, sources) = config::load(&file, limits).await?.check_whole();
+    let file = if path.is_dir() { path.join("master.cfg.lua") } else { path.to_owned() };
+    let (checked, sources) = match config::load(&file, limits).await {
+        Ok(loaded) => loaded.check_whole(),
+        Err(error) => return unread(path, &file, error, how),
+    };
     let (problems, summary) = match checked {
         Ok(mut checked) => {
             let root = file.parent().unwrap_or(Path::new(""));
@@ -70,6 +67,19 @@ pub(super) async fn run(path: &Path, limits: config::Limits, how: How) -> Result
         None => anstream::eprintln!("{errors}"),
     }
     Ok(code)
+}
+
+/// There is nothing to check, which is no fault of the configuration.
+fn unread(path: &Path, file: &Path, error: config::LoadError, how: How) -> Result<ExitCode, Failure> {
+    let hint = format!("make one with `lunabot create-master {}`", path.display());
+    let failure = Failure::from(error).hint((path.is_dir() && !file.exists()).then_some(hint));
+    if !how.json {
+        return Err(failure);
+    }
+    let problem = Problem::error(None, failure.to_string());
+    let problems = [shape(&problem, &Sources::default())];
+    anstream::println!("{:#}", json!({ "file": file, "good": false, "summary": null, "problems": problems }));
+    Ok(failure.exit_code())
 }
 
 fn counts(problems: &[Problem]) -> (String, String) {
@@ -139,10 +149,6 @@ fn window(line: &str, column: u32) -> (String, Option<usize>) {
         shown.push('…');
     }
     (shown.trim_end().to_owned(), caret)
-}
-
-fn file_of(path: &Path) -> Result<PathBuf, Failure> {
-    if path.is_dir() { Ok(MasterFolder::open(path)?.config()) } else { Ok(path.to_owned()) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What went wrong, as the caller learns it: cause, hint, exit code.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{fmt, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 
@@ -21,6 +21,8 @@ pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 pub enum Kind {
     /// It was refused, or it failed.
     Failed,
+    /// The command line is wrong, in a way that its parser does not see.
+    Usage,
     /// No master runs.
     NotRunning,
     /// A master runs already.
@@ -30,10 +32,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code. 2 is wrong usage, which clap answers.
+    /// The exit code. 2 is also clap's.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,
+            Self::Usage => 2,
             Self::NotRunning => 3,
             Self::AlreadyRunning => 4,
             Self::Environment => 5,
@@ -58,7 +61,7 @@ impl Failure {
     }
 
     /// A failure that is told in one line.
-    pub fn message(kind: Kind, text: impl std::fmt::Display) -> Self {
+    pub fn message(kind: Kind, text: impl fmt::Display) -> Self {
         Self::new(kind, anyhow::anyhow!("{text}"))
     }
 
@@ -76,20 +79,38 @@ impl Failure {
         self
     }
 
+    /// The same for a program whose exit codes are 1 and, for wrong usage, 2.
+    #[must_use]
+    pub(super) fn plain(mut self) -> Self {
+        if self.kind != Kind::Usage {
+            self.kind = Kind::Failed;
+        }
+        self
+    }
+
     /// Tells it on standard error; the exit code is the caller's.
     pub fn report(&self) -> ExitCode {
         for problem in &self.problems {
             anstream::eprintln!("{problem}");
         }
-        let mut text = self.error.to_string();
-        for cause in self.error.chain().skip(1) {
-            write!(text, ": {cause}").expect("a text takes all");
-        }
-        anstream::eprintln!("{ERROR}error:{ERROR:#} {text}");
+        anstream::eprintln!("{ERROR}error:{ERROR:#} {self}");
         if let Some(hint) = &self.hint {
             anstream::eprintln!("{HINT}hint:{HINT:#} {hint}");
         }
+        self.exit_code()
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.exit_code())
+    }
+}
+
+/// The error and its causes, in one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        self.error.chain().skip(1).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

@@ -1,23 +1,22 @@
 //! `lunabot start`: the master in the foreground.
 
-use std::{os::unix::net::UnixDatagram, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time,
-};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
     cli::{
         LogFormat,
-        failure::{Failure, Kind},
+        failure::Failure,
+        log_file::Rotation,
         logging,
+        service::{Signals, notify},
     },
     config,
     exec::heritage,
-    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode},
+    master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode, Whereabouts},
     secret::Masker,
     web,
 };
@@ -37,7 +36,10 @@ pub(super) async fn run(
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     let masker = Masker::new();
-    logging::start(&folder, format, level, &masker)?;
+    let log =
+        logging::Log { file: &folder.log_file(), rotation: Rotation::default(), stderr: Some(format), level };
+    let whereabouts = Whereabouts::default();
+    logging::start(&log, &masker, &whereabouts)?;
     // Each worker is an open file, and the usual soft limit is a thousand.
     if let Err(error) = heritage::raise_open_files(ENOUGH_OPEN_FILES) {
         warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
@@ -47,7 +49,7 @@ pub(super) async fn run(
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
     let started = tokio::select! {
         // Dropped by a signal, a start has taken nothing that the next one could not use.
-        started = master::start(folder, limits, masker) => started,
+        started = master::start(folder, limits, masker, whereabouts) => started,
         () = signals.stop() => {
             info!("told to stop while it was starting");
             return Ok(ExitCode::SUCCESS);
@@ -116,51 +118,4 @@ async fn reload(master: MasterHandle) {
         warn!(error = &failure as &dyn std::error::Error, "SIGHUP is heard");
     }
     notify("READY=1");
-}
-
-/// The signals that a master hears.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(Kind::Environment, error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for a signal to stop.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Tells systemd, if it has started us and wants to know.
-///
-/// Source: sd_notify(3): one datagram to the socket in `NOTIFY_SOCKET`, where `@` begins an abstract name.
-fn notify(state: &str) {
-    use std::os::linux::net::SocketAddrExt as _;
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let send = || -> std::io::Result<usize> {
-        let socket = UnixDatagram::unbound()?;
-        match name.to_str().and_then(|name| name.strip_prefix('@')) {
-            Some(name) => {
-                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-                socket.send_to_addr(state.as_bytes(), &address)
-            }
-            None => socket.send_to(state.as_bytes(), &name),
-        }
-    };
-    if let Err(error) = send() {
-        warn!(%error, "cannot tell the service manager");
-    }
 }

@@ -74,7 +74,7 @@ impl Live {
             (_, [first, ..]) if matches!(stopped, Some(Stop::Instructions | Stop::Wall)) => {
                 let end = errors.last().unwrap_or(first);
                 let place = end.place.clone().unwrap_or_else(|| self.session.main());
-                Err(HookError::Endless { place })
+                Err(HookError::Endless { place, trace: end.trace.clone() })
             }
             (Ok(worth), []) => Ok(worth),
             (Err(error), []) => Err(HookError::Failed { text: error.to_string() }),

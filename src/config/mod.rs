@@ -22,17 +22,15 @@ mod field;
 mod hooks;
 mod live;
 mod meter;
-mod ports;
 mod sandbox;
-mod scalar;
 mod script;
 mod session;
 mod shape;
 mod source;
-mod tables;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trace;
 pub mod watch;
 mod worth;
 

@@ -19,15 +19,12 @@ use super::{
     sandbox::{self, Given},
     session::{FilesRead, Session, note_look},
     source::Sources,
+    trace::{frames, split_place},
 };
-use crate::{
-    definition::{
-        Draft, Problem,
-        options::{Class, MASTER},
-        problem::Frame,
-        record::{self, Record},
-    },
-    model::Place,
+use crate::definition::{
+    Draft, Problem,
+    options::{Class, MASTER},
+    record::{self, Record},
 };
 
 /// What a load has come to.
@@ -221,7 +218,11 @@ pub(super) fn complain(session: &Session, error: &Error) {
     };
     let (text, traceback) = whole.split_once("\nstack traceback:").unwrap_or((&whole, ""));
     let traceback = outer.as_deref().unwrap_or(traceback);
-    let (place, text) = split_place(session, text).unwrap_or_else(|| (last_seen(), text));
+    let (mut place, mut text) = split_place(session, text).unwrap_or_else(|| (last_seen(), text));
+    // `coroutine.wrap` and who raises an error again put their own line before it; the traceback has that as well.
+    while let Some(inner) = split_place(session, text) {
+        (place, text) = inner;
+    }
     // `nil` in the place of an undefined name is the same mistake as the name.
     let names_undefined = text
         .split_once("(global '")
@@ -248,25 +249,6 @@ fn near(text: &str) -> Option<&str> {
     rest.split_once('\'').map(|(word, _)| word)
 }
 
-/// The calls of a traceback that stand in the operator's files, but for the line of the error itself.
-fn frames(session: &Session, traceback: &str, error: &Place) -> Vec<Frame> {
-    /// A recursion has the same line again and again.
-    const MOST: usize = 20;
-    let frame = |line: &str| {
-        let (place, rest) = split_place(session, line.trim_start())?;
-        let quoted = rest.split_once('\'').and_then(|(_, rest)| rest.split_once('\''));
-        Some(Frame { place, function: quoted.map(|(function, _)| function.to_owned()) })
-    };
-    let mut frames: Vec<Frame> = traceback.lines().filter_map(frame).collect();
-    // Those before it are of the function that blamed its caller, and its own line was told.
-    let is_error = |frame: &Frame| frame.place.file == error.file && frame.place.line == error.line;
-    if let Some(index) = frames.iter().position(is_error) {
-        frames.drain(..=index);
-    }
-    frames.truncate(MOST);
-    frames
-}
-
 /// An error may be any value, and Lua shows some by their address, which says nothing.
 fn named(text: &str) -> &str {
     match text.split_once(": 0x").map(|(kind, _)| kind) {
@@ -275,24 +257,4 @@ fn named(text: &str) -> &str {
         Some("thread") => "a coroutine was raised as error",
         _ => text,
     }
-}
-
-/// Takes `file:line: ` from the front of a message.
-fn split_place<'a>(session: &Session, text: &'a str) -> Option<(Place, &'a str)> {
-    session.files().into_iter().find_map(|file| {
-        let rest = strip_file(text, &file)?.strip_prefix(':')?;
-        let (line, rest) = rest.split_once(": ")?;
-        Some((Place::new(file, line.parse().ok()?), rest))
-    })
-}
-
-/// Lua shows the end of a long file name only.
-fn strip_file<'a>(text: &'a str, file: &str) -> Option<&'a str> {
-    if let Some(rest) = text.strip_prefix(file) {
-        return Some(rest);
-    }
-    let (tail, _) = text.strip_prefix("...")?.split_once(".lua:")?;
-    let tail_length = tail.len() + ".lua".len();
-    let tail = &text["...".len()..][..tail_length];
-    file.ends_with(tail).then(|| &text["...".len() + tail_length..])
 }

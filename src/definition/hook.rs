@@ -15,7 +15,10 @@ use std::{fmt, sync::Arc};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    definition::render::Worth,
+    definition::{
+        problem::{CalledFrom, Frame},
+        render::Worth,
+    },
     model::{Place, Properties, PropertyValue},
 };
 
@@ -65,14 +68,16 @@ pub enum HookError {
     /// It raised an error, or returned what cannot be used.
     #[error("{text}")]
     Failed {
-        /// What is wrong, with its line.
+        /// What is wrong, with its line and the calls that led there.
         text: String,
     },
     /// It used up its time, its instructions or its memory.
-    #[error("the function at {place} comes to no end; it was stopped")]
+    #[error("the function at {place} comes to no end; it was stopped{}", CalledFrom(trace))]
     Endless {
         /// Where it stood.
         place: Place,
+        /// The calls that led there, the innermost first.
+        trace: Vec<Frame>,
     },
     /// Its interpreter is gone, after a function that never came back.
     #[error("the interpreter of the configuration hangs in an earlier call; reload it")]

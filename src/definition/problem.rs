@@ -26,12 +26,12 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Warnings of one kind fold after five; errors never do.
     pub kind: &'static str,
-    /// For an error at run time: from where in the operator's files its function was called, the innermost call first.
+    /// From where in the operator's files the function was called in which it stands, the innermost call first.
     pub trace: Vec<Frame>,
 }
 
 /// A call in the operator's files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Where it was made.
     pub place: Place,
@@ -43,6 +43,19 @@ impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.place.fmt(f)?;
         self.function.as_ref().map_or(Ok(()), |function| write!(f, " in `{function}`"))
+    }
+}
+
+/// The calls that led somewhere, the innermost first, as a text ends with them: ``; called from lib/a.lua:3 in `make` ``.
+#[derive(Clone, Copy, Debug)]
+pub struct CalledFrom<'a>(pub &'a [Frame]);
+
+impl fmt::Display for CalledFrom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, frame) in self.0.iter().enumerate() {
+            write!(f, "{} {frame}", if index == 0 { "; called from" } else { ", from" })?;
+        }
+        Ok(())
     }
 }
 
@@ -108,10 +121,7 @@ impl fmt::Display for Problem {
         if let Some(hint) = &self.hint {
             write!(f, ", {hint}")?;
         }
-        for (index, frame) in self.trace.iter().enumerate() {
-            write!(f, "{} {frame}", if index == 0 { "; called from" } else { ", from" })?;
-        }
-        Ok(())
+        CalledFrom(&self.trace).fmt(f)
     }
 }
 

@@ -9,11 +9,13 @@
 //!   the time that the reader itself took.
 //! - A child knows what its [`Spec`] says and no more: not our environment, our terminal, our open files and how many we may
 //!   have, nor which signals we block or ignore.
+//! - None of this holds for a program that shall outlive us: see [`detached`](mod@detached).
 //!
 //! # Not here
 //! What a child is run for, what is told of it (`bot`), and which of our variables it may see.
 
 mod course;
+pub mod detached;
 mod group;
 pub mod heritage;
 pub mod launch;
@@ -35,6 +37,7 @@ mod tests;
 mod tree;
 
 pub use course::{KillReason, PATIENCE};
+pub use detached::{Detached, Heard, detached};
 pub use leftover::Mark;
 pub use process::{Ended, Exit, News, Process, spawn};
 pub use spec::{EndSignal, Program, SpawnError, Spec, UnknownSignal};

@@ -28,7 +28,7 @@ use crate::{
         Cost, ListenerDefinition, MasterDefinition, ReconfigPlan, SchedulerDefinition, SchedulerKind,
         WorkerDefinition, listener, plan::Transition,
     },
-    master::passwords::Resolved,
+    master::{passwords::Resolved, whereabouts::Whereabouts},
     model::{SchedulerName, Timestamp, WorkerName},
     net::{ServerTls, TlsError},
     scheduler::periodic,
@@ -46,6 +46,8 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) registry: RegistryHandle,
     pub(super) definition: watch::Sender<Arc<MasterDefinition>>,
+    /// What the log is told of it.
+    pub(super) whereabouts: Whereabouts,
     pub(super) roster: watch::Sender<Arc<Roster>>,
     pub(super) local_workers: LocalWorkers,
     pub(super) periodic: HashMap<SchedulerName, PeriodicTask>,
@@ -159,6 +161,7 @@ impl Parts {
         self.is_written = true;
         // From here on nothing can fail.
         self.keeper.change(resolved.providers);
+        self.whereabouts.change(&new);
         self.roster.send_replace(Arc::new(resolved.roster));
         self.definition.send_replace(Arc::clone(&new));
         let mut retired = Retired { schedulers: Vec::new() };
@@ -192,7 +195,9 @@ impl Parts {
             is_new
         });
         self.move_schedulers(&same);
-        self.definition.send_replace(Arc::new(same));
+        let same = Arc::new(same);
+        self.whereabouts.change(&same);
+        self.definition.send_replace(same);
     }
 
     /// Gives the schedulers that stay as they are the places that they have now.

@@ -16,6 +16,9 @@
 //! # Source
 //! Behaviour: Buildbot, `worker/manager.py`.
 
+mod contest;
+mod handle;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -23,10 +26,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::Instant,
-};
+pub use handle::{AttachError, Epoch, PATIENCE, RegistryHandle};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{field::DisplayValue, info, warn};
 
@@ -35,16 +36,12 @@ use crate::{
     protocol::{CommandId, Link},
     store::Store,
     worker::{
-        connection::{Connection, ConnectionHandle, GreetingError},
+        connection::{Connection, ConnectionHandle, MOST_ABANDONED},
         gate::Refusals,
         operator::OperatorHandle,
         roster::{Roster, RosterWatch},
     },
 };
-
-/// Which of the connections since the start of the master: grows with each attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u64);
 
 /// Requests waiting for the registry: a storm of connects waits in its listeners.
 const REQUESTS_DEPTH: usize = 128;
@@ -52,39 +49,9 @@ const REQUESTS_DEPTH: usize = 128;
 /// A name that two programs fight for.
 type Fight = (WorkerName, &'static str);
 
-/// Why a link did not get the place of its worker.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// The name is taken.
-    #[error("worker `{worker}` is connected already")]
-    Duplicate {
-        /// Which.
-        worker: WorkerName,
-    },
-    /// It was taken out of the configuration, or made a LocalWorker, after it had logged in.
-    #[error("worker `{worker}` is not expected any more")]
-    Gone {
-        /// Which.
-        worker: WorkerName,
-    },
-    /// It did not introduce itself.
-    #[error("worker `{worker}` did not attach")]
-    Greeting {
-        /// Which.
-        worker: WorkerName,
-        /// Why.
-        source: GreetingError,
-    },
-    /// The master stops.
-    #[error("the master is stopping")]
-    Stopping,
-}
-
-/// How long the first connection of a name may take to show that it is alive. Source: Buildbot's limit.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-
 type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
+#[derive(Debug)]
 enum Request {
     Attach(Attach),
     Greeted {
@@ -99,8 +66,13 @@ enum Request {
         epoch: Epoch,
         abandoned: Vec<CommandId>,
     },
+    Abandon {
+        worker: WorkerName,
+        id: CommandId,
+    },
 }
 
+#[derive(Debug)]
 struct Attach {
     worker: WorkerName,
     /// From where; absent for a worker inside this process.
@@ -110,6 +82,7 @@ struct Attach {
     answer: Answer,
 }
 
+#[derive(Debug)]
 enum Place {
     /// A link whose worker has not said yet who it is, and what is cancelled once it has, or has failed to.
     Greeting(Epoch, CancellationToken),
@@ -118,14 +91,6 @@ enum Place {
 }
 
 type Places = Arc<RwLock<HashMap<WorkerName, Place>>>;
-
-/// What others hold of the registry.
-#[derive(Clone)]
-pub struct RegistryHandle {
-    requests: mpsc::Sender<Request>,
-    places: Places,
-    changes: watch::Receiver<u64>,
-}
 
 /// The registry: runs in its own task.
 pub struct Registry {
@@ -145,64 +110,6 @@ pub struct Registry {
     /// Commands that were running when the link of their worker was lost. A worker may let them run on.
     abandoned: HashMap<WorkerName, Vec<CommandId>>,
     stopping: CancellationToken,
-}
-
-impl RegistryHandle {
-    /// Gives a link the place of its worker, and returns once the worker has said who it is and that is durable.
-    ///
-    /// `peer` is where the link comes from, if it comes over a network.
-    ///
-    /// `patience` is how long an earlier connection of this name may take to give a sign of life: wall time, usually
-    /// [`PATIENCE`]. The call lasts no longer than that, the greeting of the new link, and what the database takes.
-    ///
-    /// # Errors
-    /// [`AttachError`]; the link is then closed.
-    ///
-    /// # Cancel safety
-    /// Dropped before it returns, the link may still attach.
-    pub async fn attach(
-        &self,
-        worker: WorkerName,
-        peer: Option<SocketAddr>,
-        link: Link,
-        patience: Duration,
-    ) -> Result<ConnectionHandle, AttachError> {
-        let (answer, outcome) = oneshot::channel();
-        let attach = Attach { worker, peer, link, patience, answer };
-        self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
-        outcome.await.unwrap_or(Err(AttachError::Stopping))
-    }
-
-    /// The connection of a worker, if it has one.
-    pub fn connection(&self, worker: &str) -> Option<ConnectionHandle> {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        match places.get(worker) {
-            Some(Place::Attached(connection)) if connection.is_up() => Some(connection.clone()),
-            _ => None,
-        }
-    }
-
-    /// All connections, in no order.
-    pub fn connections(&self) -> Vec<ConnectionHandle> {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let attached = places.values().filter_map(|place| match place {
-            Place::Attached(connection) if connection.is_up() => Some(connection.clone()),
-            _ => None,
-        });
-        attached.collect()
-    }
-
-    /// Whether a link of this worker has the place, and its worker has not said who it is yet.
-    #[cfg(test)]
-    pub(super) fn is_greeting(&self, worker: &str) -> bool {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(places.get(worker), Some(Place::Greeting(..)))
-    }
-
-    /// Changes whenever a connection comes or goes.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.clone()
-    }
 }
 
 impl Registry {
@@ -307,13 +214,26 @@ impl Registry {
                 if !abandoned.is_empty() {
                     let roster = self.roster.borrow().clone();
                     self.abandoned.retain(|worker, _| roster.of(worker).is_some());
-                    self.abandoned.insert(worker.clone(), abandoned);
+                    self.abandoned.entry(worker.clone()).or_default().extend(abandoned);
                 }
                 let before = self.change(|places| {
                     let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
                     is_it.then(|| places.remove(&worker)).flatten()
                 });
                 before.iter().for_each(Place::settle);
+            }
+            Request::Abandon { worker, id } => {
+                let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+                match places.get(&worker) {
+                    Some(Place::Attached(connection)) if connection.is_up() => connection.abandon(id),
+                    _ => {
+                        drop(places);
+                        let abandoned = self.abandoned.entry(worker).or_default();
+                        if abandoned.len() < MOST_ABANDONED {
+                            abandoned.push(id);
+                        }
+                    }
+                }
             }
         }
     }
@@ -394,50 +314,6 @@ impl Registry {
         peer.is_none() || self.roster.borrow().passwords(worker.as_str()).is_some()
     }
 
-    /// Asks the first connection of a name for a sign of life while a second link waits. If there is none, the first is
-    /// cut, and the second asks again once that is written down.
-    fn arbitrate(&self, first: ConnectionHandle, attach: Attach) {
-        let (requests, fights) = (self.sender.clone(), Arc::clone(&self.fights));
-        let roster = self.roster.clone();
-        self.connections.spawn(async move {
-            let worker = first.worker.clone();
-            let (here, there) = (from(first.peer), from(attach.peer));
-            let tell = |what| fights.count((worker.clone(), what), Instant::now());
-            if first.is_up() && first.answers(attach.patience).await {
-                let what = "a second worker with this name was refused; the first one is alive";
-                if let Some(before) = tell(what) {
-                    let source = written(&roster, &worker);
-                    warn!(%worker, first = %here, second = %there, source, "{what}{before}");
-                }
-                reply(attach.answer, Err(AttachError::Duplicate { worker }));
-                return;
-            }
-            let what = "its old link is dead and gives its place to a new one";
-            if let Some(before) = tell(what) {
-                let source = written(&roster, &worker);
-                info!(%worker, old = %here, new = %there, source, "{what}{before}");
-            }
-            first.close();
-            first.gone().await;
-            // Its end was told before its place is free; this request stands behind that in the queue, or close to it.
-            ask_again(&requests, attach).await;
-        });
-    }
-
-    /// Lets a link wait until another one of its name has said who it is, or has failed to: within the time that a
-    /// greeting has. As many wait as may log in at once.
-    fn wait_for_greeting(&self, settled: CancellationToken, attach: Attach) {
-        let requests = self.sender.clone();
-        self.connections.spawn(async move {
-            tokio::select! {
-                // Both are cancel-safe: a token stays cancelled, a closed queue closed.
-                () = settled.cancelled() => {}
-                () = requests.closed() => {}
-            }
-            ask_again(&requests, attach).await;
-        });
-    }
-
     /// Changes the map; what was replaced or removed.
     fn change(
         &mut self,
@@ -466,20 +342,12 @@ impl Place {
     }
 }
 
-/// Puts a request back into the queue.
-async fn ask_again(requests: &mpsc::Sender<Request>, attach: Attach) {
-    if let Err(mpsc::error::SendError(Request::Attach(attach))) = requests.send(Request::Attach(attach)).await
-    {
-        reply(attach.answer, Err(AttachError::Stopping));
-    }
-}
-
-/// From where, for people.
 /// Where a worker is written now.
 fn written(roster: &RosterWatch, worker: &WorkerName) -> Option<DisplayValue<crate::model::Place>> {
     roster.borrow().place(worker.as_str()).map(tracing::field::display)
 }
 
+/// From where, for people.
 fn from(peer: Option<SocketAddr>) -> String {
     peer.map_or_else(|| "inside the master".to_owned(), |peer| peer.to_string())
 }

@@ -192,6 +192,43 @@ fn a_function_that_fails_or_never_ends_is_an_exception_of_its_step_and_the_next_
 }
 
 #[test]
+fn a_function_that_fails_is_told_with_the_calls_that_led_there_in_the_log_of_its_step() {
+    let module = "local M = {}
+local function pick(props)
+  if props.how == 'loop' then while true do end end
+  return undefined_name
+end
+function M.command(props)
+  local command = pick(props)
+  return command
+end
+return M";
+    let steps = "steps.ShellCommand { name = 'fails', command = util.renderer(function(props)
+  local command = commands.command(props)
+  return command
+end) }";
+    let config = config("local commands = require 'lib.commands'", "worker.LocalWorker 'w1'", "", steps);
+    // Where the renderer calls, and the line of the module's that is called from there.
+    let line = 1 + config.lines().position(|line| line.contains("commands.command(props)")).unwrap();
+    let called = format!("; called from lib/commands.lua:7 in `command`, from master.cfg.lua:{line}");
+    let dir = MasterDir::new(&config);
+    fs::create_dir(dir.file("lib")).unwrap();
+    fs::write(dir.file("lib/commands.lua"), module).unwrap();
+    let _master = dir.start();
+    for (number, how, told) in [
+        (1, "name", "lib/commands.lua:4: `undefined_name` is not defined"),
+        (2, "loop", "the function at lib/commands.lua:3 comes to no end; it was stopped"),
+    ] {
+        let forced = dir.run("force", &["b", "--wait", "-p", &format!("how={how}")]);
+        assert!(!forced.status.success());
+        let told = format!("{told}{called}");
+        assert_eq!(step(&dir, "fails")["state_string"], told);
+        let log = output(&dir, number, "fails");
+        assert!(has_line(&log, &told), "{log}");
+    }
+}
+
+#[test]
 fn a_function_of_a_property_that_fails_is_an_exception_of_its_build() {
     let dir = MasterDir::new(&config(
         "",

@@ -7,6 +7,7 @@
 
 mod api;
 mod builds;
+mod checkconfig;
 mod cli;
 mod editor;
 mod examples;
@@ -15,9 +16,11 @@ mod isolation;
 mod layers;
 mod lock_file;
 mod lua_blocks;
+mod matrix;
 mod pb_wire;
 mod positions;
 mod reload;
+mod remote;
 mod restart;
 mod secrets;
 mod services;
@@ -25,6 +28,7 @@ mod states;
 mod steps;
 mod steps_alike;
 mod support;
+mod worker_cli;
 mod workers;
 
 use std::collections::BTreeSet;

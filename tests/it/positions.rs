@@ -112,6 +112,34 @@ fn places_are_told_and_follow_a_reload_that_only_moves_lines() {
     assert!(gone["workers"][0]["source"].is_null(), "{gone}");
 }
 
+/// Lines of the log that name a part of the configuration.
+fn naming(log: &str) -> Vec<&str> {
+    let names = |line: &&str| ["worker=", "builder=", "scheduler="].iter().any(|field| line.contains(field));
+    log.lines().filter(names).collect()
+}
+
+#[test]
+fn all_that_the_log_says_of_a_worker_a_builder_or_a_scheduler_tells_where_it_is_written() {
+    let dir = MasterDir::new(&config(&[("w1", ""), ("w2", "")]));
+    let mut master = dir.start();
+    wait_connected(&dir, &["w1", "w2"]);
+    // The periodic scheduler asks at once.
+    let pid = dir.build_dir().join("pid");
+    eventually("the command", || pid.exists().then_some(()));
+    assert!(dir.run("worker", &["pause", "w2", "--reason", "for a test"]).status.success());
+    touch(&dir.build_dir().join("go"));
+    master.wait_for_stderr("build finished");
+    let log = fs::read_to_string(dir.file("lunabot.log")).unwrap();
+    let lines = naming(&log);
+    for told in ["worker attached", "worker paused", "build started", "build finished"] {
+        assert!(lines.iter().any(|line| line.contains(told)), "{told}: {log}");
+    }
+    for line in lines {
+        let place = line.split_once(" source=master.cfg.lua:").map(|(_, place)| place);
+        assert!(place.is_some_and(|place| place.starts_with(|c: char| c.is_ascii_digit())), "{line}");
+    }
+}
+
 #[test]
 fn a_plan_tells_the_place_and_the_cost_of_each_item_and_what_it_does_in_all() {
     let dir = MasterDir::new(&config(&[("w1", ""), ("w2", ""), ("w3", "max_builds = 1")]));
@@ -253,16 +281,16 @@ fn what_needs_a_restart_is_an_item_with_its_place_beside_what_is_not_applied() {
     let refused = dir.run("reconfig", &["--dry-run"]);
     assert_eq!(refused.status.code(), Some(1));
     let (told, errors) = said(&refused);
-    assert!(errors.contains("master.cfg.lua:2: `c.db` cannot change while the master runs"), "{errors}");
+    assert!(errors.contains("master.cfg.lua:2:1: `c.db` cannot change while the master runs"), "{errors}");
     let lines: Vec<&str> = told.lines().collect();
     assert!(
         lines[0].starts_with("~ setting \"c\": title")
-            && lines[0].ends_with("not applied [master.cfg.lua:1]"),
+            && lines[0].ends_with("not applied [master.cfg.lua:1:1]"),
         "{told}"
     );
     assert!(
         lines[1].starts_with("! setting \"c\": db ")
-            && lines[1].ends_with("(needs a restart): refused [master.cfg.lua:2]"),
+            && lines[1].ends_with("(needs a restart): refused [master.cfg.lua:2:1]"),
         "{told}"
     );
     assert_eq!(lines.len(), 2, "{told}");

@@ -12,8 +12,9 @@ use super::{
     made::{Handle, Made, handle},
 };
 use crate::{
-    config::{field::Reader, session::Session, shape::Shape},
+    config::{field::Reader, session::Session, shape::Shape, source::Given},
     definition::options::{Constructor, Kind},
+    model::Place,
 };
 
 /// Arguments, sorted.
@@ -36,8 +37,8 @@ pub(super) fn construct(
     arguments: MultiValue,
 ) -> mlua::Result<AnyUserData> {
     session.only_in_a_load(lua, &format!("`{}` cannot be made", constructor.path()))?;
-    let place = session.place_of_call(lua, constructor.name);
     let arguments = sort(constructor, arguments.into_vec())?;
+    let place = arguments.place_of_call(lua, session, constructor);
     let made = Rc::new(Made::new(constructor, place.clone()));
     made.broken.set(arguments.has_dud);
     let mut reader = Reader { lua, session, place, label: Some(constructor.path()), prefix: String::new() };
@@ -127,6 +128,19 @@ fn sort(constructor: &Constructor, given: Vec<Value>) -> mlua::Result<Arguments>
 }
 
 impl Arguments {
+    /// Where the call stands that has these.
+    fn place_of_call(&self, lua: &Lua, session: &Session, constructor: &'static Constructor) -> Place {
+        let position = constructor.positional.iter().position(|option| *option == "name");
+        let name = self.named.get("name").or_else(|| self.positional.get(&position?));
+        let name = match name {
+            Some(Value::String(name)) => name.to_str().ok(),
+            _ => None,
+        };
+        let options: Vec<&str> = self.named.keys().map(String::as_str).collect();
+        let given = Given { constructor, name: name.as_deref(), options: &options };
+        session.place_of_call(lua, Some(given))
+    }
+
     fn take_named(&mut self, shape: Shape) {
         if let Some(odd) = shape.odd.first() {
             self.faults.push(format!("{odd} is no name of an option"));

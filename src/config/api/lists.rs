@@ -43,19 +43,20 @@ pub(super) fn table(
                 if !is_part {
                     let text = format!("`c.{}` {}", option.name, wrong_element(option.kind, *index, &value));
                     let problem = Problem::error(session.place(lua), text);
-                    session.complain(problem.hint(session.uncalled(&value)));
+                    session.complain_here(lua, problem.hint(session.uncalled(&value)));
                     session.lose(None);
                     // The list keeps its length, so that what follows is where it belongs.
                     return table.raw_set(key, lua.create_userdata(Dud(Rc::clone(&session)))?);
                 }
             }
             (Kind::Record(_), Value::String(name)) => {
-                let key = (option.name, name.to_string_lossy());
-                lines.borrow_mut().insert(key, session.place(lua));
+                let name = name.to_string_lossy();
+                let place = session.at_option(session.place(lua), &format!("{}.{name}", option.name));
+                lines.borrow_mut().insert((option.name, name), place);
             }
             (Kind::Record(_), other) => {
                 let text = format!("`c.{}` takes names as keys, not {}", option.name, shape::describe(other));
-                session.complain(Problem::error(session.place(lua), text));
+                session.complain_here(lua, Problem::error(session.place(lua), text));
                 return Ok(());
             }
             _ => {}

@@ -148,7 +148,7 @@ impl Handle {
     }
 
     fn complain(&self, lua: &Lua, text: String, hint: Option<String>) {
-        self.session.complain(Problem::error(self.session.place(lua), text).hint(hint));
+        self.session.complain_here(lua, Problem::error(self.session.place(lua), text).hint(hint));
     }
 
     /// `factory:addStep(step)`, and with a dot as in Buildbot; `addSteps` takes a list.

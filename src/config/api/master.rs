@@ -177,7 +177,7 @@ fn write(lua: &Lua, session: &Rc<Session>, kept: &Kept<'_>, key: &Value, value: 
         session.lose(None);
         return Ok(());
     }
-    let place = session.place(lua);
+    let place = session.at_option(session.place(lua), name);
     let Some(option) = MASTER.option(name) else { return Ok(()) };
     let kind = option.kind;
     if value.is_nil() && matches!(kind, Kind::Objects(_) | Kind::Record(_)) {
@@ -223,10 +223,10 @@ fn known(key: &Value) -> Option<&'static str> {
 }
 
 fn unknown(lua: &Lua, session: &Session, key: &Value) {
-    let place = || session.at_name(session.place(lua), "c");
     let problem = match key {
         Value::String(name) => {
             let name = name.to_string_lossy();
+            let place = || session.at_option(session.place(lua), &name);
             match known::key(&name) {
                 _ if known::is_ignored("c", &name) => return,
                 Some(Known::Former(hint)) => {
@@ -249,7 +249,10 @@ fn unknown(lua: &Lua, session: &Session, key: &Value) {
                 }
             }
         }
-        other => Problem::error(place(), format!("`c` takes names as keys, not {}", shape::describe(other))),
+        other => {
+            let text = format!("`c` takes names as keys, not {}", shape::describe(other));
+            Problem::error(session.place(lua), text)
+        }
     };
-    session.complain(problem);
+    session.complain_here(lua, problem);
 }

@@ -106,7 +106,7 @@ fn seal(lua: &Lua, session: &Rc<Session>, name: Option<&'static str>, module: &T
                 None => (format!("there is no `{path}`"), meant(name, &member, &members)),
             };
             let place = session.at_name(session.place(lua), &member);
-            session.complain(Problem::error(place, text).hint(hint));
+            session.complain_here(lua, Problem::error(place, text).hint(hint));
             lua.create_userdata(dud::Dud(Rc::clone(&session)))
         })?
     };

@@ -95,7 +95,9 @@ pub(super) fn handed(
         }
         Err(why) => {
             if let Some(text) = why {
-                session.complain(Problem::error(session.place(lua), format!("util.{name}: {text}")));
+                let problem =
+                    Problem::error(session.place_of_call(lua, None), format!("util.{name}: {text}"));
+                session.complain_here(lua, problem);
             }
             lua.create_userdata(Dud(Rc::clone(session)))
         }

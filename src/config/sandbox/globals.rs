@@ -11,8 +11,10 @@ use crate::{
 };
 
 /// What Lua has and a configuration has not, with what to say about it.
-const ABSENT: [(&str, &str); 5] = [
+const ABSENT: [(&str, &str); 7] = [
     ("package", "`require` looks below the folder of the main file"),
+    ("unpack", "it is `table.unpack` now"),
+    ("loadstring", "it is `load` now"),
     ("BuildmasterConfig", "it is `c`, and given"),
     ("True", "did you mean `true`?"),
     ("False", "did you mean `false`?"),
@@ -83,7 +85,7 @@ fn undefined(lua: &Lua, session: &Session, key: &Value) {
             suggest::did_you_mean(&name, known.iter().map(String::as_str))
         });
     session.note_undefined(&name, place.clone());
-    session.complain(Problem::error(place, format!("`{name}` is not defined")).hint(hint));
+    session.complain_here(lua, Problem::error(place, format!("`{name}` is not defined")).hint(hint));
 }
 
 /// `c = { … }` fills `c`, which is given; and `c = {}`, as Buildbot's own sample begins, does no harm.
@@ -188,7 +190,8 @@ fn printing(lua: &Lua, session: &Rc<Session>) -> mlua::Result<()> {
         let session = Rc::clone(session);
         lua.create_function(move |lua, text: mlua::LuaString| {
             let text: String = text.to_string_lossy().chars().take(SHOWN).collect();
-            session.complain(Problem::warning(session.place(lua), "warning of the configuration", text));
+            let warning = Problem::warning(session.place(lua), "warning of the configuration", text);
+            session.complain_here(lua, warning);
             Ok(())
         })?
     };

@@ -1,102 +1,71 @@
-//! Calls in a text, their options and arguments.
+//! The options and arguments of a call in a text.
 
-use super::{Kind, View};
-use crate::definition::options::{CONSTRUCTORS, Constructor};
-
-/// A call, by its tokens.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
-    /// Where its path begins: `worker` of `worker.Worker(`.
-    pub(super) path: usize,
-    /// Its bracket, or its only text.
-    open: usize,
-    /// What closes it; the last token if nothing does.
-    close: usize,
-}
+use super::{Kind, View, call::Call};
+use crate::definition::options::Constructor;
 
 impl View<'_> {
-    /// The call of a function in a line: the first one, if there are several.
-    pub(super) fn call_in_line(self, line: u32, function: &str) -> Option<Call> {
-        // Lua tells the line of the bracket; the name may stand above it.
-        let named = |open: &usize| open.checked_sub(1).is_some_and(|name| self.is_name(name, function));
-        self.in_line(line).filter(named).find_map(|open| self.call_at(open))
-    }
-
-    /// The call whose bracket this is.
-    fn call_at(self, open: usize) -> Option<Call> {
-        let is_open =
-            matches!(self.word(open), "(" | "{") || self.parsed.tokens.get(open)?.kind == Kind::Text;
-        let name = open.checked_sub(1)?;
-        if !is_open || self.parsed.tokens[name].kind != Kind::Name || is_keyword(self.word(name)) {
-            return None;
-        }
-        let mut path = name;
-        while path >= 2
-            && matches!(self.word(path - 1), "." | ":")
-            && self.parsed.tokens[path - 2].kind == Kind::Name
-        {
-            path -= 2;
-        }
-        Some(Call { path, open, close: self.closing(open) })
-    }
-
-    /// What closes a bracket.
-    fn closing(self, open: usize) -> usize {
-        let mut depth = 0_usize;
-        for index in open..self.parsed.tokens.len() {
-            match self.word(index) {
-                "(" | "{" | "[" => depth += 1,
-                ")" | "}" | "]" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 {
-                return index;
-            }
-        }
-        self.parsed.tokens.len() - 1
-    }
-
-    /// The token that a problem speaks of, within what begins at `at`: a call, or an assignment to `c`.
-    pub(super) fn subject(self, at: usize, text: &str) -> Option<usize> {
-        let (call, constructor) = self.call_from(at)?;
+    /// The token that a problem speaks of, within a call.
+    pub(super) fn subject(self, call: Call, constructor: &Constructor, text: &str) -> Option<usize> {
         if let Some(option) = option_of(text, constructor) {
             let mut parts = option.split('.');
             let first = parts.next()?;
-            let Some(mut found) = self.key(call, first) else {
-                return self.argument(call, constructor, first);
+            let name = first.split('[').next().unwrap_or(first);
+            return match self.key(call, name) {
+                Some(key) => Some(self.within(key, first, parts)),
+                None => self.argument(call, constructor, name),
             };
-            for part in parts {
-                // `name = { part = … }`
-                let value = found + if self.word(found + 1) == "]" { 3 } else { 2 };
-                let table = Call { path: found, open: value, close: self.closing(value) };
-                match self.key(table, part) {
-                    Some(inner) => found = inner,
-                    None => break,
-                }
-            }
-            return Some(found);
         }
         let (_, name) = text.split_once(" is named ")?;
         let name = name.strip_prefix('"')?.strip_suffix('"')?;
         (call.open..call.close).find(|index| self.said(*index) == Some(name))
     }
 
-    /// The call whose path begins here.
-    fn call_from(self, at: usize) -> Option<(Call, &'static Constructor)> {
-        let mut name = at;
-        while matches!(self.word(name + 1), "." | ":") {
-            name += 2;
+    /// The token that a problem speaks of, within a table that is assigned to an option of `c`.
+    pub(super) fn member(self, value: usize, option: &str, text: &str) -> Option<usize> {
+        let path = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find_map(|word| word.strip_prefix("c.")?.strip_prefix(option))?;
+        let mut parts = path.strip_prefix('.')?.split('.');
+        let first = parts.next()?;
+        let key = self.key(self.table(value)?, first.split('[').next().unwrap_or(first))?;
+        Some(self.within(key, first, parts))
+    }
+
+    /// What a path leads to, as far as it leads: from a key, which is its first part, to keys and elements of its value:
+    /// `port[2].tls.key`.
+    fn within<'t>(self, key: usize, first: &str, parts: impl Iterator<Item = &'t str>) -> usize {
+        // `name = …` or `["name"] = …`
+        let value_of = |key: usize| key + if self.word(key + 1) == "]" { 3 } else { 2 };
+        let element = |value: usize, part: &str| {
+            let (_, index) = part.strip_suffix(']')?.split_once('[')?;
+            self.element(self.table(value)?.open, index.parse::<usize>().ok()?.checked_sub(1)?)
+        };
+        let (mut found, mut value) = (key, value_of(key));
+        if let Some(inner) = element(value, first) {
+            (found, value) = (inner, inner);
         }
-        let call = self.call_at(name + 1)?;
-        let known = self.word(call.open - 1);
-        let constructor = CONSTRUCTORS.iter().find(|constructor| constructor.name == known)?;
-        Some((call, constructor))
+        for part in parts {
+            let name = part.split('[').next().unwrap_or(part);
+            let Some(key) = self.table(value).and_then(|table| self.key(table, name)) else { break };
+            (found, value) = (key, value_of(key));
+            if let Some(inner) = element(value, part) {
+                (found, value) = (inner, inner);
+            }
+        }
+        found
+    }
+
+    /// A table as something that has keys.
+    fn table(self, open: usize) -> Option<Call> {
+        (self.word(open) == "{").then(|| Call { path: open, open, close: self.closing(open) })
     }
 
     /// The key of this name in the tables that a call is given.
-    fn key(self, call: Call, name: &str) -> Option<usize> {
+    pub(super) fn key(self, call: Call, name: &str) -> Option<usize> {
         let mut depth = 0_usize;
-        // A table is either all that is given, or one of the arguments.
+        // A table is either all that is given, or one of the arguments, or what a helper is given in them.
         let deepest = if self.word(call.open) == "(" { 2 } else { 1 };
         for index in call.open..call.close {
             match self.word(index) {
@@ -119,7 +88,7 @@ impl View<'_> {
     }
 
     /// The argument that stands for an option by its position.
-    fn argument(self, call: Call, constructor: &Constructor, name: &str) -> Option<usize> {
+    pub(super) fn argument(self, call: Call, constructor: &Constructor, name: &str) -> Option<usize> {
         let position = constructor.positional.iter().position(|known| *known == name)?;
         if self.parsed.tokens[call.open].kind == Kind::Text {
             return (position == 0).then_some(call.open);
@@ -128,6 +97,11 @@ impl View<'_> {
         let is_table_in_brackets = self.word(call.open) == "(" && self.word(call.open + 1) == "{";
         let is_one = is_table_in_brackets && self.closing(call.open + 1) + 1 == call.close;
         let open = if is_one { call.open + 1 } else { call.open };
+        self.element(open, position)
+    }
+
+    /// What stands within brackets without a name, by its position from 0.
+    fn element(self, open: usize, position: usize) -> Option<usize> {
         let (mut depth, mut seen, mut begins) = (0_usize, 0, true);
         for index in open + 1..self.closing(open) {
             if begins && depth == 0 {
@@ -154,51 +128,25 @@ fn option_of<'t>(text: &'t str, constructor: &Constructor) -> Option<&'t str> {
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     let is_unknown = text.contains("unknown option") || text.contains("not in Lunabot yet");
     let is_option = |word: &&&str| {
-        let first = word.split('.').next().unwrap_or_default();
+        let first = word.split(['.', '[']).next().unwrap_or_default();
         constructor.option(first).is_some()
     };
     if is_unknown { quoted.first().copied() } else { quoted.iter().find(is_option).copied() }
 }
 
-/// Keywords after which a bracket is no call.
-fn is_keyword(word: &str) -> bool {
-    matches!(
-        word,
-        "and"
-            | "break"
-            | "do"
-            | "else"
-            | "elseif"
-            | "end"
-            | "for"
-            | "function"
-            | "if"
-            | "in"
-            | "local"
-            | "not"
-            | "or"
-            | "repeat"
-            | "return"
-            | "then"
-            | "until"
-            | "while"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::*;
+    use crate::definition::options::CONSTRUCTORS;
 
-    fn sources(text: &str) -> Sources {
+    /// Where a problem of the only call of a constructor in a line ends up, and the word there.
+    fn refined(text: &str, line: u32, constructor: &str, problem: &str) -> String {
         let mut sources = Sources::default();
         sources.keep("f".into(), text.into(), false);
-        sources
-    }
-
-    /// Where a problem of the first call of `function` in a line ends up, and the word there.
-    fn refined(text: &str, line: u32, function: &str, problem: &str) -> String {
-        let sources = sources(text);
-        let column = sources.call_column("f", line, function).expect("the call is there");
+        let constructor = CONSTRUCTORS.iter().find(|known| known.name == constructor).expect("it is there");
+        let given = Given { constructor, name: None, options: &[] };
+        let made = Made { callee: constructor.name, given: Some(given) };
+        let column = sources.call_column(&Place::new("f", line), made).expect("the call is there");
         let mut problems = [Problem::error(Place::new("f", line).column(column), problem)];
         sources.refine(&mut problems);
         let place = problems[0].place.clone().expect("it has a place");
@@ -217,16 +165,6 @@ c.builders = { util.BuilderConfig { "b", workernames = { "b", "nobody" } } }
 "#;
 
     #[test]
-    fn a_call_begins_with_its_path() {
-        let sources = sources(TEXT);
-        assert_eq!(sources.call_column("f", 2, "LocalWorker"), Some(15));
-        assert_eq!(sources.call_column("f", 2, "Worker"), Some(39));
-        assert_eq!(sources.call_column("f", 3, "Worker"), None);
-        assert_eq!(sources.call_column("g", 2, "Worker"), None);
-        assert_eq!(sources.name_column("f", 1, "w"), Some(7));
-    }
-
-    #[test]
     fn a_problem_of_an_option_stands_at_the_option() {
         let at = |problem: &str| refined(TEXT, 2, "Worker", problem);
         assert_eq!(at("worker \"b\": unknown option `max_build`, x"), "f:4:45 max_build");
@@ -237,6 +175,18 @@ c.builders = { util.BuilderConfig { "b", workernames = { "b", "nobody" } } }
         assert_eq!(at("worker \"b\": `properties.x` holds"), "f:4:35 x");
         assert_eq!(at("worker \"b\": `missing_timeout` is missing"), "f:2:39 worker.Worker(\"b\"");
         assert_eq!(refined(TEXT, 2, "LocalWorker", "`name` is"), "f:2:34 \"a\"");
+    }
+
+    #[test]
+    fn a_problem_within_a_list_of_tables_stands_at_its_option() {
+        let text = "steps.ShellCommand { devices = { 5, a = 1, { x = 2,
+  lists = { {}, 'y' } } }, ['logfiles'] = { { z = 3 } } }";
+        let at = |problem: &str| refined(text, 1, "ShellCommand", problem);
+        assert_eq!(at("unknown option `devices[2].x`"), "f:1:46 x");
+        assert_eq!(at("unknown option `devices[2].lists[2]`"), "f:2:17 'y'");
+        assert_eq!(at("unknown option `devices[2].lists[3].more`"), "f:2:3 lists");
+        assert_eq!(at("unknown option `devices[3].x`"), "f:1:22 devices");
+        assert_eq!(at("`logfiles[1].z` takes"), "f:2:47 z");
     }
 
     #[test]

@@ -260,7 +260,7 @@ end",
     assert_eq!(loaded.draft.settings.title, "Extra");
     assert_eq!(
         loaded.draft.problems[0].to_string(),
-        "lib/workers.lua:4:49: worker \"bot1\": unknown option `max_build`, did you mean `max_builds`?"
+        "lib/workers.lua:4:23: worker \"bot1\": unknown option `max_build`, did you mean `max_builds`?; called from master.cfg.lua:5"
     );
 }
 

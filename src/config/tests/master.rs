@@ -171,7 +171,7 @@ async fn what_a_second_assignment_drops_is_a_warning_and_what_it_keeps_is_none()
     assert_eq!(
         dropped("c.workers = { worker.LocalWorker 'a' }\nc.workers = { worker.LocalWorker 'b' }").await,
         [
-            "master.cfg.lua:4: warning: `c.workers` is set again; what it was given at master.cfg.lua:3 is dropped, \
+            "master.cfg.lua:4:1: warning: `c.workers` is set again; what it was given at master.cfg.lua:3:1 is dropped, \
           add to it with `table.insert(c.workers, …)`"
         ]
     );
@@ -180,7 +180,7 @@ c.protocols = { msgpack_experimental_v7 = { port = 9990 } }";
     assert_eq!(
         dropped(ports).await,
         [
-            "master.cfg.lua:4: warning: `c.protocols` is set again; what it was given is dropped, add to it with \
+            "master.cfg.lua:4:1: warning: `c.protocols` is set again; what it was given is dropped, add to it with \
           `c.protocols.KEY = …`"
         ]
     );

@@ -37,22 +37,28 @@ table.sort({ 2, 1 }, function()
   local x <close> = 'text'
   while true do end
 end)";
-    assert_eq!(ends(text).await, format!("master.cfg.lua:5: {NO_END}"));
+    assert_eq!(ends(text).await, format!("master.cfg.lua:5: {NO_END}; called from master.cfg.lua:3"));
 }
 
 #[tokio::test]
 async fn an_endless_loop_under_pcall_ends_at_its_line() {
     assert_eq!(
         ends("pcall(function()\n  while true do end\nend)").await,
-        format!("master.cfg.lua:2: {NO_END}")
+        format!("master.cfg.lua:2: {NO_END}; called from master.cfg.lua:1")
     );
     let loop_of_pcalls = "while true do\n  pcall(function() while true do end end)\nend";
-    assert_eq!(ends(loop_of_pcalls).await, format!("master.cfg.lua:2: {NO_END}"));
+    assert_eq!(
+        ends(loop_of_pcalls).await,
+        format!("master.cfg.lua:2: {NO_END}; called from master.cfg.lua:2")
+    );
     let handler =
         "while true do\n  xpcall(function() while true do end end, function() while true do end end)\nend";
-    assert_eq!(ends(handler).await, format!("master.cfg.lua:2: {NO_END}"));
+    assert_eq!(ends(handler).await, format!("master.cfg.lua:2: {NO_END}; called from master.cfg.lua:2"));
     let closing = "while true do\n  pcall(function()\n    local x <close> = setmetatable({}, { __close = function() while true do end end })\n  end)\nend";
-    assert_eq!(ends(closing).await, format!("master.cfg.lua:3: {NO_END}"));
+    assert_eq!(
+        ends(closing).await,
+        format!("master.cfg.lua:3: {NO_END}; called from master.cfg.lua:4, from master.cfg.lua:2")
+    );
 }
 
 #[tokio::test]
@@ -69,7 +75,7 @@ async fn a_pattern_that_takes_for_ever_ends_at_its_line() {
 #[tokio::test]
 async fn a_sort_that_takes_for_ever_ends_at_its_line() {
     let looping = "local t = { 3, 1, 2 }\ntable.sort(t, function()\n  while true do end\nend)";
-    assert_eq!(ends(looping).await, format!("master.cfg.lua:3: {NO_END}"));
+    assert_eq!(ends(looping).await, format!("master.cfg.lua:3: {NO_END}; called from master.cfg.lua:2"));
     let inconsistent =
         "local t = {}\nfor i = 1, 1000 do t[i] = i end\ntable.sort(t, function() return true end)";
     assert_eq!(ends(inconsistent).await, "master.cfg.lua:3: invalid order function for sorting");

@@ -166,8 +166,9 @@ A function may be given to `util.renderer`, `util.Transform`, `doStepIf`, `hideS
 - **Reloads.** A running build calls the functions of the configuration that it began with, to its end; a new build calls the new ones.
 - **Limits.** Each call has the time, instructions and memory of a load. It may compute, and ask for the time and the environment. It can
   open no file, `require` no module that the file has not, make no worker, step or renderer, and not change `c`.
-- **Errors.** A function that fails makes its step an exception; what is wrong stands in the step's log with its line, as do undefined
-  names. `print` writes to the master's log.
+- **Errors.** A function that fails makes its step an exception. What is wrong, an undefined name and a function without an end too, stands
+  in the step's log with its line, and with the calls in your files that led there: ``lib/pick.lua:3: no such thing; called from
+  lib/pick.lua:9 in `command`, from master.cfg.lua:14``. `print` writes to the master's log.
 "#;
 
 const LIMITS: &str = r"

@@ -88,6 +88,12 @@ pub enum FormatError {
     /// A hole that is not closed by `)s`.
     #[error("`%({0}` is not closed by `)s`")]
     Open(String),
+    /// A hole without a selector, as older Buildbots had them.
+    #[error("`%({0})s` has no selector; a property is written `%(prop:{0})s`")]
+    Bare(String),
+    /// A selector without a name.
+    #[error("`%({0})s` names nothing; write `%({0}:name)s`")]
+    Nameless(String),
     /// A selector that is not known.
     #[error("unknown selector `{0}`; `prop`, `src`, `worker`, `secret` and `kw` can be used")]
     Selector(String),
@@ -211,7 +217,11 @@ impl Reader<'_> {
         names: &mut bool,
         depth: usize,
     ) -> Result<Piece, FormatError> {
-        let (selector, rest) = hole.split_once(':').ok_or_else(|| FormatError::Selector(hole.to_owned()))?;
+        let bare = || match hole {
+            "prop" | "src" | "worker" | "secret" | "kw" => FormatError::Nameless(hole.to_owned()),
+            _ => FormatError::Bare(hole.to_owned()),
+        };
+        let (selector, rest) = hole.split_once(':').ok_or_else(bare)?;
         let (codebase, rest) = match selector {
             "src" => rest.split_once(':').ok_or_else(|| FormatError::Source(hole.to_owned()))?,
             _ => ("", rest),

@@ -6,3 +6,4 @@ if DEBUG then c.title = "debug" end
 c.workers = { worker.LocalWorker { "bot1", keepalive_interval = Nonee } }
 c.title = True
 print(os.getenv("HOME"), undefined_thing)
+print(unpack, loadstring)

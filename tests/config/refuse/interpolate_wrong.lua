@@ -5,6 +5,9 @@ c.workers = { worker.LocalWorker "bot1" }
 local formats = {
   util.Interpolate "%(prop:os",
   util.Interpolate "100%",
+  util.Interpolate "%(os)s",
+  util.Interpolate "%(prop)s",
+  util.Interpolate "%(property:os)s",
   util.Interpolate "%(src::branch)s",
   util.Interpolate "%(kw:x)s",
   util.Interpolate(5),

@@ -3,6 +3,7 @@ local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.st
 
 c.workers = { worker.LocalWorker "bot1" }
 worker.PodmanWorker("d", None, { image = "x" })
+worker.AbstractLatentWorker("e", None)
 plugins.wroker.Worker("a", "b")
 plugins.reporters.MailNotifier { fromaddr = "a@example.org" }
 plugins.changes.GitPoller("https://example.org/x.git")

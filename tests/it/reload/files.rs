@@ -14,6 +14,84 @@ use super::{
 use crate::support::master::{MasterDir, eventually};
 
 #[test]
+fn a_file_saved_in_two_halves_or_truncated_first_comes_into_force_when_it_is_whole() {
+    let config = Config::new(&["w1", "w2", "w3"]);
+    let dir = MasterDir::new(&config.text());
+    let _master = dir.start();
+    for name in ["w1", "w2", "w3"] {
+        wait_connected(&dir, name);
+    }
+    let whole = config.titled("whole");
+    let (half, _) = whole.split_at(whole.find("LocalWorker('w2'").unwrap());
+    save(&dir, half);
+    let status = wait_for_difference(&dir);
+    assert_eq!(status["differs"]["outcome"], "refused");
+    save(&dir, &whole);
+    wait_for_title(&dir, "whole");
+    save(&dir, "");
+    wait_for_difference(&dir);
+    save(&dir, &config.titled("again"));
+    wait_for_title(&dir, "again");
+    // Half a file that is a good one: two thirds of the workers are not in it yet.
+    save(&dir, &Config::new(&["w1"]).text());
+    wait_for_title(&dir, "Lunabot");
+    for name in ["w1", "w2", "w3"] {
+        assert_eq!(attaches(&dir, name), 1);
+    }
+}
+
+#[test]
+fn each_way_to_save_a_file_reloads_it() {
+    let config = Config::new(&["w1"]);
+    let dir = MasterDir::new(&config.text());
+    let file = dir.file("master.cfg.lua");
+    // A ConfigMap: the file is a link through `..data`, which is swapped as a whole.
+    let version = |name: &str, text: &str| {
+        fs::create_dir(dir.file(name)).unwrap();
+        fs::write(dir.file(name).join("master.cfg.lua"), text).unwrap();
+    };
+    version("..v1", &config.text());
+    symlink("..v1", dir.file("..data")).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink("..data/master.cfg.lua", &file).unwrap();
+    let _master = dir.start();
+    wait_connected(&dir, "w1");
+
+    version("..v2", &config.titled("swapped"));
+    symlink("..v2", dir.file("..data_tmp")).unwrap();
+    fs::rename(dir.file("..data_tmp"), dir.file("..data")).unwrap();
+    wait_for_title(&dir, "swapped");
+
+    fs::write(dir.file(".new"), config.titled("renamed")).unwrap();
+    fs::rename(dir.file(".new"), &file).unwrap();
+    wait_for_title(&dir, "renamed");
+
+    fs::remove_file(&file).unwrap();
+    let status = wait_for_difference(&dir);
+    assert_eq!(status["differs"]["errors"], 1);
+    let problem = attempts(&dir)[0]["problems"].to_string();
+    assert!(problem.contains("cannot read "), "{problem}");
+    save(&dir, &config.titled("restored"));
+    wait_for_title(&dir, "restored");
+
+    // A module that is not there yet, comes, changes, goes and comes back.
+    let mut with_module = config.clone();
+    with_module.head = "c.title = require 'lib.title'".into();
+    save(&dir, &with_module.text());
+    wait_for_difference(&dir);
+    fs::create_dir(dir.file("lib")).unwrap();
+    fs::write(dir.file("lib/title.lua"), "return 'module'").unwrap();
+    wait_for_title(&dir, "module");
+    fs::write(dir.file("lib/title.lua"), "return 'changed module'").unwrap();
+    wait_for_title(&dir, "changed module");
+    fs::remove_file(dir.file("lib/title.lua")).unwrap();
+    wait_for_difference(&dir);
+    fs::write(dir.file("lib/title.lua"), "return 'module again'").unwrap();
+    wait_for_title(&dir, "module again");
+    assert_eq!(attaches(&dir, "w1"), 1);
+}
+
+#[test]
 fn of_two_hundred_saves_in_two_seconds_the_last_one_wins_with_few_loads() {
     let config = Config::new(&["w1"]);
     let dir = MasterDir::new(&config.text());

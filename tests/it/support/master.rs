@@ -150,7 +150,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn spawn(mut command: Command) -> Self {
+    /// Starts a program.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());

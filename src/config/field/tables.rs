@@ -1,59 +1,77 @@
-//! From Lua tables with keys of the operator's own to values of options: watched files, exit codes; and lists within lists.
+//! From Lua tables with keys of the operator's own to values of options: environments, texts, pairs, watched files, exit codes.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::collections::BTreeMap;
 
-use mlua::{Lua, Table, Value};
+use mlua::{Table, Value};
 
 use super::{
-    api::{dud::is_dud, made::Made},
-    field::{Reader, Taken, VALUE_BYTES, Wrong, because, list, secret, taken, text, utf8, wrong_element},
-    session::Session,
-    shape::{Shape, describe, describe_hidden},
+    Reader, Taken, VALUE_BYTES, Wrong, because,
+    lists::{list, wrong_element},
+    taken,
+    text::{secret, text, utf8},
 };
 use crate::{
+    config::{
+        api::{dud::is_dud, made::is_none},
+        shape::{Shape, describe, describe_hidden},
+    },
     definition::{
-        SecretText, Text, WatchedFile,
-        options::{Constructor, Kind, OptionSpec},
+        EnvironmentValue, SecretText, Text, WatchedFile,
+        options::{Kind, OptionSpec},
     },
     model::Outcome,
 };
 
-/// Lists nested in the list of a command.
-const MOST_DEPTH: usize = 32;
-
 impl Reader<'_> {
-    /// A list of tables with options of their own.
-    pub(super) fn records(
+    /// Reads `{ NAME = text, PATH = { text, text }, GONE = None }`.
+    pub(super) fn environment(
         &self,
         spec: &OptionSpec,
-        constructor: &'static Constructor,
-        name: &str,
         table: &Table,
         bytes: &mut usize,
-    ) -> Taken<Vec<Rc<Made>>> {
-        let mut records = Vec::new();
-        for (index, element) in (1..).zip(taken!(list(table, spec.kind)?)) {
-            let Value::Table(element) = &element else {
-                let told = is_dud(&element);
-                return Ok(if told {
-                    Err(Wrong::Told)
-                } else {
-                    because(wrong_element(spec.kind, index, &element))
-                });
-            };
-            let shape = Shape::of(element)?;
-            if let Some(key) = shape.numbered.keys().next() {
-                return Ok(because(format!(
-                    "takes {}; element {index} has the key {key}",
-                    spec.kind.words()
-                )));
+    ) -> Taken<BTreeMap<String, EnvironmentValue>> {
+        let shape = Shape::of(table)?;
+        if let Some(index) = shape.numbered.keys().next() {
+            return Ok(because(format!("takes {}; it has the key {index}", spec.kind.words())));
+        }
+        if let Some(odd) = shape.odd.first() {
+            return Ok(because(format!("takes {}; it has {odd} as key", spec.kind.words())));
+        }
+        let mut variables = BTreeMap::new();
+        for (name, value) in shape.named {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Ok(because(format!("holds {name:?}, which is no name of a variable")));
             }
-            let made = self.nested(constructor, &format!("{name}[{index}]"), shape)?;
-            *bytes = bytes.saturating_add(made.bytes.get());
-            records.push(made);
+            *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+            let variable = match &value {
+                value if is_none(value) || matches!(value, Value::Boolean(false)) => EnvironmentValue::Unset,
+                value if is_dud(value) => return Ok(Err(Wrong::Told)),
+                Value::Table(table) => {
+                    let mut texts = Vec::new();
+                    for (index, element) in (1..).zip(taken!(list(table, Kind::Texts)?)) {
+                        match text(&element, spec.renderable, bytes) {
+                            Ok(text) => texts.push(text),
+                            Err(_) if is_dud(&element) => return Ok(Err(Wrong::Told)),
+                            Err(_) => {
+                                let reason = wrong_element(Kind::Texts, index, &element);
+                                return Ok(because(format!("variable `{name}` {reason}")));
+                            }
+                        }
+                    }
+                    EnvironmentValue::Joined(texts)
+                }
+                value => match text(value, spec.renderable, bytes) {
+                    Ok(text) => EnvironmentValue::Set(text),
+                    Err(Wrong::Because(reason)) => return Ok(because(format!("variable `{name}` {reason}"))),
+                    Err(_) => {
+                        return Ok(because(format!("variable `{name}` takes text, not {}", describe(value))));
+                    }
+                },
+            };
+            variables.insert(name, variable);
             self.within(*bytes)?;
         }
-        Ok(Ok(records))
+        Ok(Ok(variables))
     }
 }
 
@@ -106,27 +124,6 @@ pub(super) fn log_files(
         };
     }
     Ok(Ok(files))
-}
-
-/// The elements of a command, those of lists within it too.
-pub(super) fn flattened(lua: &Lua, session: &Session, elements: Vec<Value>) -> Taken<Vec<Value>> {
-    let mut out = Vec::new();
-    // What is still to come, the next one last; with each how deep it is nested.
-    let mut waiting: Vec<_> = elements.into_iter().rev().map(|element| (element, 0)).collect();
-    while let Some((element, depth)) = waiting.pop() {
-        let Value::Table(inner) = &element else {
-            out.push(element);
-            continue;
-        };
-        if depth == MOST_DEPTH {
-            return Ok(because("holds lists nested too deeply, or a list that holds itself".into()));
-        }
-        // One list may stand in many places, and be copied for each.
-        session.copy(lua, VALUE_BYTES)?;
-        let inner = taken!(list(inner, Kind::Command)?);
-        waiting.extend(inner.into_iter().rev().map(|element| (element, depth + 1)));
-    }
-    Ok(Ok(out))
 }
 
 /// Reads `{ name = text }`.

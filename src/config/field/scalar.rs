@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use mlua::Value;
 
-use super::{
-    api::dud::is_dud,
-    field::{Wrong, utf8},
-};
+use super::Wrong;
 use crate::definition::{IdlePolicy, options::LONGEST_SECONDS, quantity};
 
 /// A whole number, be it written `2` or `2.0`.
-pub(super) fn whole(value: &Value) -> Option<i64> {
+fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::Integer(number) => Some(*number),
         #[expect(
@@ -20,6 +17,16 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
         )]
         Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
         _ => None,
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn integer(value: &Value, least: i64, most: i64) -> Result<i64, Wrong> {
+    let number = whole(value).ok_or(Wrong::Kind)?;
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Wrong::Because(format!("takes a whole number from {least} to {most}, not {number}")))
     }
 }
 
@@ -87,16 +94,6 @@ pub(super) fn bytes(value: &Value, least: i64, most: i64) -> Result<i64, Wrong> 
         Ok(bytes)
     } else {
         Err(Wrong::Because(format!("takes from {least} to {most} bytes, not {bytes}")))
-    }
-}
-
-/// A name that may consist of digits.
-pub(super) fn digits_or_text(value: &Value, taken: &mut usize) -> Result<String, Wrong> {
-    match value {
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::String(text) => utf8(text, taken),
-        value if is_dud(value) => Err(Wrong::Told),
-        _ => Err(Wrong::Kind),
     }
 }
 

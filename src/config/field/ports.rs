@@ -11,17 +11,24 @@ use std::rc::Rc;
 use mlua::Value;
 
 use super::{
-    api::{
-        dud::is_dud,
-        made::{Field, Made},
-    },
-    field::{Reader, Taken, Wrong, because, list, taken, utf8, wrong_element},
-    shape::Shape,
+    Reader, Taken, Wrong, because,
+    lists::{list, wrong_element},
+    taken,
+    text::utf8,
 };
-use crate::definition::{
-    Text,
-    options::{Constructor, OptionSpec},
-    record,
+use crate::{
+    config::{
+        api::{
+            dud::is_dud,
+            made::{Field, Made},
+        },
+        shape::Shape,
+    },
+    definition::{
+        Text,
+        options::{Constructor, OptionSpec},
+        record,
+    },
 };
 
 impl Reader<'_> {

@@ -1,0 +1,66 @@
+//! What others hold of the builds: how many run and where, and how they are stopped.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use crate::build::{busy::Load, control::Running};
+
+/// What others hold of the builds.
+#[derive(Clone)]
+pub struct BuildsHandle {
+    /// The builds that run.
+    pub running: Running,
+    pub(super) tracker: TaskTracker,
+    pub(super) stop: watch::Sender<Option<StopMode>>,
+    pub(super) heard: watch::Receiver<bool>,
+    pub(super) load: watch::Receiver<Load>,
+}
+
+/// How the builds are stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StopMode {
+    /// No new ones; those that run go on.
+    Drain,
+    /// No new ones; those that run go back to the queue.
+    Requeue,
+}
+
+impl BuildsHandle {
+    /// Starts no more builds, and returns when the last one has ended by itself.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, still no more builds are started.
+    pub async fn drain(&self) {
+        self.stop.send_replace(Some(StopMode::Drain));
+        self.ended().await;
+    }
+
+    /// Starts no more builds, interrupts those that run, gives their requests back to the queue, and returns when the
+    /// last one has ended, but after `within` at the latest; true if all have.
+    pub async fn stop(&self, within: Duration) -> bool {
+        self.stop.send_replace(Some(StopMode::Requeue));
+        time::timeout(within, self.ended()).await.is_ok()
+    }
+
+    /// Once the queue has heard that it is to stop, no build can begin any more: then the running ones are all.
+    async fn ended(&self) {
+        let mut heard = self.heard.clone();
+        if heard.wait_for(|heard| *heard).await.is_err() {
+            debug!("the queue ended first");
+        }
+        self.tracker.wait().await;
+    }
+
+    /// What runs where, as it changes.
+    pub fn load(&self) -> watch::Receiver<Load> {
+        self.load.clone()
+    }
+
+    /// How many builds run.
+    pub fn count(&self) -> usize {
+        self.tracker.len()
+    }
+}
