@@ -115,7 +115,13 @@ impl Job {
     ) -> Result<T, Early> {
         let unwanted = CancellationToken::new();
         let _unwanted_with_us = unwanted.clone().drop_guard();
-        let mut working = spawn_blocking(move || work(&unwanted));
+        #[cfg(test)]
+        let fails = self.outlet.id.as_str() == crate::exec::testing::FAULT;
+        let mut working = spawn_blocking(move || {
+            #[cfg(test)]
+            assert!(!fails, "a fault for a test");
+            work(&unwanted)
+        });
         tokio::select! {
             biased;
             done = &mut working => Ok(done.expect("work on files does not panic")),

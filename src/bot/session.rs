@@ -51,7 +51,7 @@ struct Session<'a> {
     to_master: Sender<FromWorker>,
     gone: CancellationToken,
     folders: HashMap<Arc<str>, Folder>,
-    commands: JoinSet<()>,
+    commands: JoinSet<Result<(), Gone>>,
     running: HashMap<Id, Running>,
     answers: VecDeque<FromWorker>,
     tidying: Option<AbortOnDropHandle<()>>,
@@ -204,11 +204,7 @@ impl Session<'_> {
             replies: answers,
             started: Instant::now(),
         };
-        let task = self.commands.spawn(async move {
-            if carry_out(&mut job, command).await.is_err() {
-                tracing::debug!(command = %job.outlet.id, "a command was ended: nobody listens any more");
-            }
-        });
+        let task = self.commands.spawn(async move { carry_out(&mut job, command).await });
         self.running.insert(task.id(), Running { id, places, interrupt, replies });
     }
 
@@ -220,14 +216,19 @@ impl Session<'_> {
         self.answers.push_back(FromWorker::Complete { id, failure: Some(failure) });
     }
 
-    fn forget(&mut self, done: Result<(Id, ()), JoinError>) {
-        let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+    fn forget(&mut self, done: Result<(Id, Result<(), Gone>), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(Running { id, .. }) = self.running.remove(&task) else { return };
-        if let Err(error) = done {
-            // A broken law of ours must not leave the master waiting.
-            tracing::error!(command = %id, %error, "the task of a command failed");
-            self.refuse(id, "the worker failed while it ran this command".to_owned());
+        match done {
+            Ok((_, Ok(()))) => return,
+            // The link went down: this loop is about to see it, too.
+            Ok((_, Err(Gone))) if self.to_master.is_closed() => return,
+            // What it ran has failed, and not the link.
+            Ok((_, Err(Gone))) => tracing::error!(command = %id, "a command ended without an end"),
+            Err(error) => tracing::error!(command = %id, %error, "the task of a command failed"),
         }
+        // A broken law of ours must not leave the master waiting.
+        self.refuse(id, "the worker failed while it ran this command".to_owned());
     }
 }
 

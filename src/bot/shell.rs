@@ -46,6 +46,8 @@ pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), 
         ShellLine::Argv(words) => Program::Argv(words.iter().map(Into::into).collect()),
     };
     let mut watch = Watch::begin(outlet, &arguments.log_files, &dir).await?;
+    #[cfg(test)]
+    let faults = env.clone();
     let spec = Spec {
         env,
         stdin: arguments.stdin.take(),
@@ -80,6 +82,8 @@ pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), 
             return outlet.fail(format!("the command did not start within {seconds} s")).await;
         }
     };
+    #[cfg(test)]
+    crate::exec::testing::fault(&faults, "relay");
     let Some(ended) = relay(&mut process, &mut watch, &arguments, job).await else {
         process.kill().await;
         return Err(Gone);

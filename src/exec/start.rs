@@ -46,6 +46,8 @@ const DEPTH: usize = 2;
 ///
 /// Blocks. Must be called within the runtime.
 pub(super) fn start(spec: Spec) -> Result<Process, SpawnError> {
+    #[cfg(test)]
+    super::testing::fault(&spec.env, "start");
     let folder = |source| SpawnError::Folder { dir: spec.dir.clone(), source };
     let dir = std::path::absolute(&spec.dir).map_err(folder)?;
     if !dir.metadata().map_err(folder)?.is_dir() {
@@ -125,6 +127,8 @@ pub(super) fn start(spec: Spec) -> Result<Process, SpawnError> {
         life,
     };
     tokio::spawn(async move {
+        #[cfg(test)]
+        super::testing::fault(&spec.env, "run");
         // Fed beside the reading: a child may write much before it reads all.
         let _feeder =
             stdin.zip(spec.stdin).map(|fed| AbortOnDropHandle::new(tokio::spawn(feed(fed.0, fed.1))));

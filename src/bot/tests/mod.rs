@@ -1,5 +1,6 @@
 //! A LocalWorker, told what to run as a master would tell it.
 
+mod faults;
 mod files;
 mod logs;
 mod settings;
