@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lunabot::cli;
+use lunabot::{cli, exec};
 
 fn main() -> ExitCode {
+    // First of all: this process may be a child on its way to become a command.
+    if let Some(code) = exec::launch::stand_by() {
+        return code;
+    }
     let arguments = cli::Arguments::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

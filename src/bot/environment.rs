@@ -3,6 +3,7 @@
 //! # Laws
 //! - A variable that speaks to this process only is not passed on, nor does `${NAME}` reach it.
 //! - What an operator's service file or container gave the worker to log in with is such a variable.
+//! - So is each that the operator hides; what is told of the environment to a master has none of them either.
 
 use std::{
     collections::BTreeMap,
@@ -10,14 +11,18 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
+use glob::Pattern;
+
+use super::pattern::compiled;
 use crate::protocol::command::EnvironmentChange;
 
 /// The variables that a command gets.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
 
 /// What systemd says to the service alone, and what a worker in a container logs in with.
-const OURS: [&str; 16] = [
+const OURS: [&str; 19] = [
     "BUILDMASTER",
+    "BUILDMASTER_CONNECTION_STRING",
     "BUILDMASTER_PORT",
     "BUILDMASTER_PROTOCOL",
     "CACHE_DIRECTORY",
@@ -33,20 +38,43 @@ const OURS: [&str; 16] = [
     "STATE_DIRECTORY",
     "SYSTEMD_EXEC_PID",
     "WORKERPASS",
+    "WORKERPASS_FILE",
+    "WORKER_ENVIRONMENT_BLACKLIST",
 ];
 const OUR_PREFIXES: [&str; 4] = ["LISTEN_", "LUNABOT_", "MEMORY_PRESSURE_", "WATCHDOG_"];
 
-/// What this process may pass on.
-pub(super) fn own() -> Environment {
-    passed_on(std::env::vars_os())
+/// Names of variables that the operator hides, as patterns of a shell (`*`, `?`, `[…]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HiddenVariables(Vec<Pattern>);
+
+impl HiddenVariables {
+    /// The patterns of a list with commas between them. Every text is one: a bracket that is not closed is itself.
+    ///
+    /// Source: `WORKER_ENVIRONMENT_BLACKLIST` of Buildbot's image.
+    pub fn parse(list: &str) -> Self {
+        let patterns = list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+        Self(patterns.map(compiled).collect())
+    }
+
+    /// Whether one is hidden.
+    pub fn hides(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
 }
 
-fn passed_on(variables: impl Iterator<Item = (OsString, OsString)>) -> Environment {
+/// What this process may pass on.
+pub(super) fn own(hidden: &HiddenVariables) -> Environment {
+    passed_on(std::env::vars_os(), hidden)
+}
+
+fn passed_on(variables: impl Iterator<Item = (OsString, OsString)>, hidden: &HiddenVariables) -> Environment {
     variables
         .filter(|(name, _)| {
+            let text = name.to_string_lossy();
             let name = name.as_bytes();
             !OURS.iter().any(|ours| ours.as_bytes() == name)
                 && !OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+                && !hidden.hides(&text)
         })
         .collect()
 }
@@ -118,7 +146,26 @@ mod tests {
             ("NOTIFY_SOCKET", "/run/n"),
             ("WORKERPASS", "sesame"),
         ]);
-        assert_eq!(passed_on(all.into_iter()), variables(&[("HOME", "/root"), ("LISTENER", "kept")]));
+        let passed = passed_on(all.into_iter(), &HiddenVariables::default());
+        assert_eq!(passed, variables(&[("HOME", "/root"), ("LISTENER", "kept")]));
+    }
+
+    #[test]
+    fn what_the_operator_hides_is_not_passed_on() {
+        let hidden = HiddenVariables::parse("AWS_*, TOKEN?,,EXACT,[odd");
+        let all = variables(&[
+            ("AWS_", "1"),
+            ("AWS_SECRET", "2"),
+            ("MY_AWS_SECRET", "3"),
+            ("TOKEN", "4"),
+            ("TOKEN1", "5"),
+            ("EXACT", "6"),
+            ("EXACTLY", "7"),
+            ("[odd", "8"),
+        ]);
+        let kept = variables(&[("MY_AWS_SECRET", "3"), ("TOKEN", "4"), ("EXACTLY", "7")]);
+        assert_eq!(passed_on(all.into_iter(), &hidden), kept);
+        assert_eq!(HiddenVariables::parse(""), HiddenVariables::default());
     }
 
     #[test]

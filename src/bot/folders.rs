@@ -94,11 +94,7 @@ async fn remove_one(
     job.go_on().map_err(Overdue::Early)?;
     let signs = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&signs);
-    let removed = job.work(REMOVE_LIMIT, move |unwanted| {
-        let mut sweep = Sweep { signs: &told, unwanted, failures: String::new(), failed: 0 };
-        sweep.entry(CWD, &path, &path, 0);
-        sweep.failures()
-    });
+    let removed = job.work(REMOVE_LIMIT, move |unwanted| sweep(&path, &told, unwanted));
     tokio::select! {
         biased;
         // The other is dropped then, and the sweep ends at its next entry.
@@ -116,15 +112,24 @@ async fn overdue(signs: &AtomicU64, arguments: &RemoveDirectory, started: Instan
             (seen, seen_at) = (count, now);
         }
         if let Some(limit) = arguments.max_time.filter(|&limit| now - started >= limit) {
-            let text = format!("still running after {} seconds", limit.as_secs_f64());
+            let text = format!("{} seconds elapsed", limit.as_secs_f64());
             return Overdue::Limit(FailureReason::Timeout, text);
         }
         if let Some(limit) = arguments.timeout.filter(|&limit| now - seen_at >= limit) {
-            let text = format!("nothing removed for {} seconds", limit.as_secs_f64());
+            let text = format!("{} seconds without output", limit.as_secs_f64());
             return Overdue::Limit(FailureReason::TimeoutWithoutOutput, text);
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Removes a path and all below it; what could not be removed is told.
+///
+/// Blocks until that is done, or `unwanted` is cancelled.
+pub(super) fn sweep(path: &Path, signs: &AtomicU64, unwanted: &CancellationToken) -> Option<String> {
+    let mut sweep = Sweep { signs, unwanted, failures: String::new(), failed: 0 };
+    sweep.entry(CWD, path, path, 0);
+    sweep.failures()
 }
 
 struct Sweep<'a> {
@@ -219,7 +224,8 @@ impl Sweep<'_> {
 pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gone> {
     let (from, to) = (job.folder.join(&arguments.from), job.folder.join(&arguments.to));
     let above = to.parent().map(Path::to_owned);
-    let made = job.work(FILES_LIMIT, move |_| above.map_or(Ok(()), fs::create_dir_all)).await;
+    let made = above.clone();
+    let made = job.work(FILES_LIMIT, move |_| made.map_or(Ok(()), fs::create_dir_all)).await;
     let cause = match made {
         Ok(Ok(())) => {
             let words = ["cp", "-R", "-P", "-p", "-v"].map(str::to_owned);
@@ -251,8 +257,8 @@ pub(super) async fn copy(job: &Job, arguments: &CopyDirectory) -> Result<(), Gon
             return job.finish(-1).await;
         }
     };
-    job.outlet.header(format!("cpdir: {cause}: {}\n", to.display())).await?;
-    job.finish(1).await
+    let folder = above.as_deref().unwrap_or(Path::new(""));
+    job.outlet.fail(format!("cannot make the folder `{}`: {cause}", folder.display())).await
 }
 
 #[cfg(test)]
@@ -290,8 +296,7 @@ mod tests {
         fs::create_dir(dir.path().join("a")).unwrap();
         let (signs, unwanted) = (AtomicU64::new(0), CancellationToken::new());
         unwanted.cancel();
-        let mut sweep = Sweep { signs: &signs, unwanted: &unwanted, failures: String::new(), failed: 0 };
-        sweep.entry(CWD, dir.path(), dir.path(), 0);
+        assert_eq!(sweep(dir.path(), &signs, &unwanted), None);
         assert!(dir.path().join("a").exists());
     }
 }

@@ -5,16 +5,60 @@
 
 use std::{collections::BTreeMap, fs, io, io::Read, path::Path};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::model::WorkerInfo;
+use super::{BotSettings, environment};
+use crate::{model::WorkerInfo, protocol::facts::COMMANDS};
 
 /// The longest file that is told of: more is no note for people.
 const FILE_BYTES: u64 = 64 * 1024;
 /// The most files that are told of.
 const FILES: usize = 64;
 
-/// Gathers it. What cannot be read is left out: a worker without a note is a worker.
+/// The commands of a worker, as each of Buildbot's wires calls them.
+const COMMAND_NAMES: [&str; 14] = [
+    "cpdir",
+    "downloadFile",
+    "download_file",
+    "glob",
+    "listdir",
+    "mkdir",
+    "rmdir",
+    "rmfile",
+    "shell",
+    "stat",
+    "uploadDirectory",
+    "uploadFile",
+    "upload_directory",
+    "upload_file",
+];
+/// By it a master knows what they can. Source: Buildbot's worker 4.3.0.
+const COMMAND_VERSION: &str = "3.3";
+
+/// All that a worker tells of itself.
+///
+/// Blocks: it reads some small files.
+pub fn told(settings: &BotSettings) -> WorkerInfo {
+    let WorkerInfo(mut facts) = gather(&settings.basedir);
+    if let Some(count) = settings.numcpus {
+        facts.insert("numcpus".to_owned(), count.get().into());
+    }
+    if settings.tells_wire_facts {
+        let versions = COMMAND_NAMES.map(|name| (name.to_owned(), COMMAND_VERSION.into()));
+        facts.insert(COMMANDS.to_owned(), Map::from_iter(versions).into());
+        // What is no text cannot be told.
+        let environ = environment::own(&settings.hidden).into_iter().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, Value::from(value.into_string().ok()?)))
+        });
+        facts.insert("environ".to_owned(), environ.collect::<Map<_, _>>().into());
+        // A number, as Buildbot's worker tells it.
+        facts.insert("delete_leftover_dirs".to_owned(), u8::from(settings.delete_leftover_dirs).into());
+    }
+    facts.extend(settings.info.0.clone());
+    WorkerInfo(facts)
+}
+
+/// What is found in a worker's folder and on this machine. What cannot be read is left out: a worker without a note is a worker.
 ///
 /// Blocks: it reads some small files.
 pub fn gather(basedir: &Path) -> WorkerInfo {
@@ -99,6 +143,30 @@ mod tests {
         assert!(info.0["numcpus"].as_u64().is_some_and(|count| count > 0));
         assert!(info.text("host").is_some());
         assert!(!info.0.contains_key("odd") && !info.0.contains_key("folder"));
+    }
+
+    #[test]
+    fn what_only_a_wire_needs_is_told_when_it_is_asked_for() {
+        let plain = BotSettings::new("/nonexistent");
+        let told_plainly = told(&plain);
+        assert!(!told_plainly.0.contains_key("environ") && !told_plainly.0.contains_key(COMMANDS));
+        let settings = BotSettings {
+            tells_wire_facts: true,
+            delete_leftover_dirs: true,
+            numcpus: std::num::NonZero::new(3),
+            hidden: environment::HiddenVariables::parse("CARGO*"),
+            info: WorkerInfo([("host".to_owned(), "mine".into())].into()),
+            ..plain
+        };
+        let WorkerInfo(facts) = told(&settings);
+        assert_eq!(facts["numcpus"], 3);
+        assert_eq!(facts["host"], "mine");
+        assert_eq!(facts["delete_leftover_dirs"], 1);
+        assert_eq!(facts[COMMANDS]["shell"], COMMAND_VERSION);
+        let environ = facts["environ"].as_object().unwrap();
+        assert_eq!(environ["PATH"], *std::env::var("PATH").unwrap());
+        // Cargo gives the test several of these.
+        assert!(!environ.keys().any(|name| name.starts_with("CARGO")), "{:?}", environ.keys());
     }
 
     #[test]

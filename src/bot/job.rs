@@ -20,7 +20,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::outlet::{Gone, Outlet};
+use super::{
+    environment::HiddenVariables,
+    outlet::{Gone, Outlet},
+};
 use crate::{
     exec::Mark,
     model::LogStream,
@@ -80,6 +83,8 @@ pub(super) struct Job {
     pub(super) folder: PathBuf,
     /// What its processes carry.
     pub(super) mark: Mark,
+    /// Variables that they do not get.
+    pub(super) hidden: HiddenVariables,
     /// What may end it.
     pub(super) interrupt: Arc<Interrupt>,
     /// What the master answers to its transfers.

@@ -6,21 +6,16 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use rustix::fs::{Access, access};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
-use super::{Bot, BotSettings};
+use super::{Bot, BotSettings, home};
 use crate::{
-    exec::leftover::{self, LeftoverError},
-    model::{WorkerInfo, WorkerName},
+    exec::leftover::LeftoverError,
+    model::WorkerName,
     protocol::link::{self, Link},
 };
-
-/// How long leftovers of a former life may take to die.
-const LEFTOVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a LocalWorker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -63,34 +58,16 @@ impl StartError {
 /// # Cancel safety
 /// Dropped before it returns, nothing was started.
 pub async fn start(name: &WorkerName, basedir: &Path) -> Result<(Link, JoinHandle<()>), StartError> {
-    let folder = basedir.to_owned();
-    let prepared = spawn_blocking(move || prepare(&folder)).await.expect("making a folder does not panic");
-    let basedir = prepared.map_err(|source| StartError::Folder {
+    let basedir = home::prepare(basedir).await.map_err(|source| StartError::Folder {
         worker: name.clone(),
         folder: basedir.to_owned(),
         source,
     })?;
-    let bot = Bot::new(BotSettings { basedir, info: WorkerInfo::default() });
-    let leftovers = leftover::kill_all(&bot.mark(), LEFTOVER_LIMIT)
-        .await
-        .map_err(|source| StartError::Leftovers { worker: name.clone(), source })?;
-    if !leftovers.killed.is_empty() {
-        tracing::warn!(worker = %name, processes = ?leftovers.killed, "killed commands that a former life left");
-    }
-    if !leftovers.alive.is_empty() {
-        tracing::error!(worker = %name, processes = ?leftovers.alive, "commands of a former life would not die");
-    }
+    let bot = Bot::new(BotSettings::new(basedir));
+    bot.kill_leftovers().await.map_err(|source| StartError::Leftovers { worker: name.clone(), source })?;
     let (link, end) = link::pair();
     let task = tokio::spawn(async move {
         bot.run(end).await;
     });
     Ok((link, task))
-}
-
-/// The folder by its one true name, which is what the mark holds: another way to it must find the same leftovers.
-fn prepare(folder: &Path) -> io::Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
-    let folder = folder.canonicalize()?;
-    access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
-    Ok(folder)
 }

@@ -17,6 +17,7 @@ mod download;
 mod environment;
 mod folders;
 mod header;
+pub mod home;
 pub mod info;
 mod job;
 pub mod local;
@@ -30,10 +31,13 @@ mod shell;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod upload;
 mod watch;
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
+
+pub use environment::HiddenVariables;
 
 use crate::{exec::Mark, model::WorkerInfo, protocol::link::WorkerEnd};
 
@@ -46,8 +50,32 @@ pub const MARK: &str = "LUNABOT_WORKER_DIR";
 pub struct BotSettings {
     /// Its folder, absolute; the builders' folders are below it. It exists.
     pub basedir: PathBuf,
+    /// Whether folders in `basedir` are removed that are no builder's when the builders are told. Not `info`, and none in
+    /// which a command runs; links are neither followed nor removed. Off by default.
+    pub delete_leftover_dirs: bool,
+    /// Whether the facts are told that only a master at the other end of a wire needs: its environment, the versions of
+    /// its commands, and `delete_leftover_dirs`. Off by default.
+    pub tells_wire_facts: bool,
+    /// How many processors are told of, instead of those that are found.
+    pub numcpus: Option<NonZeroU32>,
+    /// Variables of this process that are neither told nor given to commands; none by default.
+    pub hidden: HiddenVariables,
     /// Facts told besides those that are found on this machine; over them, where both tell the same.
     pub info: WorkerInfo,
+}
+
+impl BotSettings {
+    /// A worker in a folder, with all else as it is by default.
+    pub fn new(basedir: impl Into<PathBuf>) -> Self {
+        Self {
+            basedir: basedir.into(),
+            delete_leftover_dirs: false,
+            tells_wire_facts: false,
+            numcpus: None,
+            hidden: HiddenVariables::default(),
+            info: WorkerInfo::default(),
+        }
+    }
 }
 
 /// A worker. It keeps nothing from one link to the next.

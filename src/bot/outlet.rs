@@ -52,6 +52,12 @@ impl Outlet {
         self.complete(failure).await
     }
 
+    /// Tells that it could not be carried out, and its end.
+    pub(super) async fn fail(&self, why: String) -> Result<(), Gone> {
+        self.update(Update::Elapsed(Duration::ZERO)).await?;
+        self.complete(Some(why)).await
+    }
+
     /// Tells the end.
     pub(super) async fn complete(&self, failure: Option<String>) -> Result<(), Gone> {
         self.tell(FromWorker::Complete { id: self.id.clone(), failure }).await

@@ -105,7 +105,7 @@ fn within_limits(found: &[PathBuf], unwanted: &CancellationToken) -> Result<(), 
 }
 
 /// A part of a pattern. Every text is one: a bracket that is not closed stands for itself.
-fn compiled(part: &str) -> Pattern {
+pub(super) fn compiled(part: &str) -> Pattern {
     let mut single = part.to_owned();
     while single.contains("**") {
         single = single.replace("**", "*");

@@ -16,13 +16,13 @@ use tokio::{
     task::{Id, JoinError, JoinSet, spawn_blocking},
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Bot, LinkEnd, download, folders, info,
     job::{FILES_LIMIT, Interrupt, Job, REPLIES},
     outlet::{Gone, Outlet},
-    questions, shell, upload,
+    questions, shell, tidy, upload,
 };
 use crate::protocol::{
     CommandId, FromWorker, ToWorker, TransferReply, WorkerCommand,
@@ -40,6 +40,8 @@ type Folder = Result<PathBuf, String>;
 /// A command that runs.
 struct Running {
     id: CommandId,
+    /// Where it works: its builder's folder, and its own.
+    places: [PathBuf; 2],
     interrupt: Arc<Interrupt>,
     replies: mpsc::Sender<TransferReply>,
 }
@@ -52,6 +54,7 @@ struct Session<'a> {
     commands: JoinSet<()>,
     running: HashMap<Id, Running>,
     answers: VecDeque<FromWorker>,
+    tidying: Option<AbortOnDropHandle<()>>,
 }
 
 /// Serves a link: see [`Bot::run`].
@@ -68,6 +71,7 @@ pub(super) async fn serve(bot: &Bot, end: WorkerEnd) -> LinkEnd {
         commands: JoinSet::new(),
         running: HashMap::new(),
         answers: VecDeque::from([hello(bot).await]),
+        tidying: None,
     };
     let ending = loop {
         // Each arm takes nothing before it is ready, and may be dropped.
@@ -92,6 +96,11 @@ pub(super) async fn serve(bot: &Bot, end: WorkerEnd) -> LinkEnd {
     if timeout(KILL_LIMIT, all_ended).await.is_err() {
         tracing::error!(commands = session.commands.len(), "commands could not be killed");
     }
+    if let Some(tidying) = session.tidying
+        && timeout(tidy::STOP_LIMIT, tidying).await.is_err()
+    {
+        tracing::error!("the removal of leftover folders goes on");
+    }
     ending
 }
 
@@ -115,8 +124,12 @@ impl Session<'_> {
                 }
             }
             ToWorker::Ping(number) => self.answers.push_back(FromWorker::Pong(number)),
-            // The loop ends at the one; of the other there is none, since commands here end with their link.
-            ToWorker::Shutdown | ToWorker::Abandon { .. } => {}
+            ToWorker::Adopt { id, .. } => self.answers.push_back(FromWorker::Unknown { id }),
+            // The loop ends at the first; of the others there is none, since commands here end with their link.
+            ToWorker::Shutdown
+            | ToWorker::Abandon { .. }
+            | ToWorker::OutliveLinks(_)
+            | ToWorker::Acknowledge { .. } => {}
         }
     }
 
@@ -135,6 +148,30 @@ impl Session<'_> {
             self.folders.iter().filter_map(|(name, folder)| Some((name, folder.as_ref().err()?)))
         {
             tracing::warn!(%builder, cause, "a builder has no folder");
+        }
+        if self.bot.settings.delete_leftover_dirs {
+            self.tidy().await;
+        }
+    }
+
+    /// Removes folders that no builder has any more. Not waited for but for the moment that moves them out of the way.
+    async fn tidy(&mut self) {
+        // One that could not be made is still a builder's.
+        if self.folders.values().any(Result::is_err) {
+            return;
+        }
+        let basedir = self.bot.settings.basedir.clone();
+        let builders = self.folders.values().flatten().cloned();
+        let busy = self.running.values().flat_map(|running| running.places.clone());
+        let in_use: Vec<_> = builders.chain(busy).collect();
+        let moved = timeout(FILES_LIMIT, spawn_blocking(move || tidy::move_aside(&basedir, &in_use))).await;
+        let Ok(moved) = moved else {
+            tracing::warn!("leftover folders were not found within {} s", FILES_LIMIT.as_secs());
+            return;
+        };
+        let moved = moved.expect("moving folders does not panic");
+        if !moved.is_empty() {
+            self.tidying = Some(tidy::remove(moved, self.tidying.take(), self.gone.clone()));
         }
     }
 
@@ -155,12 +192,14 @@ impl Session<'_> {
             None => return self.refuse(id, format!("this worker has no builder `{builder}`")),
         };
         let interrupt = Arc::new(Interrupt::default());
+        let places = [folder.clone(), folder.join(workdir(&command))];
         let outlet = Outlet { id: id.clone(), to_master: self.to_master.clone(), gone: self.gone.clone() };
         let (replies, answers) = mpsc::channel(REPLIES);
         let mut job = Job {
             outlet,
             folder,
             mark: self.bot.mark(),
+            hidden: self.bot.settings.hidden.clone(),
             interrupt: Arc::clone(&interrupt),
             replies: answers,
             started: Instant::now(),
@@ -170,7 +209,7 @@ impl Session<'_> {
                 tracing::debug!(command = %job.outlet.id, "a command was ended: nobody listens any more");
             }
         });
-        self.running.insert(task.id(), Running { id, interrupt, replies });
+        self.running.insert(task.id(), Running { id, places, interrupt, replies });
     }
 
     fn running(&self, id: &CommandId) -> Option<&Running> {
@@ -209,12 +248,23 @@ async fn carry_out(job: &mut Job, command: WorkerCommand) -> Result<(), Gone> {
     }
 }
 
+/// Where a command works, below its builder's folder.
+fn workdir(command: &WorkerCommand) -> &str {
+    match command {
+        WorkerCommand::Shell(arguments) => &arguments.workdir,
+        WorkerCommand::UploadFile(arguments) => &arguments.workdir,
+        WorkerCommand::UploadDirectory(arguments) => &arguments.workdir,
+        WorkerCommand::DownloadFile(arguments) => &arguments.workdir,
+        WorkerCommand::CopyDirectory(arguments) => &arguments.to,
+        _ => "",
+    }
+}
+
 async fn hello(bot: &Bot) -> FromWorker {
-    let basedir = bot.settings.basedir.clone();
-    let gathered = timeout(FILES_LIMIT, spawn_blocking(move || info::gather(&basedir))).await;
-    let mut info = gathered.map(|info| info.expect("reading notes does not panic")).unwrap_or_default();
-    info.0.extend(bot.settings.info.0.clone());
-    FromWorker::Hello(info)
+    let settings = bot.settings.clone();
+    let gathered = timeout(FILES_LIMIT, spawn_blocking(move || info::told(&settings))).await;
+    let info = gathered.map(|info| info.expect("reading notes does not panic"));
+    FromWorker::Hello(info.unwrap_or_else(|_| bot.settings.info.clone()))
 }
 
 /// Makes each builder's folder.

@@ -1,7 +1,10 @@
 //! Runs one shell command, from its folder to its `Complete`.
 //!
 //! The order is always: header, output, why it is killed (if it is), the rest of its log files, how it ended (if not by
-//! itself), elapsed time, `Rc`, `Elapsed`, `Complete`.
+//! itself), `Rc`, elapsed time, `Elapsed`, `Complete`.
+//!
+//! Source of the order, the texts and the exit codes: Buildbot's worker, but for a program that cannot be run, of which is
+//! told what a shell would tell.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,18 +29,17 @@ pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), 
     let outlet = &job.outlet;
     let interrupt_signal = match arguments.interrupt_signal.parse::<EndSignal>() {
         Ok(signal) => signal,
-        Err(unknown) => return outlet.complete(Some(format!("cannot run the command: {unknown}"))).await,
+        Err(unknown) => return outlet.fail(format!("cannot run the command: {unknown}")).await,
     };
     // Its input is the terminal's, which cannot be closed as a pipe can.
     arguments.use_pty &= arguments.stdin.is_none();
     // Without what says nothing: `.`, and a `/` at the end.
     let dir = job.folder.join(&arguments.workdir).components().collect::<PathBuf>();
-    let mut env = environment::changed(&environment::own(), &arguments.env);
+    let mut env = environment::changed(&environment::own(&job.hidden), &arguments.env);
     env.insert("PWD".into(), dir.clone().into());
     outlet.header(header::opening(&arguments, &dir, &env)).await?;
     if let Err(cause) = make_folder(&dir).await {
-        outlet.header(format!("cannot make the folder `{}`: {cause}\n", dir.display())).await?;
-        return finish(outlet, 126, Duration::ZERO, None).await;
+        return outlet.fail(format!("cannot make the folder `{}`: {cause}", dir.display())).await;
     }
     let program = match &arguments.command {
         ShellLine::Shell(line) => Program::Shell(line.clone()),
@@ -67,13 +69,15 @@ pub(super) async fn run(job: &Job, mut arguments: ShellArguments) -> Result<(), 
     let mut process = match started {
         Ok(Ok(process)) => process,
         Ok(Err(error)) => {
-            outlet.header(with_cause(&error)).await?;
-            return finish(outlet, error.shell_code(), Duration::ZERO, None).await;
+            let Some(code) = error.shell_code() else { return outlet.fail(with_cause(&error)).await };
+            if arguments.want_stderr {
+                job.complain(with_cause(&error)).await?;
+            }
+            return finish(outlet, code, Duration::ZERO, None).await;
         }
         Err(_) => {
-            let text = format!("the command did not start within {} s", FILES_LIMIT.as_secs());
-            outlet.header(format!("{text}\n")).await?;
-            return finish(outlet, 126, FILES_LIMIT, None).await;
+            let seconds = FILES_LIMIT.as_secs();
+            return outlet.fail(format!("the command did not start within {seconds} s")).await;
         }
     };
     let Some(ended) = relay(&mut process, &mut watch, &arguments, job).await else {
@@ -107,7 +111,7 @@ async fn relay(
                 let failure = match reason {
                     KillReason::Timeout => Some(FailureReason::Timeout),
                     KillReason::TimeoutWithoutOutput => Some(FailureReason::TimeoutWithoutOutput),
-                    KillReason::TooManyLines => Some(FailureReason::MaxLines),
+                    KillReason::TooManyLines { .. } => Some(FailureReason::MaxLines),
                     KillReason::Interrupted => None,
                 };
                 if let Some(failure) = failure {
@@ -138,9 +142,8 @@ async fn tell_end(ended: &Ended, outlet: &Outlet) -> Result<(), Gone> {
             -1
         }
         Exit::Undead => {
-            let text = "the command did not die of SIGKILL";
-            outlet.header(format!("{text}, its exit code is not known\n")).await?;
-            failure = Some(text.to_owned());
+            outlet.header("SIGKILL failed to kill process\nusing fake rc=-1\n".to_owned()).await?;
+            failure = Some("SIGKILL failed to kill the command, its exit code is not known".to_owned());
             -1
         }
     };
@@ -148,8 +151,10 @@ async fn tell_end(ended: &Ended, outlet: &Outlet) -> Result<(), Gone> {
 }
 
 async fn finish(outlet: &Outlet, rc: i32, elapsed: Duration, failure: Option<String>) -> Result<(), Gone> {
+    outlet.update(Update::Rc(rc)).await?;
     outlet.header(format!("elapsedTime={:.6}\n", elapsed.as_secs_f64())).await?;
-    outlet.finish(rc, elapsed, failure).await
+    outlet.update(Update::Elapsed(elapsed)).await?;
+    outlet.complete(failure).await
 }
 
 async fn make_folder(dir: &Path) -> Result<(), String> {
@@ -162,5 +167,5 @@ async fn make_folder(dir: &Path) -> Result<(), String> {
 /// One line for the log: the error, and what caused it.
 fn with_cause(error: &SpawnError) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}\n")
+    format!("{error}{cause}")
 }

@@ -84,7 +84,6 @@ async fn send_file(
 /// Sends a folder to its `Complete`.
 pub(super) async fn folder(job: &mut Job, arguments: &UploadDirectory) -> Result<(), Gone> {
     let path = job.path(&arguments.workdir, &arguments.source);
-    job.outlet.header(format!("sending {}\n", path.display())).await?;
     match send_folder(job, path, arguments).await {
         Err(Early::Gone) => Err(Gone),
         Err(Early::Failed(text)) => conclude(job, Err(Early::Failed(text))).await,
@@ -119,6 +118,8 @@ async fn send_folder(job: &mut Job, path: PathBuf, arguments: &UploadDirectory) 
     let (root, compress) = (path.clone(), arguments.compress);
     let opened = job.work(FILES_LIMIT, move |_| Archive::open(&root, compress)).await?;
     let mut archive = opened.map_err(|error| refused(&error))?;
+    // Source of the order: Buildbot's worker does not say so of a folder that is not there.
+    job.outlet.header(format!("sending {}\n", path.display())).await?;
     let mut left = arguments.max_size;
     loop {
         job.go_on()?;

@@ -65,6 +65,11 @@ impl BuildControl {
         let seen = stops.borrow_and_update().len();
         StopListener { stops, seen }
     }
+
+    /// Waits for all stops, those that have come among them.
+    pub fn listen_to_all(&self) -> StopListener {
+        StopListener { stops: self.stops.subscribe(), seen: 0 }
+    }
 }
 
 impl Default for BuildControl {

@@ -5,7 +5,8 @@
 //!
 //! # Laws
 //! - A request has one build at a time; who claims it in the store has it.
-//! - A build that began has an end: by its steps, by a stop, by the loss of its worker, or at the next start.
+//! - A build that began has an end: by its steps, by a stop, by the loss of its worker, or at the next start; unless that goes on
+//!   with it ([`resume`]).
 //! - A running build keeps the definition that it began with.
 //!
 //! # Not here
@@ -14,9 +15,11 @@
 mod busy;
 pub mod claim;
 pub mod control;
+pub mod line;
 pub mod progress;
 pub mod properties;
 pub mod queue;
+pub mod resume;
 pub mod run;
 pub mod step;
 

@@ -131,6 +131,7 @@ mod tests {
             default_properties: table(&[("colour", "no"), ("gap", "worker"), ("site", "no")]),
             keepalive_interval: None,
             keepalive_timeout: None,
+            resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
             place,

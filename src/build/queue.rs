@@ -39,7 +39,7 @@ use crate::{
     definition::{MasterDefinition, Secrets},
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind},
     mq::{EventFilter, Mq, NextError, Subscription},
-    store::{QueuedRequest, Store},
+    store::{QueuedRequest, Store, Unfinished},
     worker::{OperatorHandle, RegistryHandle},
 };
 
@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub master_dir: Arc<Path>,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// The builds that the last master left, and that go on.
+    pub left: Vec<Unfinished>,
 }
 
 /// Gives requests to workers: runs in its own task.
@@ -213,6 +215,7 @@ impl Builds {
             }
         }
         let definition = Arc::clone(&self.definition.borrow_and_update());
+        self.take_up();
         self.pending.retain(|name, _| definition.builders.contains_key(name));
         self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));
         for name in definition.builders.keys() {

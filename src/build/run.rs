@@ -9,17 +9,20 @@ use crate::{
     build::{
         MOST_ATTEMPTS,
         control::{BuildControl, Running, StopKind},
+        line::Line,
         progress::Progress,
         properties::{self, Composed},
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
     },
     definition::{
-        BuilderDefinition, Interpreter, Known, Secrets, StepDefinition, WorkerDefinition, master::Settings,
+        BuilderDefinition, Interpreter, Known, SecretName, Secrets, StepDefinition, WorkerDefinition,
+        master::Settings,
     },
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
     secret::BuildSecrets,
-    store::{BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError},
-    worker::ConnectionHandle,
+    store::{
+        BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError, Unfinished,
+    },
 };
 
 /// How long a request waits after its first loss; twice as long after each further one.
@@ -35,8 +38,10 @@ pub(super) struct Assignment {
     pub builder: Arc<BuilderDefinition>,
     /// On which worker, as it was then.
     pub worker: Arc<WorkerDefinition>,
-    /// Its link.
-    pub connection: ConnectionHandle,
+    /// The way there.
+    pub line: Line,
+    /// Where it goes on, if a master before this one has begun it.
+    pub begun: Option<Unfinished>,
     /// What stops it.
     pub control: BuildControl,
     /// The master's folder.
@@ -64,8 +69,11 @@ pub(super) enum Ran {
 pub(super) async fn run(assignment: Assignment, store: Store, running: Running) -> Ran {
     let request = assignment.request.id;
     let (builder, worker) = (Arc::clone(&assignment.builder), assignment.worker.name.clone());
-    let info = assignment.connection.info();
     let secrets = Arc::new(BuildSecrets::new(Arc::clone(&assignment.secrets)));
+    let info = match &assignment.begun {
+        Some(begun) => begun.info.clone(),
+        None => assignment.line.connection().map(|connection| connection.info()).unwrap_or_default(),
+    };
     let build = Build { assignment, info, secrets, store };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
@@ -89,6 +97,10 @@ struct Build {
 
 impl Build {
     async fn run(&self, running: &Running) -> Result<(), LogError> {
+        if let Some(begun) = &self.assignment.begun {
+            self.go_on(begun, running).await;
+            return Ok(());
+        }
         let Assignment { request, builder, worker, control, .. } = &self.assignment;
         let hooks = self.assignment.interpreter.hooks();
         let none = BTreeMap::new();
@@ -112,25 +124,64 @@ impl Build {
             }
             Err(BeginError::Store(error)) => return Err(error.into()),
         };
-        let guard = running.enter(begun.id, control.clone());
+        let _running = running.enter(begun.id, control.clone());
         properties.set("buildnumber", begun.number, "Build");
         info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build started");
-        let (outcome, state, end) = match fault {
-            Some(fault) => (Outcome::Exception, fault, RequestEnd::Complete),
-            None => match self.steps(begun.id, &mut properties).await {
-                Ok(progress) => self.verdict(&progress),
-                Err(failure) => {
-                    let failure = &failure as &dyn std::error::Error;
-                    let (builder, source) = (&builder.name, &builder.place);
-                    error!(%builder, number = begun.number, %source, error = failure, "a build cannot go on");
-                    self.lost("the master could not write it down")
-                }
-            },
-        };
-        self.write_end(begun.id, outcome, &state, end).await;
-        drop(guard);
-        info!(builder = %builder.name, number = begun.number, %outcome, "build finished");
+        match fault {
+            Some(fault) => {
+                let end = (Outcome::Exception, fault, RequestEnd::Complete);
+                self.end(begun.id, begun.number, end).await;
+            }
+            None => {
+                let came = self.steps(begun.id, &mut properties, None).await;
+                self.conclude(begun.id, begun.number, came).await;
+            }
+        }
         Ok(())
+    }
+
+    /// Goes on with a build that the last master left in the middle of a step.
+    async fn go_on(&self, begun: &Unfinished, running: &Running) {
+        let Assignment { builder, worker, control, .. } = &self.assignment;
+        let _running = running.enter(begun.build, control.clone());
+        info!(builder = %builder.name, number = begun.number, worker = %worker.name, "build is taken up again");
+        for name in &begun.running.secrets {
+            let read = match SecretName::new(name) {
+                Ok(name) => self.secrets.secret(&name).await.is_ok(),
+                Err(_) => false,
+            };
+            if !read {
+                let why =
+                    format!("the secret `{name}` cannot be read any more, so its log could not be masked");
+                return self.end(begun.build, begun.number, self.lost(&why)).await;
+            }
+        }
+        let mut properties = begun.properties.clone();
+        let came = self.steps(begun.build, &mut properties, Some(begun)).await;
+        self.conclude(begun.build, begun.number, came).await;
+    }
+
+    /// What came of the steps; nothing if the next master goes on with them.
+    async fn conclude(&self, build: BuildId, number: i64, came: Result<Option<Progress>, LogError>) {
+        let end = match came {
+            Ok(Some(progress)) => self.verdict(&progress),
+            Ok(None) => {
+                info!(builder = %self.assignment.builder.name, number, "build is left to the next master");
+                return;
+            }
+            Err(failure) => {
+                let failure = &failure as &dyn std::error::Error;
+                let (builder, source) = (&self.assignment.builder.name, &self.assignment.builder.place);
+                error!(%builder, number, %source, error = failure, "a build cannot go on");
+                self.lost("the master could not write it down")
+            }
+        };
+        self.end(build, number, end).await;
+    }
+
+    async fn end(&self, build: BuildId, number: i64, (outcome, state, end): (Outcome, String, RequestEnd)) {
+        self.write_end(build, outcome, &state, end).await;
+        info!(builder = %self.assignment.builder.name, number, %outcome, "build finished");
     }
 
     /// Writes the end of the build down, again and again if the store fails.
@@ -148,20 +199,35 @@ impl Build {
         }
     }
 
-    async fn steps(&self, build: BuildId, properties: &mut Properties) -> Result<Progress, LogError> {
+    /// Takes the steps in order, from the one that has begun if one has; nothing if the next master goes on with one.
+    async fn steps(
+        &self,
+        build: BuildId,
+        properties: &mut Properties,
+        begun: Option<&Unfinished>,
+    ) -> Result<Option<Progress>, LogError> {
         let mut progress = Progress::new();
         for (number, step) in self.assignment.builder.steps.iter().enumerate() {
-            if !progress.wants(step) {
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            if let Some(begun) = begun.filter(|begun| number < begun.step_number) {
+                if let Some((_, outcome)) = begun.ended.iter().find(|(place, _)| *place == number) {
+                    progress.after(step, *outcome);
+                }
                 continue;
             }
-            let number = i32::try_from(number).unwrap_or(i32::MAX);
-            let end = self.step(build, number, step, properties).await?;
-            progress.after(step, end.outcome);
-            if end.worker == WorkerLeft::Lost {
-                progress.lose_worker();
+            let begun = begun.filter(|begun| number == begun.step_number);
+            if begun.is_none() && !progress.wants(step) {
+                continue;
             }
+            let end = self.step(build, number, step, properties, begun).await?;
+            match end.worker {
+                WorkerLeft::Left => return Ok(None),
+                WorkerLeft::Lost => progress.lose_worker(),
+                WorkerLeft::Connected => {}
+            }
+            progress.after(step, end.outcome);
         }
-        Ok(progress)
+        Ok(Some(progress))
     }
 
     async fn step(
@@ -170,9 +236,11 @@ impl Build {
         number: i32,
         step: &StepDefinition,
         properties: &mut Properties,
+        begun: Option<&Unfinished>,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, connection, control, master_dir, interpreter, .. } = &self.assignment;
-        let stop = control.listen();
+        let Assignment { builder, line, control, master_dir, interpreter, .. } = &self.assignment;
+        // Of a step that goes on, a stop may have come before it.
+        let stop = if begun.is_some() { control.listen_to_all() } else { control.listen() };
         let sources = SourceStamps::of_properties(properties);
         let known = Known {
             properties,
@@ -181,15 +249,20 @@ impl Build {
             hooks: interpreter.hooks(),
             secrets: &*self.secrets,
         };
-        let state = step::running_line(step, known, &self.secrets).await;
-        let id = self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?;
+        let id = match begun {
+            Some(begun) => begun.step,
+            None => {
+                let state = step::running_line(step, known, &self.secrets).await;
+                self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?
+            }
+        };
         let context = StepContext {
             step: id,
             build,
             store: &self.store,
-            connection,
+            line,
             info: &self.info,
-            builder: builder.name.as_str().into(),
+            steps: &builder.steps,
             env: &builder.env,
             sources: &sources,
             hooks: interpreter.hooks(),
@@ -199,14 +272,25 @@ impl Build {
             stop,
         };
         // A stop between two steps, or before the first, concerns those that do not always run.
-        let end = if let Some(stopped) = control.first().filter(|_| !step.always_run) {
-            let end = StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason));
-            step::pass_over(step, end, context).await?
-        } else {
-            step::run(step, context).await?
+        let stopped = control.first().filter(|_| !step.always_run);
+        let end = match (begun, stopped) {
+            (Some(begun), _) => step::go_on(step, &begun.running, begun.note.clone(), context).await?,
+            (None, Some(stopped)) => {
+                let end = StepEnd::new(outcome_of(stopped.kind), format!("not run: {}", stopped.reason));
+                step::pass_over(step, end, context).await?
+            }
+            (None, None) => step::run(step, context).await?,
         };
+        if end.worker == WorkerLeft::Left {
+            return Ok(end);
+        }
         let ended = EndedStep { outcome: end.outcome, state: &end.state, hidden: end.hidden };
         self.store.finish_step(id, ended, Timestamp::now()).await?;
+        if line.session().is_some() {
+            // What the worker has kept of it, and what was noted, is wanted no more.
+            line.settle().await;
+            self.store.drop_note(id).await?;
+        }
         Ok(end)
     }
 

@@ -21,6 +21,8 @@ pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 pub enum Kind {
     /// It was refused, or it failed.
     Failed,
+    /// The command line is wrong, in a way that its parser does not see.
+    Usage,
     /// No master runs.
     NotRunning,
     /// A master runs already.
@@ -30,10 +32,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code. 2 is wrong usage, which clap answers.
+    /// The exit code. 2 is also clap's.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,
+            Self::Usage => 2,
             Self::NotRunning => 3,
             Self::AlreadyRunning => 4,
             Self::Environment => 5,
@@ -73,6 +76,15 @@ impl Failure {
     #[must_use]
     pub fn problems(mut self, problems: Vec<Problem>) -> Self {
         self.problems = problems;
+        self
+    }
+
+    /// The same for a program whose exit codes are 1 and, for wrong usage, 2.
+    #[must_use]
+    pub(super) fn plain(mut self) -> Self {
+        if self.kind != Kind::Usage {
+            self.kind = Kind::Failed;
+        }
         self
     }
 

@@ -1,19 +1,30 @@
-//! `DIR/lunabot.log`: appended to, and set aside when it has grown.
+//! A program's log in its folder, as `DIR/lunabot.log`: appended to, and set aside when it has grown.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How large a log grows before it is set aside, in bytes. Source: Buildbot's `rotateLength`.
-pub(super) const ROTATE_BYTES: u64 = 10_000_000;
+/// When a log is set aside, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rotation {
+    /// How large it grows before it is set aside, in bytes; it never is if absent.
+    pub(super) bytes: Option<NonZeroU64>,
+    /// How many old logs are kept: `lunabot.log.1` is the newest. At least one is.
+    pub(super) kept: u32,
+}
 
-/// How many old logs are kept: `lunabot.log.1` (the newest) to `.10`. Source: Buildbot's `maxRotatedFiles`.
-pub(super) const KEPT: u32 = 10;
+impl Default for Rotation {
+    /// Ten logs of 10 MB. Source: Buildbot's `rotateLength` and `maxRotatedFiles`.
+    fn default() -> Self {
+        Self { bytes: NonZeroU64::new(10_000_000), kept: 10 }
+    }
+}
 
 /// A log file that is set aside by size. Cheap to copy; all copies write the same file.
 #[derive(Clone, Debug)]
@@ -24,20 +35,20 @@ struct Inner {
     path: PathBuf,
     file: File,
     size: u64,
-    rotate_bytes: u64,
-    kept: u32,
+    rotation: Rotation,
 }
 
 impl LogFile {
     /// Opens the file at its end; made if it is missing.
-    pub(super) fn open(path: &Path, rotate_bytes: u64, kept: u32) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
         let file = append_to(path)?;
         let size = file.metadata()?.len();
-        Ok(Self(Arc::new(Mutex::new(Inner { path: path.to_owned(), file, size, rotate_bytes, kept }))))
+        Ok(Self(Arc::new(Mutex::new(Inner { path: path.to_owned(), file, size, rotation }))))
     }
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
+/// Opens a log at its end; made if it is missing, for its owner and its group.
+pub(super) fn append_to(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
@@ -45,10 +56,10 @@ fn append_to(path: &Path) -> io::Result<File> {
 impl Inner {
     fn rotate(&mut self) -> io::Result<()> {
         let aside = |number: u32| PathBuf::from(format!("{}.{number}", self.path.display()));
-        for number in (1..self.kept).rev() {
-            if aside(number).exists() {
-                fs::rename(aside(number), aside(number + 1))?;
-            }
+        // Up to the first gap: one that is missing makes room for all newer ones.
+        let last = (1..self.rotation.kept).find(|&number| !aside(number).exists());
+        for number in (1..last.unwrap_or(self.rotation.kept)).rev() {
+            fs::rename(aside(number), aside(number + 1))?;
         }
         fs::rename(&self.path, aside(1))?;
         self.file = append_to(&self.path)?;
@@ -61,7 +72,8 @@ impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        if inner.size > 0 && inner.size + length > inner.rotate_bytes {
+        let limit = inner.rotation.bytes.map_or(u64::MAX, NonZeroU64::get);
+        if inner.size > 0 && inner.size + length > limit {
             // A log that cannot be set aside goes on growing: better than none.
             if inner.rotate().is_err() {
                 inner.size = 0;
@@ -92,7 +104,8 @@ mod tests {
     fn a_full_log_is_set_aside_and_only_so_many_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lunabot.log");
-        let mut log = LogFile::open(&path, 10, 2).unwrap();
+        let rotation = Rotation { bytes: NonZeroU64::new(10), kept: 2 };
+        let mut log = LogFile::open(&path, rotation).unwrap();
         for line in ["one....\n", "two....\n", "three..\n", "four...\n"] {
             log.write_all(line.as_bytes()).unwrap();
         }
@@ -101,5 +114,17 @@ mod tests {
         assert_eq!(read("lunabot.log.1"), "three..\n");
         assert_eq!(read("lunabot.log.2"), "two....\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_log_that_is_never_set_aside_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lunabot.log");
+        let mut log = LogFile::open(&path, Rotation { bytes: None, kept: 10 }).unwrap();
+        for _ in 0..100 {
+            log.write_all(b"one line of many\n").unwrap();
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len(), 1700);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

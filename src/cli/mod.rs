@@ -5,6 +5,7 @@
 //! - A terminal gets colours and tables, a pipe plain text, `--json` JSON.
 //! - An error has its cause, a hint where there is one, and an exit code ([`failure`]).
 
+pub mod bot;
 mod builds;
 mod check_secrets;
 mod checkconfig;
@@ -19,7 +20,9 @@ mod log_mask;
 mod log_source;
 mod logging;
 mod master;
+mod password;
 mod reconfig;
+mod service;
 mod start;
 mod stop;
 mod table;

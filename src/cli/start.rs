@@ -1,21 +1,21 @@
 //! `lunabot start`: the master in the foreground.
 
-use std::{os::unix::net::UnixDatagram, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time,
-};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
     cli::{
         LogFormat,
-        failure::{Failure, Kind},
+        failure::Failure,
+        log_file::Rotation,
         logging,
+        service::{Signals, notify},
     },
     config,
+    exec::heritage,
     master::{self, Cause, Master, MasterFolder, MasterHandle, StopMode, Whereabouts},
     secret::Masker,
     web,
@@ -36,9 +36,14 @@ pub(super) async fn run(
         return Err(master::FolderError::Taken { path: dir.to_owned(), pid: holder.pid }.into());
     }
     let masker = Masker::new();
+    let log =
+        logging::Log { file: &folder.log_file(), rotation: Rotation::default(), stderr: Some(format), level };
     let whereabouts = Whereabouts::default();
-    logging::start(&folder, format, level, &masker, &whereabouts)?;
-    raise_open_files();
+    logging::start(&log, &masker, &whereabouts)?;
+    // Each worker is an open file, and the usual soft limit is a thousand.
+    if let Err(error) = heritage::raise_open_files(ENOUGH_OPEN_FILES) {
+        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
+    }
     // Before anything runs: a signal during the start must find its handler.
     let mut signals = Signals::new()?;
     info!(version = env!("CARGO_PKG_VERSION"), folder = %dir.display(), "BuildMaster is starting");
@@ -105,19 +110,6 @@ async fn wait_for_stop(master: &mut Master, signals: &mut Signals) -> StopMode {
 /// Beyond this no farm goes, and commands that close all files they might have would take long.
 const ENOUGH_OPEN_FILES: u64 = 262_144;
 
-/// Each worker is an open file, and the usual soft limit is a thousand.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    limit.current = Some(limit.maximum.map_or(ENOUGH_OPEN_FILES, |most| most.min(ENOUGH_OPEN_FILES)));
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        warn!(%error, "cannot raise the limit of open files; it bounds how many workers can be connected");
-    }
-}
-
 /// Reloads, and keeps the service manager informed. What became of it is in the log already.
 async fn reload(master: MasterHandle) {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -126,51 +118,4 @@ async fn reload(master: MasterHandle) {
         warn!(error = &failure as &dyn std::error::Error, "SIGHUP is heard");
     }
     notify("READY=1");
-}
-
-/// The signals that a master hears.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(Kind::Environment, error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for a signal to stop.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Tells systemd, if it has started us and wants to know.
-///
-/// Source: sd_notify(3): one datagram to the socket in `NOTIFY_SOCKET`, where `@` begins an abstract name.
-fn notify(state: &str) {
-    use std::os::linux::net::SocketAddrExt as _;
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let send = || -> std::io::Result<usize> {
-        let socket = UnixDatagram::unbound()?;
-        match name.to_str().and_then(|name| name.strip_prefix('@')) {
-            Some(name) => {
-                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-                socket.send_to_addr(state.as_bytes(), &address)
-            }
-            None => socket.send_to(state.as_bytes(), &name),
-        }
-    };
-    if let Err(error) = send() {
-        warn!(%error, "cannot tell the service manager");
-    }
 }

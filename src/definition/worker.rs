@@ -33,6 +33,8 @@ pub struct WorkerDefinition {
     pub keepalive_interval: Option<Duration>,
     /// How long the answer may take; if absent, the smaller of 30 s and three intervals.
     pub keepalive_timeout: Option<Duration>,
+    /// How long its builds wait for a program that can go on with them, when the link is lost; not at all if absent.
+    pub resume_grace: Option<Duration>,
     /// How long it may be away before it counts as missing; never if absent.
     pub missing_timeout: Option<Duration>,
     /// Who is told when it is missing.
@@ -84,6 +86,11 @@ impl WorkerDefinition {
             default_properties: record.properties("defaultProperties"),
             keepalive_interval: record.duration("keepalive_interval").filter(|interval| !interval.is_zero()),
             keepalive_timeout: record.duration("keepalive_timeout"),
+            // A worker inside the master's process has no link that could be lost.
+            resume_grace: (record.constructor.name != "LocalWorker")
+                .then(|| record.duration("resume_grace"))
+                .flatten()
+                .filter(|grace| !grace.is_zero()),
             missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
             notify_on_missing: notify_on_missing?,
             place: record.place.clone(),
@@ -186,6 +193,7 @@ impl Planned for WorkerDefinition {
             "defaultProperties" default_properties InPlace,
             "keepalive_interval" keepalive_interval InPlace,
             "keepalive_timeout" keepalive_timeout InPlace,
+            "resume_grace" resume_grace InPlace,
             "missing_timeout" missing_timeout InPlace,
             "notify_on_missing" notify_on_missing InPlace,
         );

@@ -37,7 +37,10 @@ pub enum KillReason {
     /// It was silent longer than `timeout`.
     TimeoutWithoutOutput,
     /// It wrote more lines than `max_lines`.
-    TooManyLines,
+    TooManyLines {
+        /// How many were read when that was seen.
+        written: u64,
+    },
     /// Somebody wished it.
     Interrupted,
 }
@@ -74,7 +77,8 @@ pub(super) struct Course {
     sigterm_time: Option<Duration>,
     interrupt_signal: EndSignal,
     max_at: Option<Instant>,
-    lines_left: Option<u64>,
+    max_lines: Option<u64>,
+    lines: u64,
     phase: Phase,
     reason: Option<KillReason>,
     exited: bool,
@@ -89,7 +93,8 @@ impl Course {
             interrupt_signal: spec.interrupt_signal,
             // A limit beyond the end of time is none.
             max_at: spec.max_time.and_then(|limit| now.checked_add(limit)),
-            lines_left: spec.max_lines,
+            max_lines: spec.max_lines,
+            lines: 0,
             phase: Phase::Running { silence: spec.timeout.map(|limit| Countdown::new(limit, now)) },
             reason: None,
             exited: false,
@@ -115,15 +120,19 @@ impl Course {
         }
     }
 
-    /// Lines of it are to be told; whether they may be is told, and what they demand.
-    pub(super) fn lines(&mut self, count: u64, now: Instant) -> (bool, Option<Demand>) {
-        let Some(left) = self.lines_left else { return (true, None) };
-        if self.reason == Some(KillReason::TooManyLines) {
-            return (false, None);
+    /// Lines of it are to be told: how many of them may be, all if that is not said, and what they demand.
+    pub(super) fn lines(&mut self, count: u64, now: Instant) -> (Option<u64>, Option<Demand>) {
+        let Some(most) = self.max_lines else { return (None, None) };
+        if matches!(self.reason, Some(KillReason::TooManyLines { .. })) {
+            return (Some(0), None);
         }
-        self.lines_left = Some(left.saturating_sub(count));
-        let is_over = count > left && matches!(self.phase, Phase::Running { .. });
-        (true, is_over.then(|| self.begin(KillReason::TooManyLines, now)))
+        let left = most.saturating_sub(self.lines);
+        self.lines = self.lines.saturating_add(count);
+        // What writes on after another signal is told.
+        if count <= left || !matches!(self.phase, Phase::Running { .. }) {
+            return (None, None);
+        }
+        (Some(left), Some(self.begin(KillReason::TooManyLines { written: self.lines }, now)))
     }
 
     /// Whether the reader holds it back at present.
@@ -284,18 +293,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_line_too_many_kills_and_nothing_after_it_is_told() {
+    async fn one_line_too_many_kills_and_nothing_beyond_the_limit_is_told() {
         let start = Instant::now();
         let mut course = Course::new(&Spec { max_lines: Some(10), ..spec() }, start);
-        assert_eq!(course.lines(4, start), (true, None));
-        assert_eq!(course.lines(6, start), (true, None));
-        let demand = Demand::Begin(KillReason::TooManyLines, EndSignal::Kill);
-        assert_eq!(course.lines(1, start), (true, Some(demand)));
-        assert_eq!(course.lines(1, start), (false, None));
-        // What writes on after an interrupt is told.
+        assert_eq!(course.lines(4, start), (None, None));
+        assert_eq!(course.lines(4, start), (None, None));
+        let demand = Demand::Begin(KillReason::TooManyLines { written: 13 }, EndSignal::Kill);
+        assert_eq!(course.lines(5, start), (Some(2), Some(demand)));
+        assert_eq!(course.lines(1, start), (Some(0), None));
         let mut course = Course::new(&Spec { max_lines: Some(1), ..spec() }, start);
         course.interrupt(start);
-        assert_eq!(course.lines(5, start), (true, None));
+        assert_eq!(course.lines(5, start), (None, None));
         assert_eq!(course.reason(), Some(KillReason::Interrupted));
     }
 

@@ -9,12 +9,14 @@ use std::{io, process::ExitStatus};
 
 use rustix::{
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
+    process::{Pid, PidfdFlags, Resource, Signal, kill_process, kill_process_group, pidfd_open, prlimit},
 };
 use tokio::{
     net::unix::pipe,
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
 };
+
+use super::{heritage, launch, orphans};
 
 /// See the module.
 #[derive(Debug)]
@@ -46,6 +48,22 @@ impl Group {
         Ok(group)
     }
 
+    /// The leader.
+    pub(super) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// Gives it the limit of open files that this process had at first, in case it was not launched with it.
+    ///
+    /// It runs already. What it asks the system for in its first moment may be answered by the limit of this process, which
+    /// is a higher one.
+    pub(super) fn limit_open_files(&self) {
+        let Some(limit) = heritage::limit_of_open_files().filter(|_| !launch::stands_by()) else { return };
+        if let Err(error) = prlimit(Some(self.leader), Resource::Nofile, limit) {
+            tracing::debug!(group = self.id(), %error, "a command may open more files than it should");
+        }
+    }
+
     /// The id of the leader, which is the group's.
     pub(super) fn id(&self) -> u32 {
         self.leader.as_raw_nonzero().get().unsigned_abs()
@@ -71,6 +89,7 @@ impl Group {
     pub(super) async fn reap(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.reaped = true;
+        orphans::forget(self.leader);
         Ok(status)
     }
 
@@ -94,6 +113,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.reaped {
             self.signal(Signal::KILL);
+            orphans::forget(self.leader);
         }
     }
 }

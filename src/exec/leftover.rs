@@ -10,7 +10,7 @@
 //! # Not here
 //! Processes of other users, whose environment cannot be read, unless we are root.
 
-use std::{collections::BTreeSet, ffi::OsString, fs, io, io::Read, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, fs, io, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -21,8 +21,8 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// The longest environment that is looked into. The kernel allows 6 MiB of arguments and environment by default.
-const ENVIRONMENT_BYTES: u64 = 8 * 1024 * 1024;
+use super::table;
+
 /// Between two looks. Whoever was killed is gone within this, as a rule.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,6 +33,16 @@ pub struct Mark {
     pub name: OsString,
     /// Its value.
     pub value: OsString,
+}
+
+impl Mark {
+    /// Whether an environment holds it.
+    pub(super) fn is_in(&self, environment: &[u8]) -> bool {
+        let (name, value) = (self.name.as_encoded_bytes(), self.value.as_encoded_bytes());
+        environment
+            .split(|&byte| byte == 0)
+            .any(|found| found.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) == Some(value))
+    }
 }
 
 /// What was found.
@@ -87,10 +97,6 @@ pub async fn kill_all(mark: &Mark, limit: Duration) -> Result<Leftovers, Leftove
 
 /// One look: sends SIGKILL to each that is found.
 fn kill_once(mark: &Mark) -> io::Result<BTreeSet<u32>> {
-    let mut entry = mark.name.clone();
-    entry.push("=");
-    entry.push(&mark.value);
-    let entry = entry.as_encoded_bytes();
     let mut found = BTreeSet::new();
     for process in fs::read_dir("/proc")? {
         let Ok(process) = process else { continue };
@@ -105,7 +111,8 @@ fn kill_once(mark: &Mark) -> io::Result<BTreeSet<u32>> {
         // Opened before the environment is read: if the number goes to another meanwhile, the signal still goes to
         // the one that has gone, and so to nobody.
         let pidfd = pidfd_open(pid, PidfdFlags::empty());
-        if !carries(&process.path().join("environ"), entry) {
+        // One whose environment cannot be read is not ours, or has gone.
+        if !table::environment(&process.path()).is_ok_and(|environment| mark.is_in(&environment)) {
             continue;
         }
         let sent = match pidfd {
@@ -118,12 +125,4 @@ fn kill_once(mark: &Mark) -> io::Result<BTreeSet<u32>> {
         }
     }
     Ok(found)
-}
-
-/// Whether an environment holds the entry. One that cannot be read is not ours, or has gone.
-fn carries(environ: &std::path::Path, entry: &[u8]) -> bool {
-    let mut bytes = Vec::new();
-    fs::File::open(environ)
-        .and_then(|file| file.take(ENVIRONMENT_BYTES).read_to_end(&mut bytes))
-        .is_ok_and(|_| bytes.split(|&byte| byte == 0).any(|found| found == entry))
 }

@@ -81,13 +81,13 @@ mod tests {
         assert_eq!(find("tool").unwrap(), dir.path().join("b/tool"));
         assert_eq!(find("b/tool").unwrap(), dir.path().join("b/tool"));
         assert_eq!(find("text").unwrap_err().to_string(), "cannot start `text`: it is not executable");
-        assert_eq!(find("folder").unwrap_err().shell_code(), 126);
+        assert_eq!(find("folder").unwrap_err().shell_code(), Some(126));
         assert_eq!(
             find("no-tool").unwrap_err().to_string(),
             "cannot start `no-tool`: no such program in `a:b:none`"
         );
         assert_eq!(find("./no-tool").unwrap_err().to_string(), "cannot start `./no-tool`: no such program");
-        assert_eq!(find("./no-tool").unwrap_err().shell_code(), 127);
+        assert_eq!(find("./no-tool").unwrap_err().shell_code(), Some(127));
     }
 
     #[test]

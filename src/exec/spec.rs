@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::process::Signal;
+use rustix::{io::Errno, process::Signal};
 use tokio_util::sync::CancellationToken;
 
 use super::leftover::Mark;
@@ -37,7 +37,7 @@ pub struct Spec {
     pub timeout: Option<Duration>,
     /// How long it may run in all.
     pub max_time: Option<Duration>,
-    /// How many lines it may write on the streams that are told. When it is killed for one more, what follows is not told.
+    /// How many lines it may write on the streams that are told. For one more it is killed; of that nothing is told.
     pub max_lines: Option<u64>,
     /// If set, SIGTERM goes first, and this long is waited before `interrupt_signal`.
     pub sigterm_time: Option<Duration>,
@@ -191,13 +191,22 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
-    /// The exit code that a shell gives for this: 127 if there is no such program, else 126.
-    pub fn shell_code(&self) -> i32 {
+    /// The exit code that a shell gives for this: 127 if there is no such program, 126 if it cannot be run; nothing if a
+    /// shell would not have got so far.
+    pub fn shell_code(&self) -> Option<i32> {
         match self {
-            Self::NotFound { .. } => 127,
-            _ => 126,
+            Self::NotFound { .. } => Some(127),
+            Self::NotExecutable { .. } | Self::Empty => Some(126),
+            // Its own words or its file are at fault.
+            Self::Start { source, .. } if is_its_own_fault(source) => Some(126),
+            Self::Folder { .. } | Self::Variable { .. } | Self::Start { .. } => None,
         }
     }
+}
+
+fn is_its_own_fault(error: &io::Error) -> bool {
+    let faults = [Errno::TOOBIG, Errno::NOEXEC, Errno::ACCESS, Errno::PERM, Errno::NOENT, Errno::TXTBSY];
+    faults.iter().any(|fault| error.raw_os_error() == Some(fault.raw_os_error()))
 }
 
 fn searched(path: Option<&OsStr>) -> String {

@@ -1,13 +1,11 @@
 //! A master's folder: what lies where in it, and who holds it.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use super::pid_lock::{Holder, PidLock, PidLockError};
 
 /// The folder of a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +44,6 @@ pub enum FolderError {
         /// Whose.
         pid: Option<u32>,
     },
-}
-
-/// The right to be the one master of a folder; given up when dropped, or with the process.
-#[derive(Debug)]
-pub struct FolderLock {
-    file: File,
 }
 
 impl MasterFolder {
@@ -106,57 +98,20 @@ impl MasterFolder {
     ///
     /// # Errors
     /// [`FolderError::Taken`] names the process that has it; [`FolderError::Access`] if nothing can be written there.
-    pub fn lock(&self) -> Result<FolderLock, FolderError> {
-        let path = self.lock_file();
-        let access = |source| FolderError::Access { path: self.root.clone(), source };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options.open(path).map_err(access)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(FolderError::Taken { path: self.root.clone(), pid: read_pid(&mut file) });
-            }
-            Err(error) => return Err(access(error.into())),
-        }
-        let pid = format!("{}\n", std::process::id());
-        file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())).map_err(access)?;
+    pub fn lock(&self) -> Result<PidLock, FolderError> {
+        let lock = PidLock::take(&self.lock_file()).map_err(|error| match error {
+            PidLockError::Held { pid } => FolderError::Taken { path: self.root.clone(), pid },
+            PidLockError::Access(source) => FolderError::Access { path: self.root.clone(), source },
+        })?;
         for folder in [self.logs(), self.workers()] {
             fs::create_dir_all(&folder).map_err(|source| FolderError::Access { path: folder, source })?;
         }
-        Ok(FolderLock { file })
+        Ok(lock)
     }
 
     /// Who holds the folder: nothing if nobody does.
     pub fn holder(&self) -> Option<Holder> {
-        let mut file = File::open(self.lock_file()).ok()?;
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => None,
-            Err(_) => Some(Holder { pid: read_pid(&mut file) }),
-        }
-    }
-}
-
-/// A process that holds a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id, if it has written it already.
-    pub pid: Option<u32>,
-}
-
-fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // Whoever reads the file after this must not take the pid of a process that has gone for a master.
-        if let Err(error) = self.file.set_len(0) {
-            tracing::debug!(%error, "cannot empty the lock file");
-        }
+        PidLock::holder(&self.lock_file())
     }
 }
 

@@ -248,6 +248,7 @@ mod tests {
             default_properties: BTreeMap::new(),
             keepalive_interval: None,
             keepalive_timeout: None,
+            resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
             place: Place::new("master.cfg.lua", line),

@@ -21,10 +21,11 @@ use crate::{
     config::{self, FileWatch, Pace},
     definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
-        folder::{FolderError, FolderLock, MasterFolder},
+        folder::{FolderError, MasterFolder},
         generations::{Cause, Generation, Generations, REMEMBERED},
         handle::{MasterHandle, StopMode},
         passwords,
+        pid_lock::PidLock,
         reconfig::{Parts, PrepareError},
         reload::{MainFile, Reloads},
         socket::{self, SocketError},
@@ -99,7 +100,7 @@ pub struct Master {
     cancelled: CancellationToken,
     tasks: Tasks,
     /// Kept to the end: while it is held, nobody else is the master of this folder.
-    lock: FolderLock,
+    lock: PidLock,
 }
 
 struct Tasks {
@@ -136,7 +137,12 @@ pub async fn start(
     let store = open_store(&folder, &new, committed).await?;
     let mq = Mq::new();
     let pump = tokio::spawn(pump(events, mq.clone()));
-    let unfinished = store.resolve_unfinished(build::MOST_ATTEMPTS, Timestamp::now()).await;
+    let left = store.unfinished().await.map_err(|error| StartError::Resolve(error.into()))?;
+    let left: Vec<_> = left.into_iter().filter(|build| build::resume::fits(&new, build)).collect();
+    if !left.is_empty() {
+        info!(builds = left.len(), "builds of the last master wait for their workers, to go on");
+    }
+    let unfinished = store.resolve_unfinished(build::MOST_ATTEMPTS, &left, Timestamp::now()).await;
     let unfinished = unfinished.map_err(StartError::Resolve)?;
     if unfinished.builds > 0 {
         let (builds, requeued, failed) = (unfinished.builds, unfinished.requeued, unfinished.failed);
@@ -152,7 +158,7 @@ pub async fn start(
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
-        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(keeper.clone()) },
+        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(keeper.clone()), left },
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),

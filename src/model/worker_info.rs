@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Facts about a worker, as it told them: `admin`, `host`, `version`, `system`, `basedir`, `numcpus`, `os_id` and kin.
 ///
-/// Its environment is not among them: that may hold secrets.
+/// Its environment is not among them in a master, which keeps none: that may hold secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct WorkerInfo(pub BTreeMap<String, Value>);

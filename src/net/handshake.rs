@@ -87,7 +87,7 @@ pub enum HandshakeError {
     Socket(#[source] io::Error),
 }
 
-const fn alert_text(alert: AlertDescription) -> &'static str {
+pub(super) const fn alert_text(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::UnknownCA => "its authority is not known there",
         AlertDescription::CertificateExpired => "it has expired",
@@ -193,7 +193,7 @@ impl From<io::Error> for HandshakeError {
     }
 }
 
-const fn is_about_certificate(alert: AlertDescription) -> bool {
+pub(super) const fn is_about_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
         AlertDescription::BadCertificate

@@ -119,6 +119,18 @@ pub enum TlsError {
         /// The file of the certificate.
         cert: PathBuf,
     },
+    /// A folder holds no file of certificates.
+    #[error("the folder `{}` holds no file that ends in `.pem` or `.crt`", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The machine trusts nobody.
+    #[error("this machine has no authorities that could be trusted")]
+    NoRoots {
+        /// Why, as far as that is known.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The authorities cannot be used.
     #[error("the certificates in `{}` cannot be authorities", path.display())]
     ClientCa {
@@ -127,6 +139,18 @@ pub enum TlsError {
         /// Why.
         source: VerifierBuilderError,
     },
+}
+
+impl TlsError {
+    /// Why a certificate and a key are of no use.
+    pub(super) fn of_pair(error: &rustls::Error, cert: &Path, key: &Path) -> Self {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::Mismatch { key: key.into(), cert: cert.into() },
+            rustls::Error::InvalidCertificate(_) => Self::Certificate { path: cert.into() },
+            // Its text might quote what it could not read.
+            _ => Self::Key { path: key.into() },
+        }
+    }
 }
 
 /// What the files were when they were read.
@@ -215,14 +239,9 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_single_cert(certificates, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsError::Mismatch { key: paths.key.clone(), cert: paths.cert.clone() }
-            }
-            rustls::Error::InvalidCertificate(_) => TlsError::Certificate { path: paths.cert.clone() },
-            // Its text might quote what it could not read.
-            _ => TlsError::Key { path: paths.key.clone() },
-        })?;
+        let mut config = builder
+            .with_single_cert(certificates, key)
+            .map_err(|error| TlsError::of_pair(&error, &paths.cert, &paths.key))?;
         // Workers stay for days, so resuming saves nothing; it would hold memory, and let in who was let in before.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -264,7 +283,8 @@ fn read(path: &Path) -> Result<SecretSlice<u8>, TlsError> {
     Ok(SecretSlice::from(bytes))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates of a file, one at least.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes.expose_secret()).collect();
     match found {
@@ -274,7 +294,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The private key of a file.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     const ENCRYPTED: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
     let bytes = read(path)?;
     let bytes = bytes.expose_secret();
@@ -286,7 +307,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// From when until when a certificate is good; nothing if it is none.
-fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
+pub(super) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let mut reader = SliceReader::new(certificate).ok()?;
     let certificate = Certificate::decode(&mut reader).ok()?;
     let validity = certificate.tbs_certificate().validity();

@@ -17,6 +17,10 @@ pub const COMMANDS: &str = "worker_commands";
 /// What workers before 0.9 call [`COMMANDS`].
 const OLD_COMMANDS: &str = "slave_commands";
 
+/// What a worker tells if it can run a word of a command and show another one in its place, also where the wire has no
+/// form of its own for that. It speaks to the protocol alone, and is not kept.
+pub const HIDES_WORDS: &str = "lunabot_hides_words";
+
 /// Facts that are kept: a release file has some twenty.
 const MAX_FACTS: usize = 256;
 /// The longest text of one, in bytes.
@@ -28,7 +32,7 @@ const MAX_COMMAND_BYTES: usize = 64;
 
 /// Whether a fact of this name is kept. Ask before its value is made: an environment is best not touched at all.
 pub fn is_wanted(name: &str) -> bool {
-    name != "environ" && name.len() <= MAX_TEXT_BYTES
+    name != "environ" && name != HIDES_WORDS && name.len() <= MAX_TEXT_BYTES
 }
 
 /// The facts that are kept of those which a worker tells, in any order. Of two with one name the later counts.
@@ -90,6 +94,11 @@ mod tests {
         let kept = json!({ "admin": "me\n", "numcpus": 2, "load": 0.5, "is_big": true, "none": null });
         assert_eq!(read_object(told), read_object(kept.clone()));
         assert_eq!(serde_json::to_value(read_object(kept.clone())).unwrap(), kept);
+    }
+
+    #[test]
+    fn what_speaks_to_the_protocol_alone_is_not_kept() {
+        assert_eq!(read_object(json!({ HIDES_WORDS: true })), WorkerInfo::default());
     }
 
     #[test]

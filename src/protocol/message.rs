@@ -31,6 +31,25 @@ impl fmt::Display for CommandId {
     }
 }
 
+/// One life of a worker's commands: they may outlive a link, and are wanted again by this name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The fact by which a worker tells it. No property is made of it.
+    pub const FACT: &'static str = "lunabot_session";
+
+    /// An id from its text.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What the master says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
@@ -64,6 +83,26 @@ pub enum ToWorker {
     Abandon {
         /// Which.
         id: CommandId,
+    },
+    /// From now on, commands outlive the link by so much, and what is said of them is numbered by [`FromWorker::Mark`]s.
+    /// Before the first command; only to a worker that has told its [`SessionId`]. Not answered.
+    OutliveLinks(Duration),
+    /// A command of an earlier link is to go on. What comes after `received` is said again; or
+    /// [`FromWorker::Unknown`].
+    Adopt {
+        /// Which.
+        id: CommandId,
+        /// The last [`FromWorker::Mark`] of it that was heard; 0 if none was.
+        received: u64,
+        /// What the last block of a transfer was answered, if one was: should that be asked again, it is answered so.
+        reply: Option<Box<TransferReply>>,
+    },
+    /// What a command said up to this mark is safe: the worker may forget it. Not answered.
+    Acknowledge {
+        /// Of which command.
+        id: CommandId,
+        /// The mark.
+        number: u64,
     },
     /// Are you there? Answered by [`FromWorker::Pong`] with the same number.
     Ping(u64),
@@ -106,6 +145,23 @@ pub enum FromWorker {
         /// Why it could not be carried out, if it could not; the text is for the log.
         failure: Option<String>,
     },
+    /// All that was said of a command up to here is known by this number, which grows. Only if commands
+    /// [outlive links](ToWorker::OutliveLinks).
+    Mark {
+        /// Of which command.
+        id: CommandId,
+        /// The number.
+        number: u64,
+    },
+    /// There is no such command to [adopt](ToWorker::Adopt): it was never heard of, or is given up. Nothing follows for
+    /// this id.
+    Unknown {
+        /// Which.
+        id: CommandId,
+    },
+    /// The program stops, and its commands with it: none of them will be gone on with. Only if commands
+    /// [outlive links](ToWorker::OutliveLinks).
+    SessionOver,
     /// I am here.
     Pong(u64),
     /// It wishes to stop once its builds are done: no more are given to it, and it is told to shut down.

@@ -19,4 +19,6 @@ pub mod queue;
 
 pub use command::{ShellArguments, WorkerCommand};
 pub use link::Link;
-pub use message::{CommandId, FailureReason, FromWorker, ToWorker, Transfer, TransferReply, Update};
+pub use message::{
+    CommandId, FailureReason, FromWorker, SessionId, ToWorker, Transfer, TransferReply, Update,
+};

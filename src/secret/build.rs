@@ -42,6 +42,11 @@ impl BuildSecrets {
         Self::new(Arc::new(NoSecrets))
     }
 
+    /// The names of what it has read.
+    pub fn names(&self) -> Vec<String> {
+        self.state().known.keys().map(ToString::to_string).collect()
+    }
+
     /// What is to be masked; nothing if it has read none.
     pub fn patterns(&self) -> Option<Arc<Patterns>> {
         self.state().patterns.clone()

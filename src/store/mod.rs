@@ -23,6 +23,7 @@ mod query;
 mod read;
 mod request;
 mod resolve;
+mod resume;
 mod row;
 mod worker;
 mod writer;
@@ -45,11 +46,12 @@ use tokio::{
 pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
 pub use error::{BeginError, StoreError};
 pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
-pub use log::{LogError, LogLines, LogPiece, LogWriter};
+pub use log::{LogError, LogLines, LogPiece, LogPlace, LogWriter, Note};
 pub use open::OpenError;
 pub use query::{Direction, Filter, FilterOp, MOST_ROWS, OrderBy, Page, Query, QueryError};
 pub use request::{AddedBuildset, NewBuildset, QueueMark, QueuedRequest};
 pub use resolve::Resolved;
+pub use resume::{RunningCommand, Unfinished};
 pub use row::{
     BuildRequestRow, BuildRow, BuilderRow, BuildsetRow, ConfiguredOn, ConnectedTo, EventRow, GenerationRow,
     LogRow, SchedulerRow, StepRow, WorkerRow,

@@ -9,6 +9,7 @@ use crate::{
         error::{JobError, StoreError},
         job::Work,
         log::LogError,
+        resume::Unfinished,
         worker,
     },
 };
@@ -26,17 +27,27 @@ pub struct Resolved {
 
 impl Store {
     /// Gives an end to all builds, steps and logs of this master that have none, and notes that no worker is attached.
-    /// To be called once, before the first build begins.
+    /// To be called once, before the first build begins. The builds of `taken_up` are left as they are: they go on.
     ///
     /// A build without an end becomes `Retry` and its request waits again, unless this was attempt number
     /// `most_attempts`: then both end as `Exception`. Logs keep what is on disk.
     ///
     /// # Errors
     /// [`LogError`]: a file of a log cannot be read, or the database failed. Called again, it goes on.
-    pub async fn resolve_unfinished(&self, most_attempts: u32, at: Timestamp) -> Result<Resolved, LogError> {
-        self.close_open_logs(at).await?;
+    pub async fn resolve_unfinished(
+        &self,
+        most_attempts: u32,
+        taken_up: &[Unfinished],
+        at: Timestamp,
+    ) -> Result<Resolved, LogError> {
+        let steps: Vec<StepId> = taken_up.iter().map(|build| build.step).collect();
+        self.sweep_notes(&steps).await?;
+        self.close_open_logs(&steps, at).await?;
+        let builds: Vec<BuildId> = taken_up.iter().map(|build| build.build).collect();
         let resolved = self.write("resolve what the last run left", move |work| {
-            Box::pin(async move { Ok::<_, JobError<StoreError>>(resolve(work, most_attempts, at).await?) })
+            Box::pin(async move {
+                Ok::<_, JobError<StoreError>>(resolve(work, most_attempts, &steps, &builds, at).await?)
+            })
         });
         Ok(resolved.await?)
     }
@@ -49,22 +60,36 @@ pub(super) const OPEN_BUILDS: &str =
     "SELECT b.id, r.attempts FROM builds b JOIN build_requests r ON r.id = b.buildrequestid
      WHERE b.complete_at IS NULL AND b.masterid = $1 ORDER BY b.id";
 
-async fn resolve(work: &mut Work, most_attempts: u32, at: Timestamp) -> Result<Resolved, sqlx::Error> {
+async fn resolve(
+    work: &mut Work,
+    most_attempts: u32,
+    steps: &[StepId],
+    builds: &[BuildId],
+    at: Timestamp,
+) -> Result<Resolved, sqlx::Error> {
     let state = "the master was killed";
     let MasterId(master) = work.master;
     for row in work.rows(OPEN_STEPS, args![master]).await? {
+        let step = StepId(row.integer("id")?);
+        if steps.contains(&step) {
+            continue;
+        }
         let end = EndedStep { outcome: Outcome::Retry, state, hidden: false };
-        end_step(work, StepId(row.integer("id")?), end, at).await?;
+        end_step(work, step, end, at).await?;
     }
     let mut resolved = Resolved::default();
     for row in work.rows(OPEN_BUILDS, args![master]).await? {
+        let build = BuildId(row.integer("id")?);
+        if builds.contains(&build) {
+            continue;
+        }
         let again = row.integer("attempts")? + 1 < i64::from(most_attempts);
         let (outcome, request) = if again {
             (Outcome::Retry, RequestEnd::Requeue { not_before: None, counted: true })
         } else {
             (Outcome::Exception, RequestEnd::Complete)
         };
-        end_build(work, BuildId(row.integer("id")?), outcome, state, request, at).await?;
+        end_build(work, build, outcome, state, request, at).await?;
         resolved.builds += 1;
         *(if again { &mut resolved.requeued } else { &mut resolved.failed }) += 1;
     }

@@ -28,7 +28,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     definition::{ListenerDefinition, ListenerId, listener::Protocol},
-    net::{HandshakeError, ServerTls, Stranger, Stream},
+    net::{HandshakeError, ServerTls, Stranger, Stream, tune},
     worker::{
         certificates::Keeper,
         gate::{Arrival, Gate},
@@ -312,18 +312,6 @@ fn tell(arrival: Arrival, error: &HandshakeError, gate: &Gate) {
         }
         _ => info!(%peer, port, "the TLS handshake failed: {text}{before}"),
     }
-}
-
-/// A dead link is found within 90 s whatever the options say: after 30 s of silence it is probed each 20 s, three times,
-/// and what is sent must be acknowledged within 90 s.
-fn tune(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, Duration::from_secs(30))?;
-    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(20))?;
-    sockopt::set_tcp_keepcnt(socket, 3)?;
-    sockopt::set_tcp_user_timeout(socket, 90_000)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ mod msgpack_link;
 pub mod operator;
 mod pb_link;
 mod pump;
-pub mod random;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]

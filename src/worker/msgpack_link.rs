@@ -34,7 +34,7 @@ use tracing::{debug, warn};
 use super::metered::Metered;
 use crate::{
     model::WorkerName,
-    net::Stream,
+    net::{Stream, random},
     protocol::{
         ToWorker, link,
         msgpack::{
@@ -46,7 +46,6 @@ use crate::{
     worker::{
         gate::{Arrival, Gate, LOGIN_WITHIN, Proof, Verdict},
         pump::{self, Cut, Heard, Pump, Wire as _},
-        random::random,
     },
 };
 

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use crate::{
     model::WorkerName,
-    net::{Stranger, Stream},
+    net::{Stranger, Stream, random},
     protocol::{
         ToWorker, link,
         pb::{MasterSession, PbError, SessionEvent},
@@ -33,7 +33,6 @@ use crate::{
     worker::{
         gate::{Arrival, Gate, LOGIN_WITHIN, Proof, Verdict},
         pump::{self, Cut, Heard, Pump, Wire as _},
-        random::random,
     },
 };
 

@@ -36,7 +36,7 @@ use crate::{
     protocol::{CommandId, Link},
     store::Store,
     worker::{
-        connection::{Connection, ConnectionHandle},
+        connection::{Connection, ConnectionHandle, MOST_ABANDONED},
         gate::Refusals,
         operator::OperatorHandle,
         roster::{Roster, RosterWatch},
@@ -51,6 +51,7 @@ type Fight = (WorkerName, &'static str);
 
 type Answer = oneshot::Sender<Result<ConnectionHandle, AttachError>>;
 
+#[derive(Debug)]
 enum Request {
     Attach(Attach),
     Greeted {
@@ -65,8 +66,13 @@ enum Request {
         epoch: Epoch,
         abandoned: Vec<CommandId>,
     },
+    Abandon {
+        worker: WorkerName,
+        id: CommandId,
+    },
 }
 
+#[derive(Debug)]
 struct Attach {
     worker: WorkerName,
     /// From where; absent for a worker inside this process.
@@ -76,6 +82,7 @@ struct Attach {
     answer: Answer,
 }
 
+#[derive(Debug)]
 enum Place {
     /// A link whose worker has not said yet who it is, and what is cancelled once it has, or has failed to.
     Greeting(Epoch, CancellationToken),
@@ -207,13 +214,26 @@ impl Registry {
                 if !abandoned.is_empty() {
                     let roster = self.roster.borrow().clone();
                     self.abandoned.retain(|worker, _| roster.of(worker).is_some());
-                    self.abandoned.insert(worker.clone(), abandoned);
+                    self.abandoned.entry(worker.clone()).or_default().extend(abandoned);
                 }
                 let before = self.change(|places| {
                     let is_it = places.get(&worker).is_some_and(|place| place.epoch() == epoch);
                     is_it.then(|| places.remove(&worker)).flatten()
                 });
                 before.iter().for_each(Place::settle);
+            }
+            Request::Abandon { worker, id } => {
+                let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+                match places.get(&worker) {
+                    Some(Place::Attached(connection)) if connection.is_up() => connection.abandon(id),
+                    _ => {
+                        drop(places);
+                        let abandoned = self.abandoned.entry(worker).or_default();
+                        if abandoned.len() < MOST_ABANDONED {
+                            abandoned.push(id);
+                        }
+                    }
+                }
             }
         }
     }

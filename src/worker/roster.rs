@@ -46,6 +46,8 @@ pub struct RosterEntry {
     pub keepalive_interval: Option<Duration>,
     /// How long its answer may take; the default if absent.
     pub keepalive_timeout: Option<Duration>,
+    /// How long its commands may outlive its link; not at all if absent.
+    pub resume_grace: Option<Duration>,
     /// How it may log in.
     pub login: Login,
     /// Where it is written.
@@ -108,6 +110,7 @@ impl Roster {
                 folders: folders.remove(&worker.name).unwrap_or_default().into(),
                 keepalive_interval: worker.keepalive_interval,
                 keepalive_timeout: worker.keepalive_timeout,
+                resume_grace: worker.resume_grace,
                 login,
                 place: worker.place.clone(),
             };

@@ -77,6 +77,7 @@ fn roster_of(kind: WorkerKind, interval: Option<Duration>, limit: Option<Duratio
         default_properties: BTreeMap::new(),
         keepalive_interval: interval,
         keepalive_timeout: limit,
+        resume_grace: Some(Duration::from_secs(60)),
         missing_timeout: None,
         notify_on_missing: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
@@ -321,7 +322,9 @@ async fn a_flood_that_nobody_reads_can_be_interrupted_and_fills_no_memory() {
     loop {
         match soon("news", events.next()).await.expect("the link is up") {
             CommandEvent::Update(_) => received += 1,
-            CommandEvent::Transfer(transfer) => panic!("{transfer:?}"),
+            event @ (CommandEvent::Transfer(_) | CommandEvent::Mark(_) | CommandEvent::Unknown) => {
+                panic!("{event:?}")
+            }
             CommandEvent::Complete(failure) => {
                 assert_eq!(failure, None);
                 break;

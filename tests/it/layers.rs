@@ -60,6 +60,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("axum", &["web"]),
     ("rustls", &["net"]),
     ("tokio_rustls", &["net"]),
+    ("rustls_native_certs", &["net"]),
     ("x509_cert", &["net"]),
     ("anyhow", &["cli", "bin"]),
     ("clap", &["cli", "bin"]),

@@ -7,6 +7,7 @@
 //! # Not here
 //! Masters as an operator has them (`workers`).
 
+mod bot;
 mod live;
 mod recorded;
 
@@ -92,6 +93,8 @@ struct Play {
     orders: VecDeque<Order>,
     running: Option<(CommandId, Order, Ended)>,
     ended: Vec<Ended>,
+    /// All that was heard of commands.
+    heard: Vec<FromWorker>,
 }
 
 impl Play {
@@ -103,6 +106,7 @@ impl Play {
             orders: orders.into_iter().collect(),
             running: None,
             ended: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -161,6 +165,7 @@ impl Play {
             let list = vec![BuilderFolder { builder: BUILDER.into(), folder: BUILDER.into() }];
             return self.session.handle_order(ToWorker::SetBuilders(list));
         }
+        self.heard.push(message.clone());
         let (running, order, ended) = self.running.as_mut().expect("only commands are told of");
         match message {
             FromWorker::Update { id, update } => {

@@ -1,8 +1,8 @@
 //! A LocalWorker and a real `buildbot-worker` give the same build the same end, step by step.
 //!
 //! # Not here
-//! What differs, as `docs/steps.md` tells: the words of headers and of errors, the exit code of a program that is missing,
-//! line ends within progress bars, and the end of a last line without one.
+//! What differs, as `docs/steps.md` tells: the words of errors, and of what ours does without a program; the exit code of a
+//! program that is missing, line ends within progress bars, and the end of a last line without one.
 
 use std::{
     fmt::Write as _,
@@ -79,6 +79,12 @@ fn get(dir: &MasterDir, path: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
 }
 
+/// A line of a log without what no two runs have alike.
+fn alike(line: &str) -> &str {
+    let begins = |text: &&str| line.starts_with(text);
+    ["helapsedTime="].into_iter().find(begins).unwrap_or(line)
+}
+
 /// What a user sees of a build: for each step its outcome, its line, and the output in its logs, without `places`.
 fn seen(dir: &MasterDir, builder: &str, places: &[&str]) -> Vec<String> {
     drop(dir.run("force", &[builder, "--wait"]));
@@ -91,11 +97,17 @@ fn seen(dir: &MasterDir, builder: &str, places: &[&str]) -> Vec<String> {
         for log in logs["logs"].as_array().unwrap() {
             let content = get(dir, &format!("/api/v2/logs/{}/contents", log["logid"]));
             let content = content["logchunks"][0]["content"].as_str().unwrap_or_default().to_owned();
-            // Each worker has its own words in headers, and for what it cannot do itself; and it takes turns as it likes
-            // between streams that a command writes to at the same time.
-            let output = content.lines().filter(|line| log["type"] != "s" || line.starts_with('o'));
-            let output = output.collect::<Vec<_>>();
-            write!(text, "\n  {} {output:?}", log["name"]).unwrap();
+            // Each worker has its own words for what it cannot do itself; and it takes turns as it likes between streams
+            // that a command writes to at the same time.
+            let name = step["name"].as_str().unwrap();
+            // Ours removes by itself, and copies from within the builder's folder.
+            let streams = if name.starts_with("rm") || name.starts_with("cp") { "o" } else { "oh" };
+            for stream in streams.chars() {
+                let output = content.lines().filter(|line| log["type"] != "s" || line.starts_with(stream));
+                // Of variables ours hides those that look like secrets, and what is meant for itself.
+                let output = output.filter(|line| !line.starts_with("h  ")).map(alike).collect::<Vec<_>>();
+                write!(text, "\n  {} {output:?}", log["name"]).unwrap();
+            }
         }
         for place in places {
             text = text.replace(place, "PLACE");

@@ -16,8 +16,8 @@ pub struct RemoteSettings {
     pub wire: Wire,
     /// As whom.
     pub identity: Identity,
-    /// How often the master is asked for a sign of life; never if absent. Wall time, 600 s by default. An answer that is
-    /// later than the next question ends the connection.
+    /// How often the master is asked for a sign of life, once it has let the worker in; never if absent. Wall time, 600 s by
+    /// default. If nothing at all is heard of it until the next question, the connection ends.
     pub keepalive: Option<Duration>,
     /// The longest wait between two tries to connect: wall time, 300 s by default.
     pub max_delay: Duration,

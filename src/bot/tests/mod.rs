@@ -2,6 +2,7 @@
 
 mod files;
 mod logs;
+mod settings;
 mod transfers;
 
 use std::{
@@ -24,7 +25,7 @@ use crate::{
     model::LogStream,
     protocol::{
         FailureReason, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
-        command::EnvironmentChange,
+        command::{CopyDirectory, EnvironmentChange},
     },
 };
 
@@ -49,7 +50,7 @@ async fn a_command_streams_its_output_and_tells_its_end_in_order() {
     let told = master.rest(told).await;
     assert_eq!((told.rc, told.failure), (Some(5), None));
     let opening = format!(
-        "{line}\n in dir {} (timeout 30 secs)\n argv: {line:?}\n",
+        "{line}\n in dir {} (timeout 30 secs)\n watching logfiles {{}}\n argv: b'{line}'\n using PTY: False\n",
         master.builddir().join("build").display()
     );
     assert!(told.header.starts_with(&opening), "{}", told.header);
@@ -79,7 +80,12 @@ async fn timeouts_kill_and_tell_why() {
     let told = master.run(ShellArguments { timeout: short, ..shell("echo $$; sleep 1000") }).await;
     assert_eq!((told.rc, told.reason), (Some(-1), Some(FailureReason::TimeoutWithoutOutput)));
     assert!(
-        told.header.contains("no output for 0.2 seconds, attempting to kill\nprocess killed by signal 9\n")
+        told.header.contains(
+            "\ncommand timed out: 0.2 seconds without output running b'echo $$; sleep 1000', \
+             attempting to kill\nprocess killed by signal 9\n"
+        ),
+        "{}",
+        told.header
     );
     gone(&pids(&[told.text().trim().to_owned()])).await;
     let told = master.run(ShellArguments { max_time: short, ..shell("sleep 1000") }).await;
@@ -144,17 +150,37 @@ async fn environment_input_and_workdir_are_as_ordered() {
 async fn what_cannot_be_started_says_so_and_has_the_code_of_a_shell() {
     let mut master = Master::start().await;
     let told = master.run(argv(&["no-such-tool", "-v"])).await;
-    assert_eq!((told.rc, told.failure), (Some(127), None));
-    assert!(told.header.contains("cannot start `no-such-tool`: no such program in `"), "{}", told.header);
+    assert_eq!((told.rc, told.failure.as_deref()), (Some(127), None));
+    assert!(told.text().starts_with("cannot start `no-such-tool`: no such program in `"), "{}", told.text());
 
     fs::write(master.builddir().join("build/text"), "no program").unwrap();
     let told = master.run(argv(&["./text"])).await;
     assert_eq!(told.rc, Some(126));
-    assert!(told.header.contains("cannot start `./text`: it is not executable\n"), "{}", told.header);
+    assert_eq!(told.text(), "cannot start `./text`: it is not executable\n");
+}
 
+#[tokio::test]
+async fn what_is_not_the_commands_fault_has_no_exit_code() {
+    let mut master = Master::start().await;
+    fs::create_dir_all(master.builddir().join("build")).unwrap();
+    fs::write(master.builddir().join("build/text"), "no folder").unwrap();
     let told = master.run(ShellArguments { workdir: "build/text".to_owned(), ..shell(":") }).await;
-    assert_eq!(told.rc, Some(126));
-    assert!(told.header.contains("cannot make the folder `"), "{}", told.header);
+    assert_eq!(told.rc, None);
+    assert!(told.failure.unwrap().starts_with("cannot make the folder `"));
+    let env = [("A=B".to_owned(), EnvironmentChange::Set(String::new()))].into();
+    let told = master.run(ShellArguments { env, ..shell(":") }).await;
+    assert_eq!(told.rc, None);
+    assert!(told.failure.unwrap().starts_with("cannot set the variable `A=B`"));
+    let copy = CopyDirectory {
+        from: "build".to_owned(),
+        to: "build/text/below/it".to_owned(),
+        timeout: None,
+        max_time: None,
+        log_environ: false,
+    };
+    let told = master.carry_out(WorkerCommand::CopyDirectory(Box::new(copy))).await;
+    assert_eq!(told.rc, None);
+    assert!(told.failure.unwrap().starts_with("cannot make the folder `"));
 }
 
 #[tokio::test]

@@ -13,10 +13,14 @@ use crate::{
     build::{
         claim::{self, Candidate, Head},
         control::BuildControl,
+        line::Line,
+        resume,
         run::{self, Assignment},
     },
-    definition::MasterDefinition,
+    definition::{BuilderDefinition, MasterDefinition, WorkerDefinition},
     model::{BuilderName, Timestamp, WorkerName},
+    protocol::SessionId,
+    store::QueuedRequest,
     worker::ConnectionHandle,
 };
 
@@ -161,21 +165,60 @@ impl Builds {
         let control = BuildControl::new();
         let id = request.id;
         self.busy.take(id, &builder.name, &worker.name, control.clone());
-        let assignment = Assignment {
+        let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
+        let line = Line::new(self.registry.clone(), connection, lease, name, folder);
+        let assignment = self.assignment(definition, request, (builder, worker), line, control);
+        self.spawn(assignment);
+    }
+
+    /// Goes on with the builds that the last master left, once there is a configuration.
+    pub(super) fn take_up(&mut self) {
+        let definition = Arc::clone(&self.definition.borrow());
+        if self.around.left.is_empty() || definition.settings.is_none() {
+            return;
+        }
+        for begun in std::mem::take(&mut self.around.left) {
+            let Some((builder, worker, grace)) = resume::parts(&definition, &begun) else {
+                unreachable!("those that do not fit the first configuration are resolved");
+            };
+            let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
+            let session = SessionId::new(begun.running.session.as_str());
+            let line = Line::broken(self.registry.clone(), worker.name.clone(), name, folder, session, grace);
+            let control = BuildControl::new();
+            self.busy.take(begun.request.id, &builder.name, &worker.name, control.clone());
+            let request = begun.request.clone();
+            let assignment = self.assignment(&definition, request, (builder, worker), line, control);
+            self.spawn(Assignment { begun: Some(begun), ..assignment });
+        }
+    }
+
+    fn assignment(
+        &self,
+        definition: &MasterDefinition,
+        request: QueuedRequest,
+        (builder, worker): (&Arc<BuilderDefinition>, &Arc<WorkerDefinition>),
+        line: Line,
+        control: BuildControl,
+    ) -> Assignment {
+        Assignment {
             request,
             settings: definition.settings.clone(),
             builder: Arc::clone(builder),
             worker: Arc::clone(worker),
-            connection,
+            line,
+            begun: None,
             control,
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
-        };
+        }
+    }
+
+    fn spawn(&self, assignment: Assignment) {
+        let id = assignment.request.id;
         let (store, running, ended) = (self.store.clone(), self.running.clone(), self.tell_ended.clone());
         self.tracker.spawn(async move {
             let ran = run::run(assignment, store, running).await;
-            drop(lease);
             // The queue is gone only when the master stops.
             if ended.send((id, ran)).await.is_err() {
                 debug!(request = %id, "ended after the queue");

@@ -1,12 +1,16 @@
 //! One command of a step, from its start to what is known of its end: the same for all kinds of steps.
 //!
+//! A command that outlives its link is followed over as many links as it takes: see `build::line`.
+//!
 //! # Laws
+//! - What a command said is told to be safe once it is where it has to be: in logs that a later master finds noted, if the step
+//!   outlives this one; else in memory. What decides its end is safe once the step has its end.
 //! - After an interrupt the worker has a bounded time to report the end; then its link is cut, so that no step hangs.
 //! - A block of a transfer is always answered, whatever became of it: a worker that hears of an error there never
 //!   completes its command. So an error is remembered, the command is interrupted, and blocks that still come are dropped.
 //!
 //! # Not here
-//! What the bytes of a transfer become (`upload`, `download`), and what an exit code means to a step.
+//! What is durable of a command, and when (`step::safe`); what the bytes of a transfer become (`upload`, `download`), and what an exit code means to a step.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -17,13 +21,13 @@ use bytes::Bytes;
 use tokio::time::{self, Instant};
 use tracing::{debug, warn};
 
-use super::{StepContext, StepEnd, logs::Logs, transfer::TransferError};
+use super::{StepContext, StepEnd, logs::Logs, safe::Safe, transfer::TransferError};
 use crate::{
     build::control::{StopKind, Stopped},
     model::{LogStream, Outcome, Timestamp},
     protocol::{CommandId, FailureReason, Transfer, TransferReply, Update, WorkerCommand},
     store::LogError,
-    worker::{CommandEvent, CommandEvents},
+    worker::{CommandEvent, CommandEvents, LinkGone},
 };
 
 /// How long a worker may take to kill a command and say so, over the command's own `sigtermTime`.
@@ -31,6 +35,9 @@ const DEAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the master has for a command beside its logs.
 pub(super) trait Peer: Send {
+    /// Whether nothing but the logs is needed of what the command says, so that a later master can go on with it.
+    const OUTLIVES_MASTER: bool = false;
+
     /// Hears output that the log has.
     fn output(&mut self, _stream: LogStream, _bytes: &Bytes) {}
 
@@ -46,10 +53,17 @@ pub(super) trait Peer: Send {
     }
 }
 
-/// For commands of which only logs and the end are wanted.
+/// For commands of which only logs and the end are wanted, in steps that do more than to run one.
 pub(super) struct NoPeer;
 
 impl Peer for NoPeer {}
+
+/// For the command of a step that is nothing else.
+pub(super) struct Alone;
+
+impl Peer for Alone {
+    const OUTLIVES_MASTER: bool = true;
+}
 
 /// The answer to a block that nobody has use for.
 fn dropped(transfer: &Transfer) -> Option<TransferReply> {
@@ -70,6 +84,8 @@ pub(super) struct Seen {
     stopped: Option<Stopped>,
     /// Why the master could not go on with its part.
     spoiled: Option<TransferError>,
+    /// The master stops, and the command goes on without it.
+    is_left: bool,
 }
 
 /// Runs a command and follows it to its end. `slow_death` is what it may take to die by its own options.
@@ -84,32 +100,165 @@ pub(super) async fn follow<P: Peer>(
     peer: &mut P,
 ) -> Result<Seen, LogError> {
     let id = next_command_id();
-    let patience = DEAD_WITHIN + slow_death;
+    let safe = Safe::before::<P>(&id, context, logs).await?;
     let mut seen = Seen::default();
-    let start = context.connection.start(id.clone(), context.builder.clone(), command);
-    let Ok(mut events) = start.await else { return Ok(seen) };
-    let mut following = Following { context, logs, id: &id, seen: &mut seen, patience, give_up: None };
-    if let Err(error) = following.run(&mut events, peer).await {
-        following.interrupt("the master cannot write the log").await;
-        following.drain(&mut events).await;
-        return Err(error);
-    }
-    logs.end_command().await?;
-    Ok(seen)
+    // What no worker was told can be told again.
+    let again = context.line.session().is_some().then(|| command.clone());
+    let started = tokio::select! {
+        // Without a wait where the link is up.
+        biased;
+        started = context.line.start(id.clone(), command) => started,
+        stopped = context.stop.stopped() => {
+            logs.note(&format!("command interrupted: {}", stopped.reason)).await?;
+            context.line.abandon(&id).await;
+            seen.stopped = Some(stopped);
+            return Ok(seen);
+        }
+    };
+    let Ok(events) = started else { return Ok(seen) };
+    let following = Following::new(context, logs, &id, safe, slow_death);
+    following.followed(Some(events), again, peer).await
+}
+
+/// Goes on with a command that a master before this one has started, and of which the logs hold all up to `received`.
+///
+/// # Errors
+/// As [`follow`].
+pub(super) async fn go_on<P: Peer>(
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+    id: &CommandId,
+    received: u64,
+    slow_death: Duration,
+    peer: &mut P,
+) -> Result<Seen, LogError> {
+    let following = Following::new(context, logs, id, Safe::after(received), slow_death);
+    following.followed(None, None, peer).await
 }
 
 struct Following<'f, 'c> {
     context: &'f mut StepContext<'c>,
     logs: &'f mut Logs,
     id: &'f CommandId,
-    seen: &'f mut Seen,
+    seen: Seen,
+    safe: Safe,
     patience: Duration,
     /// When the link is cut, once the command was interrupted.
     give_up: Option<Instant>,
+    /// What the last block was answered.
+    reply: Option<TransferReply>,
+    /// Whether the worker has said anything of it.
+    is_heard: bool,
 }
 
-impl Following<'_, '_> {
-    async fn run<P: Peer>(&mut self, events: &mut CommandEvents, peer: &mut P) -> Result<(), LogError> {
+/// Why nothing more is heard on a link.
+enum Over {
+    /// The command has ended, or is given up.
+    Ended,
+    /// The link is gone.
+    Lost,
+    /// The worker knows no such command.
+    Unknown,
+}
+
+impl<'f, 'c> Following<'f, 'c> {
+    fn new(
+        context: &'f mut StepContext<'c>,
+        logs: &'f mut Logs,
+        id: &'f CommandId,
+        safe: Safe,
+        slow_death: Duration,
+    ) -> Self {
+        let patience = DEAD_WITHIN + slow_death;
+        Self {
+            context,
+            logs,
+            id,
+            seen: Seen::default(),
+            safe,
+            patience,
+            give_up: None,
+            reply: None,
+            is_heard: false,
+        }
+    }
+
+    /// Follows a command over all its links. Without events there is no link yet.
+    async fn followed<P: Peer>(
+        mut self,
+        mut events: Option<CommandEvents>,
+        mut again: Option<WorkerCommand>,
+        peer: &mut P,
+    ) -> Result<Seen, LogError> {
+        loop {
+            if let Some(heard) = &mut events {
+                match self.run(heard, peer).await {
+                    Err(error) => {
+                        self.interrupt("the master cannot write the log").await;
+                        self.drain(heard).await;
+                        return Err(error);
+                    }
+                    Ok(Over::Ended) => break,
+                    Ok(Over::Lost) if self.context.line.session().is_none() => break,
+                    Ok(Over::Lost) => {}
+                    // It was on its way when the link was lost.
+                    Ok(Over::Unknown) => match again.take().filter(|_| !self.is_heard) {
+                        Some(command) => {
+                            events = self.context.line.start(self.id.clone(), command).await.ok();
+                            continue;
+                        }
+                        None => break,
+                    },
+                }
+                self.is_heard |= self.safe.mark() > 0;
+            }
+            match self.find().await? {
+                Some(found) => events = Some(found),
+                None => break,
+            }
+        }
+        if !self.seen.is_left {
+            self.logs.end_command().await?;
+            self.context.line.ended(self.id.clone());
+        }
+        Ok(self.seen)
+    }
+
+    /// Waits for the worker to come back; nothing if it does not, or if that is not wanted any more.
+    async fn find(&mut self) -> Result<Option<CommandEvents>, LogError> {
+        // Nobody knows when more comes.
+        self.logs.flush().await?;
+        let line = self.context.line;
+        tokio::select! {
+            found = line.adopt(self.id, self.safe.mark(), self.reply.clone()) => match found {
+                Ok(events) => {
+                    if let Some(why) = self.seen.stopped.as_ref().map(|stopped| stopped.reason.clone()) {
+                        self.interrupt(&why).await;
+                    }
+                    Ok(Some(events))
+                }
+                Err(LinkGone) => {
+                    line.abandon(self.id).await;
+                    Ok(None)
+                }
+            },
+            // Cancel-safe: a stop that was not returned is still to come.
+            stopped = self.context.stop.stopped(), if self.seen.stopped.is_none() => {
+                if !self.leaves(&stopped).await? {
+                    self.logs.note(&format!("command interrupted: {}", stopped.reason)).await?;
+                    line.abandon(self.id).await;
+                    self.seen.stopped = Some(stopped);
+                }
+                Ok(None)
+            }
+            () = until(self.give_up) => {
+                line.abandon(self.id).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn run<P: Peer>(&mut self, events: &mut CommandEvents, peer: &mut P) -> Result<Over, LogError> {
         loop {
             tokio::select! {
                 // Output first: what was said before a stop belongs into the log.
@@ -118,34 +267,63 @@ impl Following<'_, '_> {
                 event = events.next() => match event {
                     Some(CommandEvent::Update(update)) => self.note(update, peer).await?,
                     Some(CommandEvent::Transfer(transfer)) => self.transfer(transfer, peer).await?,
+                    Some(CommandEvent::Mark(number)) => self.safe.marked(number),
                     Some(CommandEvent::Complete(failure)) => {
                         self.seen.complete = true;
                         self.seen.failure = failure;
-                        return Ok(());
+                        return Ok(Over::Ended);
                     }
-                    None => return Ok(()),
+                    Some(CommandEvent::Unknown) => return Ok(Over::Unknown),
+                    None => return Ok(Over::Lost),
                 },
                 // Cancel-safe: a stop that was not returned is still to come.
                 stopped = self.context.stop.stopped(), if self.seen.stopped.is_none() => {
+                    if self.leaves(&stopped).await? {
+                        return Ok(Over::Ended);
+                    }
                     self.logs.note(&format!("command interrupted: {}", stopped.reason)).await?;
                     self.interrupt(&stopped.reason).await;
                     self.seen.stopped = Some(stopped);
                 }
                 () = until(self.logs.flush_at()) => self.logs.flush().await?,
+                () = until(self.safe.due()) => self.settle().await?,
                 () = until(self.give_up) => {
                     self.cut();
-                    return Ok(());
+                    return Ok(Over::Ended);
                 }
             }
             // A stream without a pause would keep the timers from their turn.
             if is_due(self.logs.flush_at()) {
                 self.logs.flush().await?;
             }
+            if is_due(self.safe.due()) {
+                self.settle().await?;
+            }
             if is_due(self.give_up) {
                 self.cut();
-                return Ok(());
+                return Ok(Over::Ended);
             }
         }
+    }
+
+    /// Makes safe what can be, and tells the worker so.
+    async fn settle(&mut self) -> Result<(), LogError> {
+        let number = self.safe.settle(self.context, self.logs).await?;
+        if let Some(number) = number
+            && self.context.line.acknowledge(self.id, number).await.is_err()
+        {
+            debug!(command = %self.id, "the link went down before the news were told to be safe");
+        }
+        Ok(())
+    }
+
+    /// If the master stops, and the next one can go on with the command: it is left as it is.
+    async fn leaves(&mut self, stopped: &Stopped) -> Result<bool, LogError> {
+        if stopped.kind == StopKind::Requeue && self.safe.outlives_master() {
+            self.settle().await?;
+            self.seen.is_left = true;
+        }
+        Ok(self.seen.is_left)
     }
 
     /// Takes an update into account.
@@ -153,11 +331,21 @@ impl Following<'_, '_> {
         match update {
             Update::Output { stream, bytes } => {
                 peer.output(stream, &bytes);
+                self.safe.heard(bytes.len());
                 self.logs.append(stream, &bytes).await?;
             }
-            Update::Log { name, bytes } => self.logs.append_watched(&name, &bytes).await?,
-            Update::Rc(rc) => self.seen.rc = Some(rc),
-            Update::FailureReason(reason) => self.seen.reason = Some(reason),
+            Update::Log { name, bytes } => {
+                self.safe.heard(bytes.len());
+                self.logs.append_watched(&name, &bytes).await?;
+            }
+            Update::Rc(rc) => {
+                self.safe.decided();
+                self.seen.rc = Some(rc);
+            }
+            Update::FailureReason(reason) => {
+                self.safe.decided();
+                self.seen.reason = Some(reason);
+            }
             fact @ (Update::Stat(_) | Update::Files(_)) => peer.fact(fact),
             Update::Elapsed(_) => {}
         }
@@ -182,10 +370,11 @@ impl Following<'_, '_> {
                 }
             }
         };
-        if let Some(reply) = reply
-            && self.context.connection.reply(self.id, reply).await.is_err()
-        {
-            debug!(command = %self.id, "the link went down before the answer to a block");
+        if let Some(reply) = reply {
+            self.reply = self.context.line.session().is_some().then(|| reply.clone());
+            if self.context.line.reply(self.id, reply).await.is_err() {
+                debug!(command = %self.id, "the link went down before the answer to a block");
+            }
         }
         Ok(())
     }
@@ -193,15 +382,15 @@ impl Following<'_, '_> {
     /// Asks the worker to end the command, and begins to lose patience.
     async fn interrupt(&mut self, why: &str) {
         self.give_up.get_or_insert_with(|| Instant::now() + self.patience);
-        if self.context.connection.interrupt(self.id, why).await.is_err() {
+        if self.context.line.interrupt(self.id, why).await.is_err() {
             debug!(command = %self.id, "the link went down before the interrupt");
         }
     }
 
     fn cut(&self) {
-        let connection = self.context.connection;
-        warn!(worker = %connection.worker, command = %self.id, "does not end after an interrupt; cutting its link");
-        connection.close();
+        let line = self.context.line;
+        warn!(worker = %line.worker, command = %self.id, "does not end after an interrupt; cutting its link");
+        line.close();
     }
 
     /// Reads what an interrupted command still says, for as long as it may take to die.
@@ -209,15 +398,15 @@ impl Following<'_, '_> {
         let all = async {
             loop {
                 match events.next().await {
-                    Some(CommandEvent::Update(_)) => {}
+                    Some(CommandEvent::Update(_) | CommandEvent::Mark(_)) => {}
                     Some(CommandEvent::Transfer(transfer)) => {
                         if let Some(reply) = dropped(&transfer)
-                            && self.context.connection.reply(self.id, reply).await.is_err()
+                            && self.context.line.reply(self.id, reply).await.is_err()
                         {
                             return;
                         }
                     }
-                    Some(CommandEvent::Complete(_)) | None => return,
+                    Some(CommandEvent::Complete(_) | CommandEvent::Unknown) | None => return,
                 }
             }
         };
@@ -253,6 +442,9 @@ impl Seen {
     /// # Errors
     /// The end of a step whose command was stopped, lost, killed by the worker, or not carried out.
     pub(super) fn exit_code(&self, what: &str) -> Result<i32, StepEnd> {
+        if self.is_left {
+            return Err(StepEnd::left());
+        }
         if let Some(stopped) = &self.stopped {
             return Err(interrupted(what, stopped));
         }
@@ -285,7 +477,13 @@ impl Seen {
 
     /// What the log has not heard of the end yet.
     pub(super) fn last_words(&self) -> Option<&str> {
-        if self.complete { self.failure.as_deref() } else { Some("the link to the worker was lost") }
+        if self.is_left {
+            None
+        } else if self.complete {
+            self.failure.as_deref()
+        } else {
+            Some("the link to the worker was lost")
+        }
     }
 }
 

@@ -16,11 +16,14 @@ use tokio::time::Instant;
 use crate::{
     model::{LogStream, StepId, Timestamp},
     secret::{BuildSecrets, Patterns, Stream},
-    store::{LogError, LogWriter, Store},
+    store::{LogError, LogPlace, LogWriter, Store},
 };
 
 /// How long output may wait in memory before readers of the log can see it.
 const SHOWN_WITHIN: Duration = Duration::from_millis(100);
+
+/// The log of a command's own streams.
+const STDIO: &str = "stdio";
 
 /// The open logs of a step.
 pub(super) struct Logs {
@@ -52,7 +55,7 @@ impl Logs {
         step: StepId,
         secrets: Arc<BuildSecrets>,
     ) -> Result<Self, LogError> {
-        let stdio = store.open_log(step, "stdio", Timestamp::now()).await?;
+        let stdio = store.open_log(step, STDIO, Timestamp::now()).await?;
         Ok(Self {
             store: store.clone(),
             step,
@@ -62,6 +65,56 @@ impl Logs {
             secrets,
             flush_at: None,
         })
+    }
+
+    /// Goes on with the logs of a step that a master before this one has opened.
+    pub(super) async fn reopen(
+        store: &Store,
+        step: StepId,
+        secrets: Arc<BuildSecrets>,
+        places: Vec<LogPlace>,
+    ) -> Result<Self, LogError> {
+        let (mut stdio, mut watched) = (None, BTreeMap::new());
+        for place in places {
+            let name = place.name.clone();
+            let log = store.reopen_log(place).await?;
+            if name == STDIO {
+                stdio = Some(log);
+            } else {
+                watched.insert(name.into(), Watched { log: Some(log), mask: Stream::default() });
+            }
+        }
+        let stdio = match stdio {
+            Some(stdio) => stdio,
+            None => store.open_log(step, STDIO, Timestamp::now()).await?,
+        };
+        Ok(Self {
+            store: store.clone(),
+            step,
+            stdio,
+            masks: Default::default(),
+            watched,
+            secrets,
+            flush_at: None,
+        })
+    }
+
+    /// Shows readers all whole lines, and tells where the logs are then; nothing while a part of what was said is kept back by
+    /// a mask.
+    pub(super) async fn places(&mut self) -> Result<Option<Vec<LogPlace>>, LogError> {
+        let mut masks = self.masks.iter().chain(self.watched.values().map(|watched| &watched.mask));
+        if masks.any(|mask| !mask.is_empty()) {
+            self.flush().await?;
+            return Ok(None);
+        }
+        self.flush_at = None;
+        let mut places = vec![self.stdio.place(STDIO).await?];
+        for (name, watched) in &mut self.watched {
+            if let Some(log) = &mut watched.log {
+                places.push(log.place(name).await?);
+            }
+        }
+        Ok(Some(places))
     }
 
     /// Declares the log of a watched file. A lazy one is opened when there is something to write.

@@ -11,6 +11,7 @@ mod folder;
 mod landing;
 mod logs;
 mod place;
+mod safe;
 mod shell;
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,12 @@ pub(super) use worker_path::WorkerPaths;
 
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
-    build::control::StopListener,
+    build::{control::StopListener, line::Line},
     definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
     model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    protocol::CommandId,
     secret::BuildSecrets,
-    store::{LogError, Store, StoreError},
-    worker::ConnectionHandle,
+    store::{LogError, Note, RunningCommand, Store, StoreError},
 };
 
 /// The most characters of the line that people read of a step: what is longer stands in its log.
@@ -47,11 +48,11 @@ pub struct StepContext<'a> {
     /// Where its logs go.
     pub store: &'a Store,
     /// Where its commands go.
-    pub connection: &'a ConnectionHandle,
+    pub line: &'a Line,
     /// What the worker said of itself.
     pub info: &'a WorkerInfo,
-    /// The builder, as the worker knows it.
-    pub builder: Arc<str>,
+    /// The steps of the builder.
+    pub steps: &'a [StepDefinition],
     /// The builder's environment, under the step's own.
     pub env: &'a BTreeMap<String, EnvironmentValue>,
     /// What is built.
@@ -88,12 +89,19 @@ pub enum WorkerLeft {
     Connected,
     /// Its link was lost.
     Lost,
+    /// The master stops: the step has no end, and the next master goes on with it.
+    Left,
 }
 
 impl StepEnd {
     /// An end with the worker still there.
     pub fn new(outcome: Outcome, state: impl Into<String>) -> Self {
         Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false }
+    }
+
+    /// There is none: the next master goes on with the step.
+    pub fn left() -> Self {
+        Self { worker: WorkerLeft::Left, ..Self::new(Outcome::Retry, "left to the next master") }
     }
 
     /// The link was lost under the step.
@@ -146,6 +154,32 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
     conclude(step, end, logs, context).await
 }
 
+/// Goes on with a step whose command a master before this one has started. Its `doStepIf` has been asked.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn go_on(
+    step: &StepDefinition,
+    running: &RunningCommand,
+    note: Note,
+    mut context: StepContext<'_>,
+) -> Result<StepEnd, LogError> {
+    let secrets = Arc::clone(context.secrets);
+    let mut logs = Logs::reopen(context.store, context.step, secrets, note.logs).await?;
+    let id = CommandId::new(running.command.as_str());
+    let end = match &step.kind {
+        StepKind::Shell(command) => {
+            match shell::go_on(command, &id, note.number, &mut context, &mut logs).await {
+                Ok(end) => end,
+                Err(error) => failed(error, &context, &mut logs).await?,
+            }
+        }
+        // Nothing else is noted.
+        _ => StepEnd::lost(),
+    };
+    conclude(step, end, Some(logs), context).await
+}
+
 /// The end of a step that was not begun.
 ///
 /// # Errors
@@ -165,6 +199,10 @@ async fn conclude(
     mut logs: Option<Logs>,
     context: StepContext<'_>,
 ) -> Result<StepEnd, LogError> {
+    if end.worker == WorkerLeft::Left {
+        // The logs stay open, as they were noted.
+        return Ok(end);
+    }
     let arguments = || {
         let outcome = HookArgument::Value(end.outcome.code().into());
         vec![outcome, context.as_argument(step)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     StepContext, StepEnd, StepError, WorkerPaths, all_of,
-    command::{NoPeer, Peer, Seen, follow},
+    command::{self, Alone, Peer, Seen, follow},
     logs::Logs,
 };
 use crate::{
@@ -16,10 +16,11 @@ use crate::{
     },
     model::{LogStream, Outcome, PropertyValue},
     protocol::{
-        ShellArguments, WorkerCommand,
+        CommandId, ShellArguments, WorkerCommand,
         command::{EnvironmentChange, LogFile, ShellLine},
     },
     secret::BuildSecrets,
+    store::LogError,
 };
 
 /// The longest value that a command may give a property: it is kept in one row, and copied for each step.
@@ -31,8 +32,28 @@ pub(super) async fn run(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    let (end, _) = perform(command, context, logs, &mut NoPeer).await?;
+    let (end, _) = perform(command, context, logs, &mut Alone).await?;
     Ok(end)
+}
+
+/// Goes on with the command of a step that a master before this one has begun; its logs hold all up to `received`.
+pub(super) async fn go_on(
+    command: &ShellCommand,
+    id: &CommandId,
+    received: u64,
+    context: &mut StepContext<'_>,
+    logs: &mut Logs,
+) -> Result<StepEnd, StepError> {
+    // What it is called before people, and that its secrets are known.
+    let arguments = render(command, context.env, context.known()).await?;
+    for file in &arguments.log_files {
+        logs.watch(file.name.clone(), command.lazy_log_files).await?;
+    }
+    let summary = summary(&arguments.command, context.secrets);
+    let slow_death = command.sigterm_time.unwrap_or_default();
+    let seen = command::go_on(context, logs, id, received, slow_death, &mut Alone).await?;
+    tell_end(&seen, logs).await?;
+    Ok(judged(&seen, command, &summary).0)
 }
 
 /// Runs the command, and makes its output a property.
@@ -186,13 +207,17 @@ async fn perform<P: Peer>(
     let slow_death = command.sigterm_time.unwrap_or_default();
     let arguments = WorkerCommand::Shell(Box::new(arguments));
     let seen = follow(context, logs, arguments, slow_death, peer).await?;
-    // What the worker says about the end, the master adds as Buildbot's does.
-    if let Some(words) = seen.last_words() {
-        logs.note(words).await?;
-    } else if let Some(rc) = seen.rc {
-        logs.note(&format!("program finished with exit code {rc}")).await?;
-    }
+    tell_end(&seen, logs).await?;
     Ok(judged(&seen, command, &summary))
+}
+
+/// What the worker does not say about the end, the master adds as Buildbot's does.
+async fn tell_end(seen: &Seen, logs: &mut Logs) -> Result<(), LogError> {
+    match (seen.last_words(), seen.rc) {
+        (Some(words), _) => logs.note(words).await,
+        (None, Some(rc)) => logs.note(&format!("program finished with exit code {rc}")).await,
+        (None, None) => Ok(()),
+    }
 }
 
 /// Keeps the secrets of a command out of what the worker itself logs of it; whether its environment is therefore not

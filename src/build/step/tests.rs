@@ -2,6 +2,7 @@
 
 mod files;
 mod functions;
+mod resume;
 mod secrets;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -19,11 +20,12 @@ use crate::{
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
     protocol::{
-        CommandId, FailureReason, FromWorker, ToWorker, Transfer, TransferReply, Update, WorkerCommand,
+        CommandId, FailureReason, FromWorker, SessionId, ToWorker, Transfer, TransferReply, Update,
+        WorkerCommand,
         link::{self, WorkerEnd},
     },
     store::{GenerationBuilder, GenerationRows, NewBuild, NewBuildset, Query},
-    worker::{Operator, Registry, Roster},
+    worker::{ConnectionHandle, Operator, Registry, RegistryHandle, Roster},
 };
 
 /// How long anything may take that a test waits for: longer than a worker may take to die.
@@ -34,6 +36,7 @@ struct Bench {
     dir: tempfile::TempDir,
     store: Store,
     connection: ConnectionHandle,
+    registry: RegistryHandle,
     build: BuildId,
     properties: Properties,
     control: BuildControl,
@@ -53,6 +56,11 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 async fn bench() -> Bench {
+    bench_of(None).await
+}
+
+/// With a worker whose commands outlive its links, for so long.
+async fn bench_of(grace: Option<Duration>) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let (committed, mut events) = tokio::sync::mpsc::channel(64);
     tokio::spawn(async move { while events.recv().await.is_some() {} });
@@ -83,28 +91,37 @@ async fn bench() -> Bench {
     properties.set("os", "linux", "Worker");
     let new = NewBuild { request, worker: worker.clone(), properties: properties.clone() };
     let build = store.begin_build(new, now).await.unwrap().id;
-    let (told, roster) = watch::channel(Arc::new(Roster::default()));
+    let (told, roster) = watch::channel(Arc::new(grace.map_or_else(Roster::default, resume::roster)));
     let (operator, words) = Operator::load(store.clone(), CancellationToken::new()).await.unwrap();
     let (registry, handle) = Registry::new(store.clone(), roster, words, CancellationToken::new());
     tokio::spawn(operator.run(handle.clone()));
     tokio::spawn(registry.run());
-    let (link, end) = link::pair();
-    let info = WorkerInfo([("system".to_owned(), "posix".into())].into());
-    end.to_master.send(FromWorker::Hello(info)).await.unwrap();
-    let connection = soon("attach", handle.attach(worker, None, link, PATIENCE)).await.unwrap();
+    let (connection, player) = attach(&handle, grace.map(|_| "one")).await;
     Bench {
         dir,
         store,
         connection,
+        registry: handle,
         build,
         properties,
         control: BuildControl::new(),
-        worker: Player(end),
+        worker: player,
         hooks: Arc::new(NoHooks),
         steps: 0,
         secrets: Arc::new(BuildSecrets::none()),
         _roster: told,
     }
+}
+
+/// A worker that comes, in a session if it has one.
+async fn attach(registry: &RegistryHandle, session: Option<&str>) -> (ConnectionHandle, Player) {
+    let (link, end) = link::pair();
+    let mut info = WorkerInfo([("system".to_owned(), "posix".into())].into());
+    info.0.extend(session.map(|session| (SessionId::FACT.to_owned(), session.into())));
+    end.to_master.send(FromWorker::Hello(info)).await.unwrap();
+    let worker = WorkerName::new("w").unwrap();
+    let connection = soon("attach", registry.attach(worker, None, link, PATIENCE)).await.unwrap();
+    (connection, Player(end))
 }
 
 impl Bench {
@@ -117,13 +134,15 @@ impl Bench {
         let id = self.store.begin_step(self.build, self.steps, &step.name, "running", Timestamp::now());
         let id = id.await.unwrap();
         self.steps += 1;
+        let lease = self.connection.lease("b", "b");
+        let line = Line::new(self.registry.clone(), self.connection.clone(), lease, "b", "b");
         let context = StepContext {
             step: id,
             build: self.build,
             store: &self.store,
-            connection: &self.connection,
+            line: &line,
             info: &self.connection.info(),
-            builder: "b".into(),
+            steps: std::slice::from_ref(step),
             env: &BTreeMap::new(),
             sources: SourceStamps::none(),
             hooks: &*self.hooks,
@@ -167,7 +186,7 @@ impl Player {
     async fn order(&mut self) -> ToWorker {
         loop {
             match soon("an order", self.0.from_master.recv()).await.expect("the link is up") {
-                ToWorker::SetBuilders(_) => {}
+                ToWorker::SetBuilders(_) | ToWorker::OutliveLinks(_) => {}
                 order => return order,
             }
         }

@@ -4,7 +4,8 @@
 //! # Laws
 //! - Nothing is lost and nothing is told twice: the text that comes out is the text of the bytes that went in, in their
 //!   order, each stream's and across streams as they came.
-//! - What went in comes out within [`WAIT`], unless [`Unfinished::Kept`] waits for the end of its line.
+//! - What went in comes out within [`WAIT`], or what [`Bounds`] say, unless [`Unfinished::Kept`] waits for the end of its
+//!   line.
 //! - A line is told whole up to [`LONGEST_LINE`]; a longer one in pieces of that, each ended by a line end.
 //! - The last line of each stream ends with a line end.
 //!
@@ -26,6 +27,21 @@ pub const WAIT: Duration = Duration::from_millis(50);
 pub const MOST_BYTES: usize = 64 * 1024;
 /// The longest line that stays whole, in bytes; memory for each stream of each command.
 pub const LONGEST_LINE: usize = 1024 * 1024;
+
+/// How much output may be gathered, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long.
+    pub wait: Duration,
+    /// In bytes: then it is due at once.
+    pub most_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { wait: WAIT, most_bytes: MOST_BYTES }
+    }
+}
 
 /// Of what a text is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +86,7 @@ pub struct Gathered {
 #[derive(Debug)]
 pub struct Gather {
     unfinished: Unfinished,
+    bounds: Bounds,
     streams: Vec<Stream>,
     ready: Vec<Gathered>,
     ready_bytes: usize,
@@ -91,8 +108,13 @@ struct Stream {
 
 impl Gather {
     /// Of a command that has said nothing.
-    pub const fn new(unfinished: Unfinished) -> Self {
-        Self { unfinished, streams: Vec::new(), ready: Vec::new(), ready_bytes: 0, since: None }
+    pub fn new(unfinished: Unfinished) -> Self {
+        Self::within(Bounds::default(), unfinished)
+    }
+
+    /// The same with bounds of its own.
+    pub const fn within(bounds: Bounds, unfinished: Unfinished) -> Self {
+        Self { unfinished, bounds, streams: Vec::new(), ready: Vec::new(), ready_bytes: 0, since: None }
     }
 
     /// Takes output.
@@ -120,7 +142,7 @@ impl Gather {
     /// When [`Gather::take`] is due; nothing if nothing waits.
     pub fn due(&self) -> Option<Instant> {
         let since = self.since?;
-        Some(if self.ready_bytes >= MOST_BYTES { since } else { since + WAIT })
+        Some(if self.ready_bytes >= self.bounds.most_bytes { since } else { since + self.bounds.wait })
     }
 
     /// What was gathered, in order; neighbours of one source are one.
@@ -253,6 +275,17 @@ mod tests {
         let (mut gather, begin) = (Gather::new(Unfinished::Kept), Instant::now());
         gather.output(&OUT, b"a\n", at(1, begin));
         gather.output(&OUT, &b"0123456789abcde\n".repeat(MOST_BYTES / 16), at(2, begin));
+        assert_eq!(gather.due(), Some(at(1, begin).instant));
+    }
+
+    #[test]
+    fn bounds_of_its_own_make_output_due_sooner() {
+        let begin = Instant::now();
+        let bounds = Bounds { wait: Duration::from_millis(7), most_bytes: 4 };
+        let mut gather = Gather::within(bounds, Unfinished::Kept);
+        gather.output(&OUT, b"a\n", at(1, begin));
+        assert_eq!(gather.due(), Some(at(1, begin).instant + bounds.wait));
+        gather.output(&OUT, b"b\n", at(1, begin));
         assert_eq!(gather.due(), Some(at(1, begin).instant));
     }
 

@@ -10,7 +10,7 @@
 pub mod gather;
 mod text;
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use bytes::Bytes;
 
@@ -44,6 +44,19 @@ pub enum BotEvent {
     Failed(String),
 }
 
+/// Something that is kept for the master outside of memory.
+pub trait Away: Send + std::fmt::Debug {
+    /// Reads it back. Blocks on a disk: not to be called where that matters.
+    ///
+    /// # Errors
+    /// It is lost.
+    fn read(&self) -> io::Result<Bytes>;
+}
+
+/// Names something that is kept for the master, as long as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeptId(pub u64);
+
 /// A worker's end of one connection, from its first byte on, on either wire.
 ///
 /// What the worker tells of itself (`Hello`) is handed over when a session is made: each wire asks for it when it likes.
@@ -70,12 +83,40 @@ pub trait Conversation {
     /// Does what is due by now.
     fn tick(&mut self, now: Now);
 
-    /// What is to be sent next: on PB all of it, on msgpack the payload of one binary message.
+    /// What is to be sent next: on PB all of it, on msgpack the payload of one binary message. Nothing also while all that
+    /// is left waits for answers of the master.
     fn poll_output(&mut self) -> Option<Bytes>;
 
     /// How much is to be sent, in bytes, what is gathered not among it. While it grows, say no more: the master does not
-    /// read.
+    /// read, or does not answer. But go on hearing as long as [`Conversation::poll_output`] gives nothing: what is left
+    /// waits for what comes in.
     fn output_len(&self) -> usize;
+
+    /// Something that is kept for the master and should leave memory. It stays there until it is
+    /// [`stowed`](Conversation::stowed); each is given once.
+    fn overflow(&mut self) -> Option<(KeptId, Bytes)> {
+        None
+    }
+
+    /// Something is kept elsewhere now. Not heard if nobody wants it any more.
+    fn stowed(&mut self, kept: KeptId, away: Box<dyn Away>) {
+        drop((kept, away));
+    }
+
+    /// Something that must be sent next, and is not in memory: to be [`fetched`](Conversation::fetched).
+    fn wanted(&mut self) -> Option<(KeptId, Box<dyn Away>)> {
+        None
+    }
+
+    /// Something is back. If it is lost, its command fails.
+    fn fetched(&mut self, kept: KeptId, body: io::Result<Bytes>) {
+        drop((kept, body));
+    }
+
+    /// Whether so much is kept for the master, in memory and elsewhere, that commands must be held back: then say no more.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// What was heard, the oldest first.
     fn poll_event(&mut self) -> Option<BotEvent>;

@@ -14,15 +14,36 @@ use crate::protocol::{
     command::{Compression, EnvironmentChange, LogFile, MAX_BLOCK_BYTES, ShellLine},
 };
 
+/// Whether a worker can be told of a word that it shows otherwise than it runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum HiddenWords {
+    /// It would run something else: `buildbot-worker`.
+    #[default]
+    Unknown,
+    /// It has told so.
+    Understood,
+}
+
+/// The first of the three words that stand for a hidden one; the real and the shown one follow.
+///
+/// Source: what Buildbot's master says on the other wire, `('obfuscated', real, shown)`, and what becomes of that when it
+/// is written as msgpack, which knows no tuples.
+pub(super) const HIDDEN: &str = "obfuscated";
+
 /// The name of a command and its arguments, for a builder with this folder.
 ///
 /// # Errors
 /// A text for the log, if this wire cannot carry them.
-pub(super) fn of(command: WorkerCommand, base: &Base, folder: &str) -> Result<(&'static str, Value), String> {
+pub(super) fn of(
+    command: WorkerCommand,
+    base: &Base,
+    folder: &str,
+    hidden: HiddenWords,
+) -> Result<(&'static str, Value), String> {
     let path = |path: &str| Value::from(base.path([folder, path]));
     let within = |workdir: &str, path: &str| Value::from(base.path([folder, workdir, &base.expanded(path)]));
     Ok(match command {
-        WorkerCommand::Shell(arguments) => ("shell", shell(*arguments, base, folder)?),
+        WorkerCommand::Shell(arguments) => ("shell", shell(*arguments, base, folder, hidden)?),
         WorkerCommand::UploadFile(file) => {
             let arguments = [
                 ("path", within(&file.workdir, &file.source)),
@@ -84,7 +105,7 @@ pub(super) fn of(command: WorkerCommand, base: &Base, folder: &str) -> Result<(&
     })
 }
 
-fn shell(from: ShellArguments, base: &Base, folder: &str) -> Result<Value, String> {
+fn shell(from: ShellArguments, base: &Base, folder: &str, hidden: HiddenWords) -> Result<Value, String> {
     let stdin = match from.stdin {
         // A worker reads text here, and fails at bytes that are none.
         Some(bytes) => match std::str::from_utf8(&bytes) {
@@ -99,10 +120,13 @@ fn shell(from: ShellArguments, base: &Base, folder: &str) -> Result<Value, Strin
         None => Value::Nil,
     };
     let env = from.env.into_iter().map(|(name, change)| (name.into(), environment_change(change))).collect();
-    // `shown` has no form on this wire, which knows no tuples: a worker writes the words as they are into its own log.
-    let command = match from.command {
-        ShellLine::Shell(line) => line.into(),
-        ShellLine::Argv(words) => texts(words),
+    let command = match (from.command, from.shown) {
+        (ShellLine::Shell(line), _) => line.into(),
+        (ShellLine::Argv(words), Some(shown)) if hidden == HiddenWords::Understood => {
+            Value::Array(words.into_iter().zip(shown).map(word).collect())
+        }
+        // A worker that knows no hidden words writes them as they are into its own log.
+        (ShellLine::Argv(words), _) => texts(words),
     };
     Ok(map([
         ("workdir", base.path([folder, &from.workdir]).into()),
@@ -121,6 +145,10 @@ fn shell(from: ShellArguments, base: &Base, folder: &str) -> Result<Value, Strin
         ("interruptSignal", from.interrupt_signal.into()),
         ("command", command),
     ]))
+}
+
+fn word((real, shown): (String, String)) -> Value {
+    if real == shown { real.into() } else { Value::Array(vec![HIDDEN.into(), real.into(), shown.into()]) }
 }
 
 fn log_file(file: LogFile) -> (Value, Value) {

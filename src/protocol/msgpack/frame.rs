@@ -10,8 +10,8 @@
 use bytes::Bytes;
 use rmpv::ValueRef;
 
-/// The longest message that a worker may send, in bytes. A line of a log may have a million characters of four bytes, a
-/// block of a file 640 KiB; more is only in a very long list of files.
+/// The longest message that either side may send, in bytes. A line of a log may have a million characters of four bytes, a
+/// block of a file 640 KiB; more is only in a very long list of files, or in what a command is given to read.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most values in one message. A full update has some ten thousand, one for each line and time; more is only in a
@@ -137,6 +137,30 @@ pub(super) fn encode(fields: Vec<(&str, ValueRef<'_>)>) -> Bytes {
     let mut payload = Vec::new();
     rmpv::encode::write_value_ref(&mut payload, &map).expect("a vector takes what it is given");
     payload.into()
+}
+
+/// The begin of the payload of a message: all but its last field, which [`encode_last`] adds.
+pub(super) fn encode_most(fields: Vec<(&str, ValueRef<'_>)>) -> Bytes {
+    let count = u8::try_from(fields.len() + 1).ok().filter(|count| *count < 16);
+    let mut payload = vec![0x80 | count.expect("a message has fewer than 16 fields")];
+    for (key, value) in fields {
+        encode_field(&mut payload, key, &value);
+    }
+    payload.into()
+}
+
+/// The payload of a message of which this is the begin.
+pub(super) fn encode_last(most: &[u8], key: &str, value: &ValueRef<'_>) -> Bytes {
+    let mut payload = Vec::with_capacity(most.len() + key.len() + 16);
+    payload.extend_from_slice(most);
+    encode_field(&mut payload, key, value);
+    payload.into()
+}
+
+fn encode_field(payload: &mut Vec<u8>, key: &str, value: &ValueRef<'_>) {
+    for value in [&key.into(), value] {
+        rmpv::encode::write_value_ref(payload, value).expect("a vector takes what it is given");
+    }
 }
 
 /// The field of a map.

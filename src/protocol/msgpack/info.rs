@@ -7,6 +7,7 @@ use rmpv::ValueRef;
 use serde_json::{Number, Value as Json};
 
 use super::{
+    arguments::HiddenWords,
     frame::{self, field},
     path::{Base, System},
 };
@@ -64,6 +65,14 @@ fn fact(value: &ValueRef<'_>) -> Option<Json> {
             .collect(),
         ValueRef::Array(_) | ValueRef::Binary(_) | ValueRef::Ext(..) => return None,
     })
+}
+
+/// Whether it knows hidden words.
+pub(super) fn hidden_words(info: &Map<'_>) -> HiddenWords {
+    match field(info, facts::HIDES_WORDS) {
+        Some(ValueRef::Boolean(true)) => HiddenWords::Understood,
+        _ => HiddenWords::Unknown,
+    }
 }
 
 /// Whether folders that no builder has shall be removed: this worker leaves that to its master.

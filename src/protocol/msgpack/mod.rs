@@ -1,9 +1,10 @@
 //! msgpack over WebSocket: the other wire of `buildbot-worker`, `msgpack_experimental_v7`.
 //!
-//! From the bytes up: [`handshake`] reads the HTTP request that opens a connection, [`frame`] makes values of the payload of
-//! one WebSocket message, [`session`] is the master's end of the conversation. `arguments` and `update` are the words of
-//! commands and their news, `info` is what a worker says of itself, `path` makes the absolute paths that workers want on this wire,
-//! `folders` keeps those of the builders, `requests` what waits to be sent or answered.
+//! From the bytes up: [`handshake`] reads the HTTP request that opens a connection, and [`opening`] is the worker's side of
+//! that; [`frame`] makes values of the payload of one WebSocket message; [`session`] is the master's end of the conversation
+//! and [`bot`] the worker's. `arguments` and `update` are the words of commands and their news, `info` is what a worker says
+//! of itself, `path` makes the absolute paths that workers want on this wire, `folders` keeps those of the builders,
+//! `requests` what waits to be sent or answered.
 //!
 //! # Laws
 //! - Whatever a peer sends, memory stays bounded and nothing panics: at worst its connection ends with a [`MsgpackError`].
@@ -18,10 +19,12 @@
 //! gets wrong on this wire (empty downloads, times of files that are lost) is not followed.
 
 mod arguments;
+pub mod bot;
 mod folders;
 pub mod frame;
 pub mod handshake;
 mod info;
+pub mod opening;
 mod path;
 mod requests;
 pub mod session;
@@ -30,7 +33,15 @@ mod update;
 #[cfg(test)]
 mod tests;
 
+pub use bot::BotSession;
 pub use session::{MasterSession, SessionEvent};
+
+/// What a worker asks that wishes to stop once its builds are done. Not in Buildbot's protocol: its master answers that
+/// there is no such word.
+const REQUEST_SHUTDOWN: &str = "request_shutdown";
+
+/// What a worker says that stops, and whose commands would outlive the connection otherwise. See `docs/design/resume.md`.
+const END_SESSION: &str = "end_session";
 
 /// Why a connection must end.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +59,7 @@ pub enum MsgpackError {
         cause: String,
     },
     /// It is asked much and answers nothing.
-    #[error("the worker has left {requests} requests unanswered")]
+    #[error("the other side has left {requests} requests unanswered")]
     Unanswered {
         /// How many.
         requests: usize,

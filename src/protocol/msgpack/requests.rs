@@ -1,49 +1,50 @@
-//! What is said to a worker and not sent yet, and what it has been asked and not answered yet.
+//! What is said to a peer and not sent yet, and what it has been asked and not answered yet: the same at both ends.
 
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use rmpv::ValueRef;
 
-use super::{MsgpackError, frame::encode};
-use crate::protocol::CommandId;
+use super::{
+    MsgpackError,
+    frame::{encode, encode_last, encode_most},
+};
 
-/// Requests that a worker may leave unanswered: a start and an interrupt for each of a thousand commands, and more.
+/// Requests that a peer may leave unanswered: a start and an interrupt for each of a thousand commands, and more; or what a
+/// worker says of some hundred commands at once.
 const MAX_UNANSWERED: usize = 4096;
 
-/// What a request was for.
-#[derive(Debug)]
-pub(super) enum Asked {
-    /// Its answer says nothing; this is its name, for the log.
-    Nothing(&'static str),
-    /// Facts about the worker.
-    Info,
-    /// A command was started.
-    Start(CommandId),
-    /// Is it there?
-    Ping(u64),
-}
-
-#[derive(Default)]
-pub(super) struct Requests {
+/// `A` is what a request was for.
+pub(super) struct Requests<A> {
     next_seq: u64,
-    asked: HashMap<u64, Asked>,
+    asked: HashMap<u64, A>,
     output: VecDeque<Bytes>,
     output_len: usize,
 }
 
-impl Requests {
-    /// Asks the worker for something, with these fields.
-    pub(super) fn ask(&mut self, op: &'static str, mut fields: Vec<(&str, ValueRef<'_>)>, asked: Asked) {
+impl<A> Default for Requests<A> {
+    fn default() -> Self {
+        Self { next_seq: 0, asked: HashMap::new(), output: VecDeque::new(), output_len: 0 }
+    }
+}
+
+impl<A> Requests<A> {
+    /// Asks the peer for something, with these fields.
+    pub(super) fn ask(&mut self, op: &'static str, mut fields: Vec<(&str, ValueRef<'_>)>, asked: A) {
+        fields.insert(0, ("op", op.into()));
+        self.ask_encoded(&encode_most(fields), asked);
+    }
+
+    /// The same, with a message to which only its number is to be added.
+    pub(super) fn ask_encoded(&mut self, message: &[u8], asked: A) {
         let seq = self.next_seq;
         self.next_seq += 1;
         self.asked.insert(seq, asked);
-        fields.extend([("op", op.into()), ("seq_number", seq.into())]);
-        self.send(encode(fields));
+        self.send(encode_last(message, "seq_number", &seq.into()));
     }
 
     /// What was asked by this number, once.
-    pub(super) fn answered(&mut self, seq: u64) -> Option<Asked> {
+    pub(super) fn answered(&mut self, seq: u64) -> Option<A> {
         let asked = self.asked.remove(&seq);
         if self.asked.is_empty() {
             self.asked = HashMap::new();
@@ -51,14 +52,14 @@ impl Requests {
         asked
     }
 
-    /// Answers a request of the worker.
+    /// Answers a request of the peer.
     pub(super) fn respond(&mut self, seq: u64, result: ValueRef<'_>) {
         // No word of an exception: that it is there at all means one, whatever it says.
         let fields = vec![("op", "response".into()), ("seq_number", seq.into()), ("result", result)];
         self.send(encode(fields));
     }
 
-    /// Answers a request of the worker that makes no sense.
+    /// Answers a request of the peer that makes no sense, or that cannot be granted.
     pub(super) fn refuse(&mut self, seq: u64, why: &str) {
         let fields = vec![
             ("op", "response".into()),
@@ -91,7 +92,7 @@ impl Requests {
         self.output_len
     }
 
-    /// Whether the worker answers.
+    /// Whether the peer answers.
     ///
     /// # Errors
     /// [`MsgpackError::Unanswered`].

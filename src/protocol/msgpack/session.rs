@@ -5,6 +5,7 @@
 //! - The first thing told of a command is what came of it; the last is its `Complete`, once.
 //! - A command begins once the folder of its builder was made. Any number of them may run at once, on one builder too.
 //! - Each request of the worker is answered once: at once, but for a block of a file, which waits for the master's reply.
+//! - What a worker numbers is told once, and then its `Mark`; what an earlier session has told is answered alone.
 //!
 //! # Not here
 //! Who may log in, and how long all this may take (`worker`).
@@ -22,12 +23,13 @@ use bytes::Bytes;
 use rmpv::{Value, ValueRef};
 
 use super::{
-    MsgpackError, arguments,
+    END_SESSION, MsgpackError, REQUEST_SHUTDOWN,
+    arguments::{self, HiddenWords},
     folders::{Folders, State},
     frame::{self, field, shown},
     info,
     path::Base,
-    requests::{Asked, Requests},
+    requests::Requests,
     update,
 };
 use crate::protocol::{
@@ -40,6 +42,9 @@ const MAX_BLOCKS: usize = 16;
 const MAX_WHY_BYTES: usize = 4096;
 /// The longest id of a command, in bytes; those of the master are shorter.
 const MAX_ID_BYTES: usize = 256;
+
+/// The operation that wants bytes for its answer.
+const READ_FILE: &[u8] = b"update_read_file";
 
 /// What a worker does with the output of commands: it is sent soon, and a line of a million characters stays whole.
 ///
@@ -56,11 +61,16 @@ pub struct MasterSession {
     next_internal: u64,
     /// The one of them that runs.
     internal: Option<CommandId>,
-    requests: Requests,
+    requests: Requests<Asked>,
     /// Known once the worker has said who it is.
     base: Option<Base>,
+    hidden_words: HiddenWords,
     folders: Folders,
     is_attached: bool,
+    /// Whether the worker has wished to stop, which is told once it is attached.
+    wants_to_stop: bool,
+    /// Whether commands outlive the connection.
+    outlives: bool,
     commands: BTreeMap<CommandId, Command>,
     events: VecDeque<SessionEvent>,
 }
@@ -74,11 +84,31 @@ pub enum SessionEvent {
     Message(FromWorker),
 }
 
+/// What a request was for.
+enum Asked {
+    /// Its answer says nothing; this is its name, for the log.
+    Nothing(&'static str),
+    /// Facts about the worker.
+    Info,
+    /// A command was started.
+    Start(CommandId),
+    /// Commands are to outlive the connection.
+    Outlive,
+    /// A command of an earlier connection is wanted.
+    Resume(CommandId),
+    /// Is it there?
+    Ping(u64),
+}
+
 struct Command {
     builder: Arc<str>,
     state: Phase,
     /// Blocks that wait for the master's reply.
     blocks: VecDeque<Block>,
+    /// The number of what was told of it last.
+    told: u64,
+    /// What its last block was answered on an earlier connection.
+    reply: Option<Box<TransferReply>>,
 }
 
 enum Phase {
@@ -86,6 +116,12 @@ enum Phase {
     Held(WorkerCommand),
     /// Sent.
     Begun,
+}
+
+impl Command {
+    const fn new(builder: Arc<str>, state: Phase) -> Self {
+        Self { builder, state, blocks: VecDeque::new(), told: 0, reply: None }
+    }
 }
 
 /// A block of a file that the worker waits for.
@@ -114,8 +150,11 @@ impl MasterSession {
             internal: None,
             requests: Requests::default(),
             base: None,
+            hidden_words: HiddenWords::Unknown,
             folders: Folders::default(),
             is_attached: false,
+            wants_to_stop: false,
+            outlives: false,
             commands: BTreeMap::new(),
             events: VecDeque::new(),
         };
@@ -187,6 +226,13 @@ impl MasterSession {
             ToWorker::Abandon { id } => {
                 self.request_interrupt(&id, "the link on which it was started was lost");
             }
+            ToWorker::OutliveLinks(grace) => {
+                self.outlives = true;
+                let fields = vec![("grace", grace.as_secs_f64().into())];
+                self.requests.ask("resume_settings", fields, Asked::Outlive);
+            }
+            ToWorker::Adopt { id, received, reply } => self.adopt(&id, received, reply),
+            ToWorker::Acknowledge { id, number } => self.request_acknowledge(&id, number),
             ToWorker::Shutdown => {
                 // A worker on this wire would leave them behind.
                 let begun = self.commands.iter().filter(|(_, command)| matches!(command.state, Phase::Begun));
@@ -200,7 +246,11 @@ impl MasterSession {
     }
 
     /// Ends all commands: a worker on this wire lets them run on when the connection ends. Nothing more is told of them.
+    /// Those that are to outlive the connection are left alone.
     pub fn interrupt_all(&mut self, why: &str) {
+        if self.outlives {
+            return;
+        }
         for (id, command) in std::mem::take(&mut self.commands) {
             if matches!(command.state, Phase::Begun) {
                 self.request_interrupt(&id, why);
@@ -226,8 +276,21 @@ impl MasterSession {
             (Some(Asked::Nothing(op)), Some(failure)) => {
                 tracing::warn!(op, failure, "a worker did not do what it was asked");
             }
+            (Some(Asked::Outlive), Some(failure)) => {
+                self.outlives = false;
+                tracing::warn!(
+                    failure,
+                    "the commands of a worker do not outlive its link, as it has said they do"
+                );
+            }
+            (Some(Asked::Resume(id)), Some(failure)) => {
+                if self.commands.remove(&id).is_some() {
+                    tracing::debug!(command = %id, failure, "a worker does not go on with a command");
+                    self.tell(FromWorker::Unknown { id });
+                }
+            }
             // Of a command that has begun, its news tell.
-            (Some(Asked::Start(_) | Asked::Nothing(_)), None) => {}
+            (Some(Asked::Start(_) | Asked::Resume(_) | Asked::Nothing(_) | Asked::Outlive), None) => {}
         }
         Ok(())
     }
@@ -242,6 +305,7 @@ impl MasterSession {
             self.folders.clear_away();
         }
         self.base = Some(base);
+        self.hidden_words = info::hidden_words(info);
         let settings = arguments::map([
             ("buffer_size", BUFFER_BYTES.into()),
             ("buffer_timeout", BUFFER_SECONDS.into()),
@@ -271,6 +335,9 @@ impl MasterSession {
             self.is_attached = true;
             self.events.push_back(SessionEvent::Attached);
         }
+        if self.is_attached && std::mem::take(&mut self.wants_to_stop) {
+            self.tell(FromWorker::WantsShutdown);
+        }
     }
 
     fn start_internal(&mut self, (name, arguments): (&'static str, Value)) {
@@ -286,9 +353,31 @@ impl MasterSession {
             tracing::error!(command = %id, "a command was started twice; the second start is not heard");
             return;
         }
-        let command = Command { builder, state: Phase::Held(command), blocks: VecDeque::new() };
-        self.commands.insert(id.clone(), command);
+        self.commands.insert(id.clone(), Command::new(builder, Phase::Held(command)));
         self.begin(id);
+    }
+
+    /// Goes on with a command of an earlier connection, wherever its folder is.
+    fn adopt(&mut self, id: &CommandId, received: u64, reply: Option<Box<TransferReply>>) {
+        if self.commands.contains_key(id) {
+            tracing::error!(command = %id, "a command that is there was asked for; that is not heard");
+            return;
+        }
+        let answer = match reply.as_deref() {
+            None => ValueRef::Nil,
+            Some(TransferReply::Taken) => ValueRef::Boolean(true),
+            Some(TransferReply::Data(bytes)) => ValueRef::Binary(bytes),
+        };
+        let fields =
+            vec![("command_id", id.as_str().into()), ("received", received.into()), ("reply", answer)];
+        self.requests.ask("resume_command", fields, Asked::Resume(id.clone()));
+        let command = Command { told: received, reply, ..Command::new("".into(), Phase::Begun) };
+        self.commands.insert(id.clone(), command);
+    }
+
+    fn request_acknowledge(&mut self, id: &CommandId, number: u64) {
+        let fields = vec![("command_id", id.as_str().into()), ("number", number.into())];
+        self.requests.ask("acknowledge", fields, Asked::Nothing("acknowledge"));
     }
 
     /// Begins a held command if its builder's folder is made; ends it if that will not be.
@@ -303,7 +392,7 @@ impl MasterSession {
             }
             (Some((folder, State::Made)), Some(base)) => {
                 let Phase::Held(order) = std::mem::replace(&mut command.state, Phase::Begun) else { return };
-                match arguments::of(order, base, folder) {
+                match arguments::of(order, base, folder, self.hidden_words) {
                     Ok((name, arguments)) => return self.request_start(id, name, &arguments),
                     Err(failure) => failure,
                 }
@@ -343,6 +432,9 @@ impl MasterSession {
     fn complete(&mut self, id: &CommandId, failure: Option<String>) {
         if self.internal.as_ref() == Some(id) {
             self.internal = None;
+            if self.outlives {
+                self.request_acknowledge(id, u64::MAX);
+            }
             let next = self.base.as_ref().and_then(|base| self.folders.ended(failure, base));
             if let Some(task) = next {
                 self.start_internal(task);
@@ -380,9 +472,18 @@ impl MasterSession {
             b"update_upload_file_utime",
             b"update_upload_directory_write",
             b"update_upload_directory_unpack",
-            b"update_read_file",
+            READ_FILE,
             b"update_read_file_close",
         ];
+        if op == END_SESSION.as_bytes() {
+            self.tell(FromWorker::SessionOver);
+            self.requests.respond(seq, ValueRef::Nil);
+            return Ok(());
+        }
+        if op == REQUEST_SHUTDOWN.as_bytes() {
+            self.asked_to_stop(seq);
+            return Ok(());
+        }
         if !WITH_ID.contains(&op) {
             let op = String::from_utf8_lossy(&op[..op.len().min(MAX_ID_BYTES)]);
             self.requests.refuse(seq, &format!("Command {op} does not exist."));
@@ -395,6 +496,17 @@ impl MasterSession {
             return Ok(());
         };
         let id = CommandId::new(id);
+        let number = match field(message, "number") {
+            Some(ValueRef::Integer(number)) => number.as_u64(),
+            _ => None,
+        };
+        let known = number.and_then(|number| Some((number, self.commands.get(&id)?)));
+        if let Some((_, command)) = known.filter(|(number, command)| *number <= command.told) {
+            let reply = command.reply.as_deref().cloned().unwrap_or(TransferReply::Taken);
+            // The answer to anything but the wish for a block is the same.
+            self.reply(Block { seq, is_read: op == READ_FILE }, &reply);
+            return Ok(());
+        }
         let nil = &ValueRef::Nil;
         let args = field(message, "args").unwrap_or(nil);
         let float = |name| field(message, name).and_then(frame::number).unwrap_or(0.0);
@@ -414,13 +526,13 @@ impl MasterSession {
             b"update_upload_file_write" | b"update_upload_directory_write" => {
                 // A copy: a slice would keep the whole message.
                 let block = Bytes::copy_from_slice(frame::bytes(args).unwrap_or_default());
-                return self.block(id, seq, Transfer::Write(block));
+                return self.block(id, seq, number, Transfer::Write(block));
             }
-            b"update_read_file" => {
+            READ_FILE => {
                 let most = field(message, "length").and_then(frame::integer).unwrap_or(0);
                 let most = most.clamp(0, MAX_BLOCK_BYTES.into());
                 let most = u32::try_from(most).expect("no more than a block");
-                return self.block(id, seq, Transfer::Read { most });
+                return self.block(id, seq, number, Transfer::Read { most });
             }
             b"update_upload_file_utime" => Some(Transfer::Times {
                 accessed_at: float("access_time"),
@@ -430,15 +542,29 @@ impl MasterSession {
             _ => Some(Transfer::Close),
         };
         if let Some(transfer) = transfer.filter(|_| self.commands.contains_key(&id)) {
-            self.tell(FromWorker::Transfer { id, transfer });
+            self.tell(FromWorker::Transfer { id: id.clone(), transfer });
         }
+        self.mark(id, number);
         // Never an exception: the worker could not go on from it.
         self.requests.respond(seq, ValueRef::Nil);
         Ok(())
     }
 
+    /// A worker wishes to stop. It has no such word in Buildbot's protocol: `lunabot-worker` asks.
+    fn asked_to_stop(&mut self, seq: u64) {
+        self.wants_to_stop = true;
+        self.requests.respond(seq, ValueRef::Nil);
+        self.settle();
+    }
+
     /// A block of a file, which the master answers. Nobody waits for one of an unknown command.
-    fn block(&mut self, id: CommandId, seq: u64, transfer: Transfer) -> Result<(), MsgpackError> {
+    fn block(
+        &mut self,
+        id: CommandId,
+        seq: u64,
+        number: Option<u64>,
+        transfer: Transfer,
+    ) -> Result<(), MsgpackError> {
         let block = Block { seq, is_read: matches!(transfer, Transfer::Read { .. }) };
         let Some(command) = self.commands.get_mut(&id) else {
             self.reply(block, &TransferReply::Taken);
@@ -448,8 +574,19 @@ impl MasterSession {
             return Err(MsgpackError::Impatient);
         }
         command.blocks.push_back(block);
-        self.tell(FromWorker::Transfer { id, transfer });
+        self.tell(FromWorker::Transfer { id: id.clone(), transfer });
+        self.mark(id, number);
         Ok(())
+    }
+
+    /// All up to this number was told of a command; nothing is to be said of one that is not there, or not any more.
+    fn mark(&mut self, id: CommandId, number: Option<u64>) {
+        if let Some(number) = number
+            && let Some(command) = self.commands.get_mut(&id)
+        {
+            command.told = number;
+            self.tell(FromWorker::Mark { id, number });
+        }
     }
 
     fn updated(&mut self, id: &CommandId, args: &ValueRef<'_>) {

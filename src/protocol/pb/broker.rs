@@ -168,6 +168,11 @@ impl<A, O> Broker<A, O> {
         self.published.remove(object).map(|published| published.object)
     }
 
+    /// How many objects are published.
+    pub fn objects(&self) -> usize {
+        self.published.len()
+    }
+
     /// The object of a number.
     pub fn object(&self, object: i64) -> Option<&O> {
         self.published.get(object).map(|published| &published.object)

@@ -16,15 +16,13 @@ use std::time::Duration;
 
 use super::{
     jelly::{Value, pairs},
+    keys::{self, argument},
     shell,
     versions::{Verb, Version, Versions},
 };
 use crate::protocol::{
     WorkerCommand,
-    command::{
-        Compression, CopyDirectory, DownloadFile, MAX_BLOCK_BYTES, RemoveDirectory, UploadDirectory,
-        UploadFile,
-    },
+    command::{CopyDirectory, DownloadFile, MAX_BLOCK_BYTES, RemoveDirectory, UploadDirectory, UploadFile},
 };
 
 /// From here on workers say `worker` where they said `slave`.
@@ -53,8 +51,8 @@ impl Handle {
     /// The argument that holds it.
     pub(super) fn argument(self) -> &'static str {
         match self {
-            Self::FileWriter | Self::DirectoryWriter => "writer",
-            Self::FileReader => "reader",
+            Self::FileWriter | Self::DirectoryWriter => argument::WRITER,
+            Self::FileReader => argument::READER,
         }
     }
 }
@@ -71,18 +69,23 @@ pub(super) fn words(command: WorkerCommand, worker: &Versions) -> Result<Words, 
         WorkerCommand::UploadDirectory(upload) => Ok(upload_directory(*upload, worker)),
         WorkerCommand::DownloadFile(download) => Ok(download_file(*download, worker)),
         WorkerCommand::MakeDirectory { mut dirs } => match (dirs.pop(), dirs.is_empty()) {
-            (Some(dir), true) => plain(Verb::Mkdir, pairs([("dir", Value::text(dir))])),
+            (Some(dir), true) => plain(Verb::Mkdir, pairs([(argument::DIR, Value::text(dir))])),
             _ => return Err("a worker on this protocol makes one folder at a time".into()),
         },
         WorkerCommand::RemoveDirectory(remove) => plain(Verb::Rmdir, remove_directory(*remove, worker)?),
         WorkerCommand::CopyDirectory(copy) => plain(Verb::Cpdir, copy_directory(*copy)),
         WorkerCommand::Stat(stat) => {
-            let arguments = [("file", Value::text(stat.path)), ("workdir", Value::text(stat.workdir))];
+            let arguments =
+                [(argument::FILE, Value::text(stat.path)), (argument::WORKDIR, Value::text(stat.workdir))];
             plain(Verb::Stat, pairs(arguments))
         }
-        WorkerCommand::Glob { pattern } => plain(Verb::Glob, pairs([("path", Value::text(pattern))])),
-        WorkerCommand::ListDirectory { dir } => plain(Verb::Listdir, pairs([("dir", Value::text(dir))])),
-        WorkerCommand::RemoveFile { path } => plain(Verb::Rmfile, pairs([("path", Value::text(path))])),
+        WorkerCommand::Glob { pattern } => plain(Verb::Glob, pairs([(argument::PATH, Value::text(pattern))])),
+        WorkerCommand::ListDirectory { dir } => {
+            plain(Verb::Listdir, pairs([(argument::DIR, Value::text(dir))]))
+        }
+        WorkerCommand::RemoveFile { path } => {
+            plain(Verb::Rmfile, pairs([(argument::PATH, Value::text(path))]))
+        }
     }?;
     worker.knows(words.verb)?;
     Ok(words)
@@ -95,47 +98,44 @@ fn upload_file(from: UploadFile, worker: &Versions) -> Result<Words, String> {
         return Err(worker.too_old(verb, "keeping the times of a file", KEEP_STAMP));
     }
     let arguments = pairs([
-        ("workdir", Value::text(from.workdir)),
+        (argument::WORKDIR, Value::text(from.workdir)),
         (source_key(verb, worker), Value::text(from.source)),
-        ("maxsize", size(from.max_size)),
-        ("blocksize", block(from.block_size)),
-        ("keepstamp", Value::Bool(from.keep_stamp)),
+        (argument::MAX_SIZE, size(from.max_size)),
+        (argument::BLOCK_SIZE, block(from.block_size)),
+        (argument::KEEP_STAMP, Value::Bool(from.keep_stamp)),
     ]);
     Ok(Words { verb, arguments, transfer: Some(Handle::FileWriter), notes: String::new() })
 }
 
 fn upload_directory(from: UploadDirectory, worker: &Versions) -> Words {
     let verb = Verb::UploadDirectory;
-    let compress = match from.compress {
-        None => Value::None,
-        Some(Compression::Gzip) => Value::text("gz"),
-        Some(Compression::Bzip2) => Value::text("bz2"),
-    };
+    let compress =
+        from.compress.map_or(Value::None, |kind| Value::text(keys::word(&keys::COMPRESSIONS, &kind)));
     let arguments = pairs([
-        ("workdir", Value::text(from.workdir)),
+        (argument::WORKDIR, Value::text(from.workdir)),
         (source_key(verb, worker), Value::text(from.source)),
-        ("maxsize", size(from.max_size)),
-        ("blocksize", block(from.block_size)),
-        ("compress", compress),
+        (argument::MAX_SIZE, size(from.max_size)),
+        (argument::BLOCK_SIZE, block(from.block_size)),
+        (argument::COMPRESS, compress),
     ]);
     Words { verb, arguments, transfer: Some(Handle::DirectoryWriter), notes: String::new() }
 }
 
 fn download_file(from: DownloadFile, worker: &Versions) -> Words {
     let verb = Verb::DownloadFile;
-    let key = if worker.has(verb, WORKER_WORDS) { "workerdest" } else { "slavedest" };
+    let key = if worker.has(verb, WORKER_WORDS) { argument::DESTINATION } else { argument::OLD_DESTINATION };
     let arguments = pairs([
-        ("maxsize", size(from.max_size)),
-        ("blocksize", block(from.block_size)),
-        ("workdir", Value::text(from.workdir)),
-        ("mode", from.mode.map_or(Value::None, |mode| Value::Int(mode.into()))),
+        (argument::MAX_SIZE, size(from.max_size)),
+        (argument::BLOCK_SIZE, block(from.block_size)),
+        (argument::WORKDIR, Value::text(from.workdir)),
+        (argument::MODE, from.mode.map_or(Value::None, |mode| Value::Int(mode.into()))),
         (key, Value::text(from.destination)),
     ]);
     Words { verb, arguments, transfer: Some(Handle::FileReader), notes: String::new() }
 }
 
 fn source_key(verb: Verb, worker: &Versions) -> &'static str {
-    if worker.has(verb, WORKER_WORDS) { "workersrc" } else { "slavesrc" }
+    if worker.has(verb, WORKER_WORDS) { argument::SOURCE } else { argument::OLD_SOURCE }
 }
 
 fn remove_directory(mut from: RemoveDirectory, worker: &Versions) -> Result<Vec<(Value, Value)>, String> {
@@ -149,11 +149,11 @@ fn remove_directory(mut from: RemoveDirectory, worker: &Versions) -> Result<Vec<
         }
         (Some(last), false) => Value::List(from.dirs.into_iter().chain([last]).map(Value::text).collect()),
     };
-    Ok(limited([("dir", dir)], from.timeout, from.max_time, from.log_environ))
+    Ok(limited([(argument::DIR, dir)], from.timeout, from.max_time, from.log_environ))
 }
 
 fn copy_directory(from: CopyDirectory) -> Vec<(Value, Value)> {
-    let paths = [("fromdir", Value::text(from.from)), ("todir", Value::text(from.to))];
+    let paths = [(argument::FROM_DIR, Value::text(from.from)), (argument::TO_DIR, Value::text(from.to))];
     limited(paths, from.timeout, from.max_time, from.log_environ)
 }
 
@@ -166,9 +166,9 @@ fn limited<const N: usize>(
 ) -> Vec<(Value, Value)> {
     let mut arguments = pairs(first);
     arguments.extend(pairs([
-        ("timeout", seconds(timeout)),
-        ("maxTime", seconds(max_time)),
-        ("logEnviron", Value::Bool(log_environ)),
+        (argument::TIMEOUT, seconds(timeout)),
+        (argument::MAX_TIME, seconds(max_time)),
+        (argument::LOG_ENVIRON, Value::Bool(log_environ)),
     ]));
     arguments
 }

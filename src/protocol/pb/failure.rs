@@ -13,12 +13,28 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// Classes of one failure that are kept.
 const MAX_PARENTS: usize = 64;
 
+/// What stands for a traceback that is not told. Source: Twisted, `CopyableFailure`.
+const NO_TRACEBACK: &str = "Traceback unavailable\n";
+
 /// Wrong name or wrong password.
 pub const UNAUTHORIZED: &str = "twisted.cred.error.UnauthorizedLogin";
 /// The object has no such method.
 pub const NO_SUCH_METHOD: &str = "twisted.spread.flavors.NoSuchMethod";
 /// There is no such object.
 pub const PB_ERROR: &str = "twisted.spread.pb.Error";
+
+/// The worker has no such command.
+pub const UNKNOWN_COMMAND: &str = "buildbot_worker.base.UnknownCommand";
+/// An argument is missing.
+pub const KEY_ERROR: &str = "builtins.KeyError";
+/// An argument is not what it must be.
+pub const VALUE_ERROR: &str = "builtins.ValueError";
+/// A call has other arguments than its method.
+pub const TYPE_ERROR: &str = "builtins.TypeError";
+/// Any other trouble.
+pub const RUNTIME_ERROR: &str = "builtins.RuntimeError";
+/// A call of the peer was answered by a failure.
+pub const REMOTE_ERROR: &str = "twisted.spread.pb.RemoteError";
 
 /// What went wrong at the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +50,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without a traceback.
+    /// A failure without a traceback. Of a long message the begin is kept.
     pub fn new(kind: &str, value: impl Into<String>) -> Self {
         Self {
             kind: kind.to_owned(),
-            value: value.into(),
+            value: bounded(&value.into()),
             traceback: String::new(),
             parents: vec![kind.to_owned()],
         }
@@ -52,9 +68,27 @@ impl Failure {
         failure
     }
 
+    /// As Python's exceptions are: the class is also those above it, for who asks for these.
+    pub fn exception(kind: &str, value: impl Into<String>) -> Self {
+        let mut failure = Self { traceback: NO_TRACEBACK.to_owned(), ..Self::new(kind, value) };
+        failure
+            .parents
+            .extend(["builtins.Exception", "builtins.BaseException", "builtins.object"].map(str::to_owned));
+        failure
+    }
+
     /// Whether it is of this class or one below it.
     pub fn is(&self, class: &str) -> bool {
         self.kind == class || self.parents.iter().any(|parent| parent == class)
+    }
+
+    /// In one line, mostly: its class and its message, as far as it has them.
+    pub fn brief(&self) -> String {
+        match (self.kind.as_str(), self.value.trim_end()) {
+            ("", value) => value.to_owned(),
+            (kind, "") => kind.to_owned(),
+            (kind, value) => format!("{kind}: {value}"),
+        }
     }
 
     /// Reads one, whatever came.
@@ -94,17 +128,13 @@ impl Failure {
     }
 }
 
-/// For a log: the message, or the class if there is none, then the traceback.
+/// For a log: [`Failure::brief`], then the traceback.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.kind.as_str(), self.value.trim_end()) {
-            ("", value) => f.write_str(value)?,
-            (kind, "") => f.write_str(kind)?,
-            (kind, value) => write!(f, "{kind}: {value}")?,
-        }
-        // Source: what a worker writes where it has none to tell.
+        f.write_str(&self.brief())?;
         match self.traceback.trim_end() {
-            "" | "Traceback unavailable" => Ok(()),
+            "" => Ok(()),
+            none if none == NO_TRACEBACK.trim_end() => Ok(()),
             traceback => write!(f, "\n{traceback}"),
         }
     }

@@ -8,11 +8,16 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::{failure::Failure, jelly::Value};
+use super::{
+    banana::MAX_LENGTH,
+    failure::Failure,
+    jelly::Value,
+    versions::{NEWEST, Verb},
+};
 use crate::{model::WorkerInfo, protocol::facts};
 
 /// The fact that is the version of the worker.
-const VERSION: &str = "version";
+pub(super) const VERSION: &str = "version";
 /// The longest text that is made one of JSON, in bytes. Longer ones are no facts.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
@@ -71,6 +76,37 @@ fn read(answer: &Value) -> WorkerInfo {
 fn with(info: WorkerInfo, name: &'static str, value: &Value) -> WorkerInfo {
     let told = json(value).map(|value| (name.to_owned(), value));
     facts::read(info.0.into_iter().chain(told))
+}
+
+/// The answer to `getWorkerInfo`. Without the versions of its commands a worker knows all of them, as [`NEWEST`]; texts that
+/// this wire does not carry are left out.
+pub(super) fn write(WorkerInfo(mut facts): WorkerInfo) -> Value {
+    facts.entry(facts::COMMANDS.to_owned()).or_insert_with(|| {
+        Verb::names().into_iter().map(|name| (name.to_owned(), Json::from(NEWEST))).collect()
+    });
+    Value::Dict(written(facts))
+}
+
+fn written(facts: impl IntoIterator<Item = (String, Json)>) -> Vec<(Value, Value)> {
+    let pair = |(name, json): (String, Json)| {
+        let name = (name.len() <= MAX_LENGTH).then(|| Value::text(name))?;
+        Some((name, value(json)?))
+    };
+    facts.into_iter().filter_map(pair).collect()
+}
+
+fn value(json: Json) -> Option<Value> {
+    Some(match json {
+        Json::Null => Value::None,
+        Json::Bool(yes) => Value::Bool(yes),
+        Json::Number(number) => {
+            number.as_i64().map(Value::Int).or_else(|| number.as_f64().map(Value::Float))?
+        }
+        Json::String(text) if text.len() > MAX_LENGTH => return None,
+        Json::String(text) => Value::text(text),
+        Json::Array(items) => Value::List(items.into_iter().filter_map(value).collect()),
+        Json::Object(pairs) => Value::Dict(written(pairs)),
+    })
 }
 
 /// A plain value, or a dictionary of such; nothing of others, and of numbers that JSON does not have.

@@ -238,7 +238,11 @@ impl MasterSession {
             (ToWorker::Shutdown, Some(mind)) => self.call_mind(mind, "shutdown", Asked::Nothing),
             (ToWorker::Reply { id, reply }, _) => self.crew.reply(&id, reply, &mut wire),
             // A worker on this wire kills its commands when it loses its link.
-            (ToWorker::Ping(_) | ToWorker::Shutdown, None) | (ToWorker::Abandon { .. }, _) => {}
+            (ToWorker::Adopt { id, .. }, _) => {
+                self.events.push_back(SessionEvent::Message(FromWorker::Unknown { id }));
+            }
+            (ToWorker::Ping(_) | ToWorker::Shutdown, None)
+            | (ToWorker::Abandon { .. } | ToWorker::OutliveLinks(_) | ToWorker::Acknowledge { .. }, _) => {}
         }
     }
 

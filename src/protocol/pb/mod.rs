@@ -2,7 +2,7 @@
 //!
 //! From the bytes up: [`banana`] makes tokens of them and [`encoder`] them of tokens, [`jelly`] makes values of tokens,
 //! [`broker`] makes calls of values; [`master`] and [`worker`] are the two ends of the conversation, and can be held in
-//! one test.
+//! one test. [`BotSession`] is the second with commands. `keys` has the words in which both speak of these.
 //!
 //! # Laws
 //! - Whatever a peer sends, memory stays bounded and nothing panics: at worst its connection ends with a [`PbError`].
@@ -19,6 +19,7 @@
 
 pub mod auth;
 pub mod banana;
+mod bot;
 pub mod broker;
 mod command;
 mod crew;
@@ -26,6 +27,7 @@ pub mod encoder;
 pub mod failure;
 mod info;
 pub mod jelly;
+mod keys;
 pub mod master;
 mod numbered;
 mod shell;
@@ -36,6 +38,7 @@ pub mod worker;
 mod tests;
 
 pub use auth::LoginAttempt;
+pub use bot::BotSession;
 pub use master::{MasterSession, SessionEvent};
 pub use worker::{StartedCommand, WorkerEvent, WorkerSession};
 
@@ -58,7 +61,7 @@ pub enum PbError {
     #[error("out of turn: {0}")]
     OutOfTurn(&'static str),
     /// The peer gave up its login.
-    #[error("the worker has logged out")]
+    #[error("the peer has given up its login")]
     LoggedOut,
     /// The peer asks much and reads none of the answers.
     #[error("the peer has left {bytes} bytes of answers unread")]

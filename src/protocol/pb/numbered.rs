@@ -36,7 +36,6 @@ impl<T> Numbered<T> {
         Some(thing)
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

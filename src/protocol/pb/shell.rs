@@ -9,6 +9,7 @@
 use super::{
     command::{Words, seconds, size},
     jelly::{Value, pairs},
+    keys::{self, argument},
     versions::{Verb, Version, Versions},
 };
 use crate::protocol::{
@@ -23,12 +24,15 @@ struct Newer {
     what: &'static str,
 }
 
-const MAX_LINES: Newer = Newer { key: "max_lines", since: Version(3, 3), what: "a limit of lines" };
+const MAX_LINES: Newer = Newer { key: argument::MAX_LINES, since: Version(3, 3), what: "a limit of lines" };
 const SIGTERM_TIME: Newer =
-    Newer { key: "sigtermTime", since: Version(2, 16), what: "to send SIGTERM first" };
-const USE_PTY: Newer = Newer { key: "usePTY", since: Version(2, 7), what: "to choose a terminal" };
-const INTERRUPT_SIGNAL: Newer =
-    Newer { key: "interruptSignal", since: Version(2, 15), what: "to choose the signal of an interrupt" };
+    Newer { key: argument::SIGTERM_TIME, since: Version(2, 16), what: "to send SIGTERM first" };
+const USE_PTY: Newer = Newer { key: argument::USE_PTY, since: Version(2, 7), what: "to choose a terminal" };
+const INTERRUPT_SIGNAL: Newer = Newer {
+    key: argument::INTERRUPT_SIGNAL,
+    since: Version(2, 15),
+    what: "to choose the signal of an interrupt",
+};
 
 /// Source: Buildbot, `steps/source/svn.py`, which hides its password from this version on.
 const OBFUSCATED: Newer = Newer { key: "", since: Version(2, 16), what: "to hide a secret in its command" };
@@ -51,13 +55,13 @@ pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, St
     let env =
         from.env.into_iter().map(|(name, change)| (Value::text(name), environment_change(change))).collect();
     let mut arguments = pairs([
-        ("workdir", Value::text(from.workdir)),
-        ("env", Value::Dict(env)),
-        ("want_stdout", Value::Bool(from.want_stdout)),
-        ("want_stderr", Value::Bool(from.want_stderr)),
-        ("logfiles", Value::Dict(from.log_files.into_iter().map(log_file).collect())),
-        ("timeout", seconds(from.timeout)),
-        ("maxTime", seconds(from.max_time)),
+        (argument::WORKDIR, Value::text(from.workdir)),
+        (argument::ENV, Value::Dict(env)),
+        (argument::WANT_STDOUT, Value::Bool(from.want_stdout)),
+        (argument::WANT_STDERR, Value::Bool(from.want_stderr)),
+        (argument::LOG_FILES, Value::Dict(from.log_files.into_iter().map(log_file).collect())),
+        (argument::TIMEOUT, seconds(from.timeout)),
+        (argument::MAX_TIME, seconds(from.max_time)),
     ]);
     let mut notes = String::new();
     let mut newer = |arguments: &mut Vec<_>, option: &Newer, value, is_asked_for| {
@@ -72,7 +76,8 @@ pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, St
     newer(&mut arguments, &SIGTERM_TIME, seconds(from.sigterm_time), from.sigterm_time.is_some());
     // A boolean and nothing else: at `None` a worker breaks off.
     newer(&mut arguments, &USE_PTY, Value::Bool(from.use_pty), from.use_pty);
-    arguments.extend(pairs([("logEnviron", Value::Bool(from.log_environ)), ("initial_stdin", stdin)]));
+    arguments
+        .extend(pairs([(argument::LOG_ENVIRON, Value::Bool(from.log_environ)), (argument::STDIN, stdin)]));
     let is_default = from.interrupt_signal == "KILL";
     newer(&mut arguments, &INTERRUPT_SIGNAL, Value::text(from.interrupt_signal), !is_default);
     let command = match (from.command, from.shown) {
@@ -85,7 +90,7 @@ pub(super) fn words(from: ShellArguments, worker: &Versions) -> Result<Words, St
         }
         (ShellLine::Argv(words), Some(shown)) => obfuscated(words, shown),
     };
-    arguments.extend(pairs([("command", command)]));
+    arguments.extend(pairs([(argument::COMMAND, command)]));
     Ok(Words { verb: Verb::Shell, arguments, transfer: None, notes })
 }
 
@@ -95,7 +100,7 @@ fn obfuscated(words: Vec<String>, shown: Vec<String>) -> Value {
         if real == shown {
             Value::text(real)
         } else {
-            Value::Tuple(vec![Value::text("obfuscated"), Value::text(real), Value::text(shown)])
+            Value::Tuple(vec![Value::text(keys::OBFUSCATED), Value::text(real), Value::text(shown)])
         }
     };
     Value::List(words.into_iter().zip(shown).map(word).collect())
@@ -104,8 +109,11 @@ fn obfuscated(words: Vec<String>, shown: Vec<String>) -> Value {
 /// Only what is wanted beyond a path is told in the newer form.
 fn log_file(file: LogFile) -> (Value, Value) {
     let path = Value::text(file.path);
-    let told =
-        if file.follow { Value::dict([("filename", path), ("follow", Value::Bool(true))]) } else { path };
+    let told = if file.follow {
+        Value::dict([(argument::LOG_FILE_PATH, path), (argument::LOG_FILE_FOLLOW, Value::Bool(true))])
+    } else {
+        path
+    };
     (Value::text(file.name.to_string()), told)
 }
 

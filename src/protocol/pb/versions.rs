@@ -9,7 +9,7 @@
 //! Buildbot 4.3.0: `buildbot/process/remotecommand.py` and the steps compare these versions; `buildbot_worker`,
 //! `command_version`, tells how they grew.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value as Json;
 
@@ -65,7 +65,30 @@ impl Verb {
             Self::Rmfile => "rmfile",
         }
     }
+
+    /// What workers call it where names have another form; the same for most.
+    fn other_name(self) -> &'static str {
+        match self {
+            Self::UploadFile => "upload_file",
+            Self::UploadDirectory => "upload_directory",
+            Self::DownloadFile => "download_file",
+            verb => verb.name(),
+        }
+    }
+
+    /// The command of this name, in either form.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name || verb.other_name() == name)
+    }
+
+    /// All names that commands have.
+    pub(super) fn names() -> BTreeSet<&'static str> {
+        Self::ALL.into_iter().flat_map(|verb| [verb.name(), verb.other_name()]).collect()
+    }
 }
+
+/// The version of each command of a worker that knows all that is spoken of here. Source: Buildbot 4.3.0, `command_version`.
+pub(super) const NEWEST: &str = "3.3";
 
 /// The first two numbers of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

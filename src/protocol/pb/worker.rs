@@ -1,34 +1,45 @@
-//! A worker's end of one connection, as `buildbot-worker` behaves: for tests, and for fleets that run no command.
+//! A worker's end of one connection, as `buildbot-worker` behaves: what [`super::BotSession`] is built on, and enough by
+//! itself for tests, and for fleets that run no command.
 //!
 //! # Laws
 //! - What would end a `buildbot-worker` ends this one: an answer to nothing, a count given back twice, an unknown verb.
 //! - Calls are answered in their order, and at once; only the answer to a start is left to the caller.
+//! - What a master asks it is told once it reads what it was told before: answers do not pile up.
 //!
 //! # Not here
-//! Running commands; how one moves bytes (`worker/transfer`).
+//! What a command is told and tells (`bot`), how one moves bytes (`worker/transfer`), what is done at a call
+//! (`worker/called`).
 //!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/pb.py`, and traces of it.
 
+mod called;
+mod event;
 mod transfer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use bytes::Bytes;
 
+pub use self::event::{Asked, StartedCommand, WorkerEvent};
 use super::{
     PbError,
     auth::response,
     banana::Limits,
-    broker::{Broker, Call, Called, Reply, Said, Target},
+    broker::{Broker, Called, Said},
     encoder::Overlong,
-    failure::{Failure, NO_SUCH_METHOD, PB_ERROR},
-    jelly::{Value, field},
+    failure::{Failure, TYPE_ERROR},
+    jelly::Value,
 };
 use crate::model::Secret;
 
+/// What may wait for a master that does not read, in bytes: beside answers, the longest thing that a worker says.
+const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
+
 /// A worker's end of one connection.
-#[derive(Debug)]
 pub struct WorkerSession {
     broker: Broker<Asked, Object>,
     name: String,
@@ -41,99 +52,21 @@ pub struct WorkerSession {
     events: VecDeque<WorkerEvent>,
 }
 
-/// What the master did.
-#[derive(Debug, PartialEq)]
-pub enum WorkerEvent {
-    /// It refused the login, or something went wrong in it.
-    Refused(Failure),
-    /// It answered the login: the worker is attached.
-    Attached,
-    /// It printed a line into the worker's log: `attached`, `keepalive`.
-    Printed(String),
-    /// It told the builders and their folders: all of them.
-    Builders(Vec<(String, String)>),
-    /// It began a build on this builder.
-    BuildStarted(String),
-    /// It started a command: answer with [`WorkerSession::accept`] or [`WorkerSession::refuse`].
-    Started(StartedCommand),
-    /// It interrupted what runs on a builder.
-    Interrupted {
-        /// The builder.
-        builder: String,
-        /// Of which command it thought.
-        id: String,
-        /// Why, for the log.
-        why: String,
-    },
-    /// It wants this program to end.
-    ShutdownAsked,
-    /// It answered updates, by this number.
-    UpdateHeard(i64),
-    /// It answered a keepalive.
-    KeptAlive,
-    /// It answered the wish to end.
-    ShutdownHeard,
-    /// It took the block that was written to this object of it.
-    Written {
-        /// The object.
-        object: i64,
-    },
-    /// It gave the bytes that were read from this object of it; none at the end.
-    Data {
-        /// The object.
-        object: i64,
-        /// The bytes.
-        bytes: Bytes,
-    },
-    /// It heard that this object of it is done with: all was written or read, or the times were told.
-    Settled {
-        /// The object.
-        object: i64,
-    },
-    /// It answered a call by a failure.
-    Failed(Failure),
-}
-
-/// A command that the master started.
-#[derive(Debug, PartialEq)]
-pub struct StartedCommand {
-    /// On which builder.
-    pub builder: String,
-    /// The master's name for it.
-    pub id: String,
-    /// Which of the worker's commands.
-    pub name: String,
-    /// Its arguments, a dictionary.
-    pub arguments: Value,
-    /// The master's object that hears of it.
-    pub object: i64,
-    reply: Option<Reply>,
-}
-
-impl StartedCommand {
-    /// An argument.
-    pub fn argument(&self, name: &str) -> Option<&Value> {
-        self.arguments.field(name)
-    }
-}
-
-#[derive(Debug)]
-enum Asked {
-    Login,
-    Respond,
-    Update,
-    Complete { object: i64 },
-    Write { object: i64 },
-    Read { object: i64 },
-    Settle { object: i64 },
-    Keepalive,
-    Shutdown,
-}
-
 #[derive(Debug)]
 enum Object {
     Bot,
     Builder(String),
+}
+
+/// Shows nothing of what it tells of itself: its environment is in that.
+impl fmt::Debug for WorkerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerSession")
+            .field("name", &self.name)
+            .field("builders", &self.builders)
+            .field("is_attached", &self.is_attached())
+            .finish_non_exhaustive()
+    }
 }
 
 impl WorkerSession {
@@ -158,6 +91,10 @@ impl WorkerSession {
     /// # Errors
     /// [`PbError`]: the connection must end.
     pub fn handle_input(&mut self, bytes: &[u8]) -> Result<(), PbError> {
+        let unread = self.output_len();
+        if unread > MAX_UNREAD_BYTES {
+            return Err(PbError::Unread { bytes: unread });
+        }
         self.broker.extend(bytes)?;
         while let Some(said) = self.broker.said()? {
             match said {
@@ -167,8 +104,9 @@ impl WorkerSession {
                 }
                 Said::Call(call) => self.called(call),
                 Said::Answer { asked, answer } => self.answered(asked, answer)?,
-                Said::Forgotten(Object::Bot) => return Err(PbError::LoggedOut),
-                Said::Forgotten(Object::Builder(_)) => {}
+                Said::Forgotten(Object::Bot) if self.is_attached() => return Err(PbError::LoggedOut),
+                // A master that refuses a login has no use for who asked, before or after it says so.
+                Said::Forgotten(Object::Bot | Object::Builder(_)) => {}
                 Said::Stray(what) => return Err(PbError::OutOfTurn(what)),
             }
         }
@@ -178,6 +116,11 @@ impl WorkerSession {
     /// What is to be sent, all of it; nothing if there is none.
     pub fn poll_output(&mut self) -> Option<Bytes> {
         self.broker.take_output()
+    }
+
+    /// How much is to be sent, in bytes.
+    pub fn output_len(&self) -> usize {
+        self.broker.output_len()
     }
 
     /// What happened, the oldest first.
@@ -206,11 +149,8 @@ impl WorkerSession {
         if let Some(reply) = command.reply {
             self.broker.refuse(reply, failure);
             self.broker.give_back(command.object);
-            for (_, argument) in command.arguments.as_pairs().unwrap_or_default() {
-                if let Value::Remote(object) = argument {
-                    self.broker.give_back(*object);
-                }
-            }
+            let arguments = command.arguments.as_pairs().unwrap_or_default();
+            self.give_back_all(arguments.iter().map(|(_, argument)| argument));
         }
     }
 
@@ -253,99 +193,9 @@ impl WorkerSession {
 
     fn call(&mut self, object: Called, method: &'static str, args: &[Value], asked: Asked) {
         if let Err(overlong) = self.broker.call(object, method, args, &[], asked) {
-            self.events.push_back(WorkerEvent::Failed(Failure::new("", overlong.to_string())));
+            self.events
+                .push_back(WorkerEvent::Failed { asked, failure: Failure::new("", overlong.to_string()) });
         }
-    }
-
-    fn called(&mut self, call: Call) {
-        let object = match call.target {
-            Target::Object(number) => self.broker.object(number),
-            Target::Root | Target::Unknown => None,
-        };
-        match object {
-            Some(Object::Bot) => self.bot_called(call),
-            Some(Object::Builder(name)) => {
-                let builder = name.clone();
-                self.builder_called(builder, call);
-            }
-            None => self.broker.refuse(call.reply, &Failure::new(PB_ERROR, "Invalid Object ID")),
-        }
-    }
-
-    fn bot_called(&mut self, call: Call) {
-        let answer = match call.method.as_ref() {
-            b"print" => {
-                let text = call
-                    .args
-                    .first()
-                    .or_else(|| field(&call.keywords, "message"))
-                    .map_or_else(String::new, text);
-                self.events.push_back(WorkerEvent::Printed(text));
-                Value::None
-            }
-            b"getWorkerInfo" => self.info.clone(),
-            b"setBuilderList" => self.set_builders(call.args.first()),
-            b"shutdown" => {
-                self.events.push_back(WorkerEvent::ShutdownAsked);
-                Value::None
-            }
-            _ => return self.no_method(call),
-        };
-        self.broker.answer(call.reply, &answer);
-    }
-
-    fn set_builders(&mut self, list: Option<&Value>) -> Value {
-        let pairs: Vec<(String, String)> = list
-            .and_then(Value::as_items)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(Value::as_items)
-            .filter_map(|pair| Some((text(pair.first()?), text(pair.get(1)?))))
-            .collect();
-        let mut earlier = std::mem::take(&mut self.builders);
-        let mut answer = Vec::with_capacity(pairs.len());
-        for (name, _) in &pairs {
-            let object = match earlier.remove(name) {
-                Some(object) if self.broker.object(object).is_some() => {
-                    self.broker.publish_again(object);
-                    object
-                }
-                _ => self.broker.publish(Object::Builder(name.clone())),
-            };
-            self.builders.insert(name.clone(), object);
-            answer.push((Value::text(name.clone()), Value::Remote(object)));
-        }
-        self.events.push_back(WorkerEvent::Builders(pairs));
-        Value::Dict(answer)
-    }
-
-    fn builder_called(&mut self, builder: String, call: Call) {
-        let Call { reply, method, args, .. } = call;
-        match (method.as_ref(), args.as_slice()) {
-            (b"startBuild", _) => {
-                self.events.push_back(WorkerEvent::BuildStarted(builder));
-                self.broker.answer(reply, &Value::None);
-            }
-            (b"startCommand", [Value::Remote(object), id, name, arguments]) => {
-                self.events.push_back(WorkerEvent::Started(StartedCommand {
-                    builder,
-                    id: text(id),
-                    name: text(name),
-                    arguments: arguments.clone(),
-                    object: *object,
-                    reply: Some(reply),
-                }));
-            }
-            (b"interruptCommand", [id, why]) => {
-                self.events.push_back(WorkerEvent::Interrupted { builder, id: text(id), why: text(why) });
-                self.broker.answer(reply, &Value::None);
-            }
-            _ => self.broker.refuse(reply, &Failure::new(NO_SUCH_METHOD, "no such method")),
-        }
-    }
-
-    fn no_method(&mut self, call: Call) {
-        self.broker.refuse(call.reply, &Failure::new(NO_SUCH_METHOD, "no such method"));
     }
 
     fn answered(&mut self, asked: Asked, answer: Result<Value, Failure>) -> Result<(), PbError> {
@@ -370,16 +220,23 @@ impl WorkerSession {
                 self.broker.give_back(object);
                 match answer {
                     Ok(_) => return Ok(()),
-                    Err(failure) => WorkerEvent::Failed(failure),
+                    Err(failure) => WorkerEvent::Failed { asked, failure },
                 }
             }
-            (_, Err(failure)) => WorkerEvent::Failed(failure),
+            (_, Err(failure)) => WorkerEvent::Failed { asked, failure },
             (Asked::Write { object }, Ok(_)) => WorkerEvent::Written { object },
-            (Asked::Read { object }, Ok(Value::Bytes(bytes))) => WorkerEvent::Data { object, bytes },
-            (Asked::Read { .. }, Ok(_)) => return Err(PbError::Malformed("a read is answered by bytes")),
+            (Asked::Read { object }, Ok(answer)) => match answer.as_bytes() {
+                Some(bytes) => WorkerEvent::Data { object, bytes: bytes.clone() },
+                None => {
+                    let failure = Failure::new(TYPE_ERROR, "a read is answered by bytes");
+                    WorkerEvent::Failed { asked, failure }
+                }
+            },
             (Asked::Settle { object }, Ok(_)) => WorkerEvent::Settled { object },
-            (Asked::Update, Ok(Value::Int(number))) => WorkerEvent::UpdateHeard(number),
-            (Asked::Update, Ok(_)) => return Err(PbError::Malformed("updates are answered by a number")),
+            // No worker looks at it.
+            (Asked::Update, Ok(answer)) => {
+                WorkerEvent::UpdateHeard(if let Value::Int(number) = answer { number } else { 0 })
+            }
             (Asked::Keepalive, Ok(_)) => WorkerEvent::KeptAlive,
             (Asked::Shutdown, Ok(_)) => WorkerEvent::ShutdownHeard,
         };

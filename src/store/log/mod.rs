@@ -7,12 +7,14 @@
 //! - A record is a letter, bytes, and a line end. The letter names the stream ([`crate::model::LogStream`]); a capital
 //!   says that the line goes on in the stream's next record. So all bytes come back exactly, whatever they were.
 //! - A log is shown complete once its bytes are synced or in a committed row.
+//! - An open log is closed by its writer, by the next start of the master, or goes on there from a place that was noted.
 //! - At each instant the row tells where the bytes are; what a crash leaves over is found by its marker and removed.
 //!
 //! # Not here
 //! Secrets (`secret` masks them before they come here), and how a step names its logs (`build`).
 
 mod compress;
+mod note;
 mod read;
 pub(super) mod record;
 mod settle;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
 pub(super) use compress::WAITING_FOR_COMPRESSION;
+pub use note::{LogPlace, Note};
 pub use read::{LogLines, LogPiece};
 pub use writer::LogWriter;
 

@@ -13,6 +13,16 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
+    /// With the beginnings that another kept.
+    pub(super) const fn of(partial: [Vec<u8>; 3]) -> Self {
+        Self { partial }
+    }
+
+    /// The beginnings of lines whose ends have not come.
+    pub(super) const fn partial(&self) -> &[Vec<u8>; 3] {
+        &self.partial
+    }
+
     /// Appends the records that `bytes` complete; their number.
     ///
     /// What is said about a command comes after all that the command has said before, also after a line without end.

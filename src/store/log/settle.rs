@@ -12,18 +12,26 @@ use memchr::{memchr_iter, memrchr};
 
 use super::{INLINE, LogError, blocking, record::goes_on, remove, sync_folder, writer::Closed};
 use crate::{
-    model::{LogId, Timestamp},
+    model::{LogId, StepId, Timestamp},
     store::{Store, connection::args, error::failed},
 };
 
 impl Store {
-    /// Closes the logs that this master's last run left open, with what is on disk.
-    pub(in crate::store) async fn close_open_logs(&self, at: Timestamp) -> Result<(), LogError> {
+    /// Closes the logs that this master's last run left open, with what is on disk; but not those of steps that go on.
+    pub(in crate::store) async fn close_open_logs(
+        &self,
+        going_on: &[StepId],
+        at: Timestamp,
+    ) -> Result<(), LogError> {
         let deed = "find open logs";
-        let sql = "SELECT id FROM logs WHERE form IN ('open', 'plain') AND form = 'open' AND masterid = $1 ORDER BY id";
+        let sql = "SELECT id, stepid FROM logs WHERE form IN ('open', 'plain') AND form = 'open' AND masterid = $1 ORDER BY id";
         let rows = self.pool.rows(sql, args![self.master.0]).await.map_err(|error| failed(deed, error))?;
         for row in rows {
-            let log = LogId(row.integer("id").map_err(|error| failed(deed, error))?);
+            let key = |column| row.integer(column).map_err(|error| failed(deed, error));
+            let (log, step) = (LogId(key("id")?), StepId(key("stepid")?));
+            if going_on.contains(&step) {
+                continue;
+            }
             let (path, marker) = (self.logs.plain(log), self.logs.marker(log));
             let (file, mark) = (path.clone(), marker.clone());
             let file_error = |source| LogError::File { path: path.clone(), source: Arc::new(source) };

@@ -15,7 +15,7 @@ use std::{
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 
-use super::{INLINE, Live, LogError, blocking, make_folder, record::Cutter, remove, sync_folder};
+use super::{INLINE, Live, LogError, LogPlace, blocking, make_folder, record::Cutter, remove, sync_folder};
 use crate::{
     model::{EventKind, LogId, LogStream, StepId, Timestamp},
     store::{
@@ -53,7 +53,7 @@ enum State {
 
 /// The file, and the buffer of its last write, to be used again.
 #[derive(Debug)]
-struct Sink {
+pub(super) struct Sink {
     path: PathBuf,
     file: Option<File>,
     bytes: u64,
@@ -63,6 +63,17 @@ struct Sink {
 }
 
 impl Sink {
+    /// A file that is there already, at its end.
+    pub(super) const fn reopened(
+        path: PathBuf,
+        file: Option<File>,
+        bytes: u64,
+        records: u64,
+        live: Arc<Live>,
+    ) -> Self {
+        Self { path, file, bytes, records, spare: Vec::new(), live }
+    }
+
     fn write(&mut self, bytes: &[u8], records: u64) -> io::Result<()> {
         if self.file.is_none() {
             if let Some(folder) = self.path.parent() {
@@ -118,18 +129,8 @@ impl Store {
                 })
             })
             .await?;
-        let live = self.logs.add_live(id);
-        let path = self.logs.plain(id);
-        let sink = Sink { path, file: None, bytes: 0, records: 0, spare: Vec::new(), live };
-        Ok(LogWriter {
-            store: self.clone(),
-            id,
-            cutter: Cutter::default(),
-            waiting: Vec::new(),
-            waiting_records: 0,
-            state: State::Idle(sink),
-            failed: None,
-        })
+        let sink = Sink::reopened(self.logs.plain(id), None, 0, 0, self.logs.add_live(id));
+        Ok(LogWriter::reopened(self.clone(), id, Cutter::default(), sink))
     }
 
     /// Records that a log is whole and where its bytes are; nothing if it was before.
@@ -169,6 +170,12 @@ pub(super) struct Closed {
 }
 
 impl LogWriter {
+    /// A log that goes on where these are.
+    pub(super) const fn reopened(store: Store, id: LogId, cutter: Cutter, sink: Sink) -> Self {
+        let state = State::Idle(sink);
+        Self { store, id, cutter, waiting: Vec::new(), waiting_records: 0, state, failed: None }
+    }
+
     /// The key of the log.
     pub const fn id(&self) -> LogId {
         self.id
@@ -210,6 +217,25 @@ impl LogWriter {
         self.hand_over().await;
         self.settle().await;
         self.check()
+    }
+
+    /// Shows readers all whole lines, and tells where the log is then: it can go on from there, should this process die.
+    /// `name` is the log's name within its step.
+    ///
+    /// # Errors
+    /// As [`LogWriter::flush`].
+    ///
+    /// # Cancel safety
+    /// As [`LogWriter::flush`].
+    pub async fn place(&mut self, name: &str) -> Result<LogPlace, LogError> {
+        self.flush().await?;
+        self.settle().await;
+        self.check()?;
+        let bytes = match &self.state {
+            State::Idle(sink) => sink.bytes,
+            State::Writing(_) | State::Lost => unreachable!("what was not settled has failed"),
+        };
+        Ok(LogPlace { log: self.id, name: name.to_owned(), bytes, partial: self.cutter.partial().clone() })
     }
 
     /// Closes the log: it is durable, and shown complete, when this returns. A line without end is kept without end.

@@ -17,7 +17,9 @@ use tracing::warn;
 
 use crate::{
     model::{Timestamp, WorkerInfo, WorkerName},
-    protocol::{CommandId, Transfer, TransferReply, Update, WorkerCommand, link, message::BuilderFolder},
+    protocol::{
+        CommandId, SessionId, Transfer, TransferReply, Update, WorkerCommand, link, message::BuilderFolder,
+    },
     worker::{
         lease::{Lease, Leases},
         registry::Epoch,
@@ -45,6 +47,10 @@ pub enum CommandEvent {
     Update(Update),
     /// Bytes of a file; what waits for an answer is answered by [`ConnectionHandle::reply`].
     Transfer(Transfer),
+    /// All news up to here are known by this number: see [`ConnectionHandle::adopt`].
+    Mark(u64),
+    /// The worker has no such command to go on with. The last news.
+    Unknown,
     /// It has ended; the text says why it could not be carried out, if it could not.
     Complete(Option<String>),
 }
@@ -78,9 +84,13 @@ pub struct ConnectionHandle {
     pub attached_at: Timestamp,
     /// What it said of itself, as JSON: ten thousand maps of texts would take thrice the room.
     info: Arc<str>,
+    /// If its commands outlive the link: in which life of theirs, and how long.
+    outlives: Option<Box<(SessionId, Duration)>>,
     orders: link::Sender<Order>,
     pub(super) leases: Leases,
     pub(super) gone: CancellationToken,
+    /// The worker has said that no command will be gone on with.
+    pub(super) over: CancellationToken,
     pub(super) close: CancellationToken,
     /// It is to stop whatever it runs.
     pub(super) killed: CancellationToken,
@@ -93,9 +103,33 @@ pub struct ConnectionHandle {
 /// What the task of a link is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Start { id: CommandId, builder: Arc<str>, command: WorkerCommand, events: mpsc::Sender<CommandEvent> },
-    Interrupt { id: CommandId, why: String },
-    Reply { id: CommandId, reply: TransferReply },
+    Start {
+        id: CommandId,
+        builder: Arc<str>,
+        command: WorkerCommand,
+        events: mpsc::Sender<CommandEvent>,
+    },
+    Adopt {
+        id: CommandId,
+        received: u64,
+        reply: Option<Box<TransferReply>>,
+        events: mpsc::Sender<CommandEvent>,
+    },
+    Acknowledge {
+        id: CommandId,
+        number: u64,
+    },
+    Abandon {
+        id: CommandId,
+    },
+    Interrupt {
+        id: CommandId,
+        why: String,
+    },
+    Reply {
+        id: CommandId,
+        reply: TransferReply,
+    },
     Ping(oneshot::Sender<()>),
 }
 
@@ -106,6 +140,7 @@ impl ConnectionHandle {
         epoch: Epoch,
         peer: Option<SocketAddr>,
         info: &WorkerInfo,
+        outlives: Option<(SessionId, Duration)>,
         attached_at: Timestamp,
     ) -> (Self, link::Receiver<Order>) {
         let (sender, orders) = link::queue(ORDERS_DEPTH);
@@ -115,9 +150,11 @@ impl ConnectionHandle {
             peer,
             attached_at,
             info: serde_json::to_string(info).expect("what a worker says is JSON").into(),
+            outlives: outlives.map(Box::new),
             orders: sender,
             leases: Leases::new(),
             gone: CancellationToken::new(),
+            over: CancellationToken::new(),
             close: CancellationToken::new(),
             killed: CancellationToken::new(),
             dismissed: CancellationToken::new(),
@@ -143,6 +180,49 @@ impl ConnectionHandle {
         let (sender, events) = mpsc::channel(EVENTS_DEPTH);
         self.order(Order::Start { id, builder, command, events: sender }).await?;
         Ok(CommandEvents { events })
+    }
+
+    /// Goes on with a command that was started on an earlier link of the same session. `received` is the last
+    /// [`CommandEvent::Mark`] that was heard of it, `reply` what its last block was answered.
+    ///
+    /// # Errors
+    /// [`LinkGone`] if this link is gone, too. A worker that has no such command says [`CommandEvent::Unknown`].
+    ///
+    /// # Cancel safety
+    /// As [`ConnectionHandle::start`].
+    pub async fn adopt(
+        &self,
+        id: CommandId,
+        received: u64,
+        reply: Option<TransferReply>,
+    ) -> Result<CommandEvents, LinkGone> {
+        let (sender, events) = mpsc::channel(EVENTS_DEPTH);
+        let reply = reply.map(Box::new);
+        self.order(Order::Adopt { id, received, reply, events: sender }).await?;
+        Ok(CommandEvents { events })
+    }
+
+    /// Tells the worker that what a command said up to this mark is safe.
+    pub async fn acknowledge(&self, id: &CommandId, number: u64) -> Result<(), LinkGone> {
+        self.order(Order::Acknowledge { id: id.clone(), number }).await
+    }
+
+    /// A command of an earlier link is wanted no more. If many orders wait it is not told, and ends by the worker's own
+    /// clock.
+    pub(in crate::worker) fn abandon(&self, id: CommandId) {
+        if self.orders.try_send(Order::Abandon { id }).is_err() {
+            warn!(worker = %self.worker, "too busy to be told of a command that is given up");
+        }
+    }
+
+    /// If its commands outlive the link: in which life of theirs, and for how long.
+    pub fn outlives(&self) -> Option<(&SessionId, Duration)> {
+        self.outlives.as_deref().map(|(session, grace)| (session, *grace))
+    }
+
+    /// Whether the worker has said that this life of its commands is over.
+    pub fn is_session_over(&self) -> bool {
+        self.over.is_cancelled()
     }
 
     /// Ends a command early. Its `Complete` still comes.

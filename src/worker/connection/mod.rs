@@ -13,6 +13,7 @@ mod handle;
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
+use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -22,7 +23,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     model::{Timestamp, WorkerName},
-    protocol::{CommandId, FromWorker, Link, ToWorker, link, message::BuilderFolder},
+    protocol::{CommandId, FromWorker, Link, SessionId, ToWorker, link, message::BuilderFolder},
     store::{Store, StoreError},
     worker::{
         keepalive::{Due, Keepalive},
@@ -40,7 +41,7 @@ pub use handle::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// Commands of a lost link that are remembered: more than a worker runs at once.
-const MOST_ABANDONED: usize = 256;
+pub(super) const MOST_ABANDONED: usize = 256;
 
 /// When a link whose news are held back is looked at again.
 const HEARD_LATER: Duration = Duration::from_secs(1);
@@ -97,7 +98,7 @@ impl Connection {
         store: Store,
     ) -> Result<(Self, ConnectionHandle, Option<String>), GreetingError> {
         let deadline = Instant::now() + HELLO_WITHIN;
-        let info = loop {
+        let mut info = loop {
             match time::timeout_at(deadline, link.from_worker.recv()).await {
                 Ok(Some(FromWorker::Hello(info))) => break info,
                 Ok(Some(other)) => debug!(%worker, ?other, "said before its greeting, ignored"),
@@ -105,9 +106,14 @@ impl Connection {
                 Err(_) => return Err(GreetingError::Silent),
             }
         };
+        // It names a life of the program, and says nothing of the worker.
+        let session = info.0.remove(SessionId::FACT);
+        let session = session.as_ref().and_then(Value::as_str).map(SessionId::new);
+        let grace = roster.borrow().of(&worker).and_then(|entry| entry.resume_grace);
+        let outlives = session.zip(grace);
         let attached_at = Timestamp::now();
         store.worker_attached(&worker, &info, attached_at).await.map_err(GreetingError::Record)?;
-        let (handle, orders) = ConnectionHandle::new(worker, epoch, peer, &info, attached_at);
+        let (handle, orders) = ConnectionHandle::new(worker, epoch, peer, &info, outlives, attached_at);
         let connection = Self {
             handle: handle.clone(),
             link,
@@ -136,7 +142,10 @@ impl Connection {
         self.abandoned = abandoned;
         self.converse().await;
         let mut abandoned = std::mem::take(&mut self.abandoned);
-        abandoned.extend(self.commands.keys().take(MOST_ABANDONED).cloned());
+        // What outlives the link is left to those who follow it; they give it up themselves.
+        let outlives = self.handle.outlives().is_some();
+        let lost = self.commands.iter().filter(|(_, reader)| !outlives || reader.is_closed());
+        abandoned.extend(lost.map(|(id, _)| id).take(MOST_ABANDONED).cloned());
         abandoned.truncate(MOST_ABANDONED);
         // Before the name is free again: whoever waits for news of a command learns that none will come.
         self.commands.clear();
@@ -161,6 +170,11 @@ impl Connection {
         self.leaves = self.operator.wants_stopped(&self.handle.worker);
         // News that its reader has no room for yet. While there is some, the worker is not listened to.
         let mut held: Option<(mpsc::Sender<CommandEvent>, CommandEvent)> = None;
+        if let Some((_, grace)) = self.handle.outlives()
+            && !self.say(ToWorker::OutliveLinks(grace)).await
+        {
+            return;
+        }
         while let Some(id) = self.abandoned.pop() {
             if !self.say(ToWorker::Abandon { id }).await {
                 return;
@@ -309,11 +323,20 @@ impl Connection {
         }
         let message = match order {
             // Its news end at once, as they do when a link is lost.
-            Order::Start { .. } if self.handle.killed.is_cancelled() => return true,
+            Order::Start { .. } | Order::Adopt { .. } if self.handle.killed.is_cancelled() => return true,
             Order::Start { id, builder, command, events } => {
                 self.commands.insert(id.clone(), events);
                 ToWorker::Start { id, builder, command }
             }
+            Order::Adopt { id, received, reply, events } => {
+                self.commands.insert(id.clone(), events);
+                ToWorker::Adopt { id, received, reply }
+            }
+            Order::Abandon { id } => {
+                self.commands.remove(&id);
+                ToWorker::Abandon { id }
+            }
+            Order::Acknowledge { id, number } => ToWorker::Acknowledge { id, number },
             Order::Interrupt { id, why } => ToWorker::Interrupt { id, why },
             Order::Reply { id, reply } => ToWorker::Reply { id, reply },
             // It is not listened to now, so its silence says nothing.
@@ -350,8 +373,18 @@ impl Connection {
             FromWorker::Transfer { id, transfer } => {
                 self.commands.get(&id).map(|reader| (reader.clone(), CommandEvent::Transfer(transfer)))
             }
+            FromWorker::Mark { id, number } => {
+                self.commands.get(&id).map(|reader| (reader.clone(), CommandEvent::Mark(number)))
+            }
+            FromWorker::Unknown { id } => {
+                self.commands.remove(&id).map(|reader| (reader, CommandEvent::Unknown))
+            }
             FromWorker::Complete { id, failure } => {
                 self.commands.remove(&id).map(|reader| (reader, CommandEvent::Complete(failure)))
+            }
+            FromWorker::SessionOver => {
+                self.handle.over.cancel();
+                None
             }
             // Of a pong, all has been said by its coming.
             FromWorker::Hello(_) | FromWorker::Pong(_) => None,

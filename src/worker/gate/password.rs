@@ -29,7 +29,8 @@ use tokio::sync::Semaphore;
 use crate::{
     definition::{HashedPassword, Passwords},
     model::Secret,
-    worker::{random::random, roster::HashCost},
+    net::random,
+    worker::roster::HashCost,
 };
 
 /// How many checks run at once. Each takes a core, and up to 256 MiB.

@@ -14,9 +14,9 @@ use crate::{
         latent::{Backend, ScriptDefinition},
     },
     model::Place,
+    net::random,
     worker::{
         Roster,
-        random::random,
         tests::{Master, master},
     },
 };
@@ -41,6 +41,7 @@ fn roster_of<'a>(workers: impl Iterator<Item = (&'a str, WorkerKind)>) -> Arc<Ro
             default_properties: BTreeMap::new(),
             keepalive_interval: None,
             keepalive_timeout: None,
+            resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
             place: Place::new("master.cfg.lua", 1),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Attach, Place, Places, Request};
 use crate::{
     model::WorkerName,
-    protocol::Link,
+    protocol::{CommandId, Link},
     worker::connection::{ConnectionHandle, GreetingError},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct Epoch(pub u64);
 
 /// What others hold of the registry.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RegistryHandle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) places: Places,
@@ -78,6 +78,12 @@ impl RegistryHandle {
         let attach = Attach { worker, peer, link, patience, answer };
         self.requests.send(Request::Attach(attach)).await.map_err(|_| AttachError::Stopping)?;
         outcome.await.unwrap_or(Err(AttachError::Stopping))
+    }
+
+    /// A command of a lost link is wanted no more. If its worker is there it is told so, else when it comes.
+    pub async fn abandon(&self, worker: WorkerName, id: CommandId) {
+        // Without a registry the master stops, and the worker gives up by itself.
+        drop(self.requests.send(Request::Abandon { worker, id }).await);
     }
 
     /// The connection of a worker, if it has one.

@@ -42,6 +42,10 @@ for class in pairs(classes) do
     keepalive_timeout = None,
   })
   make(class, 3, { max_builds = 0, notify_on_missing = None, missing_timeout = 0, keepalive_interval = 0 })
+  if class ~= "LocalWorker" then
+    make(class, 7, { resume_grace = "2m" })
+    make(class, 8, { resume_grace = None })
+  end
   if class ~= "Worker" and class ~= "LocalWorker" then
     make(class, 4, {
       password = util.Secret "bot",

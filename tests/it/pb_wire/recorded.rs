@@ -11,14 +11,17 @@ fn path(name: &str, kind: &str) -> PathBuf {
     tree::crate_root().join(format!("tests/wire/pb/{name}.{kind}"))
 }
 
+/// What a real worker said.
+pub(super) fn bytes(name: &str) -> Vec<u8> {
+    let text = fs::read_to_string(path(name, "hex")).unwrap();
+    text.split_whitespace().map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
+}
+
 #[test]
 fn what_a_real_worker_said_leads_to_the_same_again_byte_by_byte() {
     for (name, order, check) in exchanges() {
-        let text = fs::read_to_string(path(name, "hex")).unwrap();
-        let bytes: Vec<u8> =
-            text.split_whitespace().map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
         let mut play = Play::new(order);
-        for byte in &bytes {
+        for byte in &bytes(name) {
             play.hear(std::slice::from_ref(byte));
         }
         assert!(play.is_over(), "{name}");

@@ -108,6 +108,17 @@ impl MasterDir {
         master
     }
 
+    /// The same, by a shell that does something before it becomes the master.
+    pub(crate) fn start_after(&self, line: &str) -> Process {
+        #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
+        let mut child = Command::new("/bin/sh");
+        child.args(["-c", &format!("{line}\nexec \"$@\""), "sh"]);
+        child.arg(lunabot().get_program()).arg("start").arg(self.path());
+        let mut master = Process::spawn(child);
+        master.wait_for_stderr("BuildMaster is running");
+        master
+    }
+
     /// The same with its log at this level.
     pub(crate) fn start_logging(&self, level: &str) -> Process {
         let mut child = lunabot();
@@ -139,7 +150,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn spawn(mut command: Command) -> Self {
+    /// Starts a program.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());

@@ -1,5 +1,7 @@
 //! What several integration tests need.
 
+pub(crate) mod buildbot_master;
+pub(crate) mod cable;
 #[path = "../../../src/net/testing.rs"]
 pub(crate) mod certificates;
 pub(crate) mod master;

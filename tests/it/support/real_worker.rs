@@ -1,4 +1,5 @@
-//! `buildbot-worker` from PyPI as its operator has it: a folder, a process, a log.
+//! A worker that is a program, as its operator has it: a folder, a process, a log. `buildbot-worker` from PyPI, or
+//! `lunabot-worker`.
 //!
 //! # Laws
 //! - Each process is ended by its own process group, also when its test fails.
@@ -44,6 +45,15 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port from {FIRST} on is free");
 }
 
+/// Which program a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `buildbot-worker`.
+    Buildbot,
+    /// `lunabot-worker`.
+    Lunabot,
+}
+
 /// What a worker speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -72,6 +82,7 @@ pub(crate) struct RealWorker {
     /// The network namespace in which it runs, if not in that of the master.
     namespace: Option<String>,
     protocol: Protocol,
+    kind: Kind,
     child: Option<Child>,
 }
 
@@ -94,11 +105,24 @@ impl RealWorker {
         password: &str,
         options: &[&str],
     ) -> Self {
-        Self::create_at("127.0.0.1", protocol, port, name, password, options)
+        Self::create_at("127.0.0.1", Kind::Buildbot, protocol, port, name, password, options)
+    }
+
+    /// The same of either kind.
+    pub(crate) fn create_of(
+        kind: Kind,
+        protocol: Protocol,
+        port: u16,
+        name: &str,
+        password: &str,
+        options: &[&str],
+    ) -> Self {
+        Self::create_at("127.0.0.1", kind, protocol, port, name, password, options)
     }
 
     fn create_at(
         host: &str,
+        kind: Kind,
         protocol: Protocol,
         port: u16,
         name: &str,
@@ -113,9 +137,10 @@ impl RealWorker {
             env: Vec::new(),
             namespace: None,
             protocol,
+            kind,
             child: None,
         };
-        let made = command()
+        let made = command(kind)
             .args(["create-worker", "--quiet", "--allow-shutdown=signal", "--protocol", protocol.key()])
             .args(options)
             .arg(worker.path())
@@ -151,7 +176,7 @@ impl RealWorker {
         name: &str,
         password: &str,
     ) -> Self {
-        let mut worker = Self::create_at(host, Protocol::Pb, port, name, password, &[]);
+        let mut worker = Self::create_at(host, Kind::Buildbot, Protocol::Pb, port, name, password, &[]);
         worker.namespace = Some(namespace.to_owned());
         worker.run();
         worker
@@ -160,15 +185,15 @@ impl RealWorker {
     /// Starts the process, in the foreground and in a process group of its own.
     pub(crate) fn run(&mut self) {
         let start = match &self.namespace {
-            None => command(),
-            Some(namespace) => command_in(namespace),
+            None => command(self.kind),
+            Some(namespace) => command_in(namespace, self.kind),
         };
         self.run_as(start);
     }
 
     /// The same with hardly any environment, so that it tells the same of itself everywhere.
     pub(crate) fn run_bare(&mut self) {
-        let mut start = command();
+        let mut start = command(self.kind);
         start.env_clear().env("PATH", "/usr/bin:/bin");
         self.run_as(start);
     }
@@ -213,7 +238,11 @@ impl RealWorker {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
-        let bytes = std::fs::read(self.path().join("twistd.log")).unwrap_or_default();
+        let name = match self.kind {
+            Kind::Buildbot => "twistd.log",
+            Kind::Lunabot => "worker.log",
+        };
+        let bytes = std::fs::read(self.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -225,6 +254,7 @@ impl RealWorker {
     /// How often a master has attached it, as the worker itself counts.
     pub(crate) fn attached_times(&self) -> usize {
         self.count_in_log(match self.protocol {
+            _ if self.kind == Kind::Lunabot => "attached: the master has let this worker in",
             Protocol::Pb => "Connected to buildmaster; worker is ready",
             // The last that it is told before it is asked for anything.
             Protocol::Msgpack => "message from master: attached",
@@ -291,8 +321,11 @@ impl Drop for RealWorker {
     }
 }
 
-fn command() -> Command {
-    let program = program().expect("tests without the program are skipped");
+fn command(kind: Kind) -> Command {
+    let program = match kind {
+        Kind::Buildbot => program().expect("tests without the program are skipped"),
+        Kind::Lunabot => env!("CARGO_BIN_EXE_lunabot-worker").into(),
+    };
     #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
     let mut command = Command::new(program);
     // A proxy of this machine is no business of loopback.
@@ -301,8 +334,8 @@ fn command() -> Command {
 }
 
 /// The same in a network namespace.
-fn command_in(namespace: &str) -> Command {
-    let inner = command();
+fn command_in(namespace: &str, kind: Kind) -> Command {
+    let inner = command(kind);
     #[expect(clippy::disallowed_methods, reason = "the test plays the operator")]
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).arg(inner.get_program());

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered},
-    LATENT, LATENT_PASSWORD, MASTER_ADDRESS, NOT_YET, WORKER_BASE, WORKER_NAME,
+    LATENT, LATENT_PASSWORD, MASTER_ADDRESS, NOT_YET, RESUME, WORKER_BASE, WORKER_NAME,
 };
 
 static TLS_OPTIONS: &[OptionSpec] = &[
@@ -149,7 +149,7 @@ pub static DOCKER_LATENT_WORKER: Constructor = Constructor {
         "buildargs",
         "hostname",
     ],
-    groups: &[WORKER_NAME, LATENT_PASSWORD, DOCKER, MASTER_ADDRESS, DOCKER_MORE, LATENT, WORKER_BASE],
+    groups: &[WORKER_NAME, LATENT_PASSWORD, DOCKER, MASTER_ADDRESS, DOCKER_MORE, LATENT, WORKER_BASE, RESUME],
     not_yet: NOT_YET,
     sentence: "A worker in a container of Docker that is started when there is a build for it.",
 };

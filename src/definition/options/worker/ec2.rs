@@ -2,7 +2,7 @@
 
 use super::{
     super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none},
-    LATENT, LATENT_PASSWORD, NOT_YET, WORKER_BASE, WORKER_NAME,
+    LATENT, LATENT_PASSWORD, NOT_YET, RESUME, WORKER_BASE, WORKER_NAME,
 };
 
 static EBS_OPTIONS: &[OptionSpec] = &[
@@ -246,7 +246,7 @@ pub static EC2_LATENT_WORKER: Constructor = Constructor {
         "block_device_map",
         "session",
     ],
-    groups: &[WORKER_NAME, LATENT_PASSWORD, EC2, LATENT, WORKER_BASE],
+    groups: &[WORKER_NAME, LATENT_PASSWORD, EC2, LATENT, WORKER_BASE, RESUME],
     not_yet: NOT_YET,
     sentence: "A worker on a machine of Amazon's EC2 that is started when there is a build for it. Loading asks nothing of AWS.",
 };

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Class, Constructor, Default, Kind, OptionSpec, option},
-    LATENT, LATENT_PASSWORD, MASTER_ADDRESS, NOT_YET, WORKER_BASE, WORKER_NAME,
+    LATENT, LATENT_PASSWORD, MASTER_ADDRESS, NOT_YET, RESUME, WORKER_BASE, WORKER_NAME,
 };
 
 static LIBVIRT: &[OptionSpec] = &[
@@ -55,7 +55,16 @@ pub static LIBVIRT_WORKER: Constructor = Constructor {
     name: "LibVirtWorker",
     class: Class::Worker,
     positional: &["name", "password", "hd_image", "base_image", "uri", "xml", "masterFQDN"],
-    groups: &[WORKER_NAME, LATENT_PASSWORD, LIBVIRT, MASTER_ADDRESS, LIBVIRT_ATTRIBUTES, LATENT, WORKER_BASE],
+    groups: &[
+        WORKER_NAME,
+        LATENT_PASSWORD,
+        LIBVIRT,
+        MASTER_ADDRESS,
+        LIBVIRT_ATTRIBUTES,
+        LATENT,
+        WORKER_BASE,
+        RESUME,
+    ],
     not_yet: NOT_YET,
     sentence: "A worker on a virtual machine of libvirt that is started when there is a build for it.",
 };

@@ -74,6 +74,15 @@ static WORKER_BASE: &[OptionSpec] = &[
     ),
 ];
 
+/// For workers that are programs of their own.
+static RESUME: &[OptionSpec] = &[or_none(option(
+    "resume_grace",
+    Kind::Seconds { least: 0.0 },
+    Default::Seconds(60),
+    "How long its builds wait for a `lunabot-worker` that has lost its link, or whose master is started again, before they are \
+     tried again; `None` or 0: they do not. A `buildbot-worker` cannot go on.",
+))];
+
 /// Known from Buildbot and not there yet, for every worker.
 const NOT_YET: &[&str] = &["locks", "machine_name"];
 
@@ -83,7 +92,7 @@ pub static WORKER: Constructor = Constructor {
     name: "Worker",
     class: Class::Worker,
     positional: &["name", "password"],
-    groups: &[WORKER_NAME, WORKER_PASSWORD, WORKER_BASE],
+    groups: &[WORKER_NAME, WORKER_PASSWORD, WORKER_BASE, RESUME],
     not_yet: NOT_YET,
     sentence: "A worker that connects to the master by itself: a `buildbot-worker` process on some machine.",
 };

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered},
-    LATENT, LATENT_PASSWORD, NOT_YET, WORKER_BASE, WORKER_NAME,
+    LATENT, LATENT_PASSWORD, NOT_YET, RESUME, WORKER_BASE, WORKER_NAME,
 };
 
 static BLOCK_DEVICE_OPTIONS: &[OptionSpec] = &[
@@ -115,7 +115,7 @@ pub static OPENSTACK_LATENT_WORKER: Constructor = Constructor {
         "nova_args",
         "client_version",
     ],
-    groups: &[WORKER_NAME, LATENT_PASSWORD, OPENSTACK, LATENT, WORKER_BASE],
+    groups: &[WORKER_NAME, LATENT_PASSWORD, OPENSTACK, LATENT, WORKER_BASE, RESUME],
     not_yet: NOT_YET,
     sentence: "A worker on a server of OpenStack that is started when there is a build for it.",
 };

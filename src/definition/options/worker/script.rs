@@ -2,7 +2,7 @@
 
 use super::{
     super::{Class, Constructor, Default, Kind, OptionSpec, option},
-    LATENT, LATENT_PASSWORD, NOT_YET, WORKER_BASE, WORKER_NAME,
+    LATENT, LATENT_PASSWORD, NOT_YET, RESUME, WORKER_BASE, WORKER_NAME,
 };
 
 static SCRIPT: &[OptionSpec] = &[
@@ -22,7 +22,7 @@ pub static LATENT_WORKER: Constructor = Constructor {
     name: "LatentWorker",
     class: Class::Worker,
     positional: &["name", "password"],
-    groups: &[WORKER_NAME, LATENT_PASSWORD, SCRIPT, LATENT, WORKER_BASE],
+    groups: &[WORKER_NAME, LATENT_PASSWORD, SCRIPT, LATENT, WORKER_BASE, RESUME],
     not_yet: NOT_YET,
     sentence: "A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.",
 };

@@ -313,6 +313,31 @@ fn a_shell_command_has_all_its_options_and_an_absolute_folder() {
 }
 
 #[test]
+fn a_hidden_word_is_told_only_to_a_worker_that_says_it_knows_such_words() {
+    let words = ["login", "sesame"].map(str::to_owned).to_vec();
+    let mut arguments = ShellArguments::sample("");
+    arguments.command = ShellLine::Argv(words);
+    arguments.shown = Some(vec!["login".into(), "<db>".into()]);
+    let hidden = list(["obfuscated".into(), "sesame".into(), "<db>".into()]);
+    for (told, second) in [
+        (None, "sesame".into()),
+        (Some(false.into()), "sesame".into()),
+        (Some(1.into()), "sesame".into()),
+        (Some(true.into()), hidden),
+    ] {
+        let mut facts = vec![("basedir".into(), "/w".into()), ("system".into(), "posix".into())];
+        facts.extend(told.map(|told| ("lunabot_hides_words".into(), told)));
+        let mut pair = Pair::introduced(Value::Map(facts));
+        pair.order(set_builders(&["b1"]));
+        pair.done("mkdir", 0);
+        pair.order(start_with("1", "b1", WorkerCommand::Shell(Box::new(arguments.clone()))));
+        assert_eq!(pair.request("shell")["args"]["command"], list(["login".into(), second]));
+        let FromWorker::Hello(info) = &pair.news()[0] else { panic!("a greeting") };
+        assert!(!info.0.contains_key("lunabot_hides_words"));
+    }
+}
+
+#[test]
 fn each_command_has_the_words_of_its_worker_and_absolute_paths() {
     let upload = |source: &str| UploadFile {
         workdir: "build".into(),

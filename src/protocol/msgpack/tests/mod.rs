@@ -4,6 +4,7 @@ mod commands;
 mod folders;
 mod hostile;
 mod opening;
+pub(super) mod rendering;
 
 use rmpv::Value;
 
@@ -23,22 +24,22 @@ struct Pair {
 }
 
 /// A map of msgpack.
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+pub(super) fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
-fn list<const N: usize>(items: [Value; N]) -> Value {
+pub(super) fn list<const N: usize>(items: [Value; N]) -> Value {
     Value::Array(items.into())
 }
 
-fn written(value: &Value) -> Vec<u8> {
+pub(super) fn written(value: &Value) -> Vec<u8> {
     let mut payload = Vec::new();
     rmpv::encode::write_value(&mut payload, value).unwrap();
     payload
 }
 
 /// The recorded bytes of a file in `tests/wire/msgpack`.
-fn recorded(name: &str) -> Vec<u8> {
+pub(super) fn recorded(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/msgpack");
     let text = std::fs::read_to_string(format!("{folder}/{name}.hex")).unwrap();
     text.split_whitespace().map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()

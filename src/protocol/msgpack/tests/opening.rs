@@ -1,37 +1,12 @@
 //! From the request that opens a connection to a worker that is attached.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs};
+use std::{collections::BTreeSet, fs};
 
 use super::{
     super::handshake::{self, HandshakeError, MAX_HEAD_BYTES},
+    rendering::rendered,
     *,
 };
-
-/// As the `.txt` files have it.
-fn rendered(value: &Value) -> String {
-    let all = |items: Vec<String>| items.join(" ");
-    match value {
-        Value::Nil => "nil".into(),
-        Value::F64(number) => format!("{number:.6}"),
-        Value::String(text) => {
-            let text = text.as_str().unwrap().replace('\\', "\\\\").replace('\n', "\\n").replace('\'', "\\'");
-            format!("'{text}'")
-        }
-        Value::Binary(bytes) => {
-            let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            });
-            format!("<{hex}>")
-        }
-        Value::Array(items) => format!("[{}]", all(items.iter().map(rendered).collect())),
-        Value::Map(pairs) => {
-            let pair = |(key, value): &(Value, Value)| format!("{}: {}", rendered(key), rendered(value));
-            format!("{{{}}}", all(pairs.iter().map(pair).collect()))
-        }
-        other => other.to_string(),
-    }
-}
 
 #[test]
 fn each_recorded_message_is_read_as_its_text_says() {

@@ -7,9 +7,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Crew, SessionEvent, Wire};
-use crate::{
-    model::LogStream,
-    protocol::{FailureReason, FromWorker, Update, message::FileStat, pb::jelly::Value},
+use crate::protocol::{
+    FromWorker, Update,
+    message::FileStat,
+    pb::{
+        jelly::Value,
+        keys::{self, news},
+    },
 };
 
 impl Crew {
@@ -42,38 +46,33 @@ impl Crew {
 }
 
 fn read(key: &[u8], value: &Value, logs: &[Arc<str>]) -> Option<Update> {
-    let output = |stream| {
+    let key = std::str::from_utf8(key).ok()?;
+    if let Some(stream) = keys::meaning(&keys::STREAMS, key) {
         let bytes = value.as_bytes().filter(|bytes| !bytes.is_empty())?.clone();
-        Some(Update::Output { stream, bytes })
-    };
+        return Some(Update::Output { stream, bytes });
+    }
     match (key, value) {
-        (b"stdout", _) => output(LogStream::Stdout),
-        (b"stderr", _) => output(LogStream::Stderr),
-        (b"header", _) => output(LogStream::Header),
-        (b"log", value) => {
+        (news::LOG, value) => {
             let [name, text] = value.as_items()? else { return None };
             let name = logs.iter().find(|log| name.as_bytes().is_some_and(|name| log.as_bytes() == name))?;
             let bytes = text.as_bytes().filter(|bytes| !bytes.is_empty())?.clone();
             Some(Update::Log { name: Arc::clone(name), bytes })
         }
-        (b"rc", Value::Int(rc)) => {
+        (news::RC, Value::Int(rc)) => {
             let rc = (*rc).clamp(i64::from(i32::MIN), i64::from(i32::MAX));
             Some(Update::Rc(i32::try_from(rc).expect("it lies between two of them")))
         }
-        (b"elapsed", Value::Float(seconds)) => {
+        (news::ELAPSED, Value::Float(seconds)) => {
             Duration::try_from_secs_f64(*seconds).ok().map(Update::Elapsed)
         }
-        (b"elapsed", Value::Int(seconds)) => {
+        (news::ELAPSED, Value::Int(seconds)) => {
             u64::try_from(*seconds).ok().map(|seconds| Update::Elapsed(Duration::from_secs(seconds)))
         }
-        (b"failure_reason", reason) => match reason.as_bytes()?.as_ref() {
-            b"timeout" => Some(Update::FailureReason(FailureReason::Timeout)),
-            b"timeout_without_output" => Some(Update::FailureReason(FailureReason::TimeoutWithoutOutput)),
-            b"max_lines_failure" => Some(Update::FailureReason(FailureReason::MaxLines)),
-            _ => None,
-        },
-        (b"stat", value) => stat(value).map(|stat| Update::Stat(Box::new(stat))),
-        (b"files", value) => {
+        (news::FAILURE_REASON, reason) => {
+            keys::meaning(&keys::FAILURE_REASONS, &reason.as_text()?).map(Update::FailureReason)
+        }
+        (news::STAT, value) => stat(value).map(|stat| Update::Stat(Box::new(stat))),
+        (news::FILES, value) => {
             let names = value.as_items()?.iter().filter_map(Value::as_text);
             Some(Update::Files(names.map(std::borrow::Cow::into_owned).collect()))
         }

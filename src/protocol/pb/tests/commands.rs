@@ -164,7 +164,7 @@ fn a_call_of_what_never_was_is_answered_by_a_failure() {
     pair.update(99, news("rc", Value::Int(0)));
     pair.exchange();
     assert!(
-        matches!(pair.seen.as_slice(), [WorkerEvent::Failed(failure)] if failure.is("twisted.spread.pb.Error"))
+        matches!(pair.seen.as_slice(), [WorkerEvent::Failed { failure, .. }] if failure.is("twisted.spread.pb.Error"))
     );
 }
 

@@ -226,7 +226,7 @@ fn output(stream: LogStream, text: &'static str) -> Update {
 }
 
 /// All expressions in what a peer sends after the choice of the dialect `pb`.
-fn expressions(bytes: &[u8]) -> Vec<Sexp> {
+pub(super) fn expressions(bytes: &[u8]) -> Vec<Sexp> {
     let mut decoder = Decoder::new(Limits::FRIEND);
     decoder.use_words();
     decoder.extend(bytes).unwrap();
@@ -234,7 +234,7 @@ fn expressions(bytes: &[u8]) -> Vec<Sexp> {
 }
 
 /// The recorded bytes of a file in `tests/wire/pb`.
-fn recorded(name: &str) -> Vec<u8> {
+pub(super) fn recorded(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/pb");
     let text = std::fs::read_to_string(format!("{folder}/{name}.hex")).unwrap();
     text.split_whitespace().map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()

@@ -258,7 +258,7 @@ fn no_call_of_an_object_of_bytes_is_answered_by_a_failure_before_or_after_the_en
             pair.worker.utime(file, 1.0, 2.0);
             let seen = pair.seen();
             assert_eq!(seen.len(), 6, "{seen:?}");
-            assert!(!seen.iter().any(|event| matches!(event, WorkerEvent::Failed(_))), "{seen:?}");
+            assert!(!seen.iter().any(|event| matches!(event, WorkerEvent::Failed { .. })), "{seen:?}");
             let told = pair.news();
             assert!(!is_over || told.is_empty(), "nothing follows the end: {told:?}");
         }

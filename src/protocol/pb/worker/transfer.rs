@@ -9,12 +9,12 @@
 use bytes::Bytes;
 
 use super::{Asked, StartedCommand, WorkerSession};
-use crate::protocol::pb::{broker::Called, encoder::Overlong, jelly::Value};
+use crate::protocol::pb::{broker::Called, encoder::Overlong, jelly::Value, keys::argument};
 
 impl StartedCommand {
     /// The master's object that takes or gives the bytes of this command, if there is one.
     pub fn transfer(&self) -> Option<i64> {
-        match self.argument("writer").or_else(|| self.argument("reader")) {
+        match self.argument(argument::WRITER).or_else(|| self.argument(argument::READER)) {
             Some(Value::Remote(object)) => Some(*object),
             _ => None,
         }

@@ -1,0 +1,218 @@
+//! A build whose link is cut, or whose master dies, ends as one that was left in peace, with the same log.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    cable::Cable,
+    master::{HEAD, MasterDir, eventually},
+    real_worker::{Kind, Protocol, RealWorker, free_port},
+};
+
+/// How long the link is cut.
+const CUT: Duration = Duration::from_secs(20);
+
+/// Talks for half a minute, in bursts, on both streams and into a file; then says how much it said.
+const CHATTY: &str = r#"steps.ShellCommand { name = 'chat', logEnviron = false, logfiles = { watched = 'watched.log' },
+  command = [[: > watched.log
+    for i in $(seq 1 60); do
+      for j in $(seq 1 200); do echo "line $i.$j of a build that is not to lose a word"; done
+      echo "an error $i" >&2; echo "watched $i" >> watched.log
+      printf 'a line that ends later '; sleep 0.4; echo "now $i"
+    done
+    echo done]] }, steps.ShellCommand { name = 'after', command = 'echo after', logEnviron = false }"#;
+
+/// A master whose worker calls it through a cable.
+struct Farm {
+    dir: MasterDir,
+    cable: Cable,
+}
+
+impl Farm {
+    fn new() -> Self {
+        let port = free_port();
+        let dir = MasterDir::new(&format!(
+            "{HEAD}c.protocols = {{ msgpack_experimental_v7 = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
+             c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
+             c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
+             factory = util.BuildFactory {{ {CHATTY} }} }} }}\n\
+             c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
+        ));
+        Self { dir, cable: Cable::to(port) }
+    }
+
+    fn worker(&self) -> RealWorker {
+        let mut worker = RealWorker::create_of(
+            Kind::Lunabot,
+            Protocol::Msgpack,
+            self.cable.port(),
+            "w1",
+            "sesame",
+            &["--maxdelay", "1"],
+        );
+        worker.run();
+        worker.wait_attached(1);
+        worker
+    }
+
+    /// Waits until the newest build's log holds this text.
+    fn wait_for(&self, text: &str) {
+        eventually(text, || {
+            let output = self.dir.run("log", &["b", "1", "chat"]);
+            String::from_utf8_lossy(&output.stdout).contains(text).then_some(())
+        });
+    }
+
+    /// The end of build 1, and all its logs; how long it took is no part of them.
+    fn build(&self, number: u32) -> (serde_json::Value, Vec<(String, String)>) {
+        let build = eventually("the end of the build", || {
+            let builds = self.dir.builds();
+            builds.into_iter().find(|build| build["number"] == number && build["complete"] == true)
+        });
+        let steps = super::get(&self.dir, &format!("/api/v2/builds/{}/steps", build["buildid"]));
+        let mut logs = Vec::new();
+        for step in steps["steps"].as_array().unwrap() {
+            let listed = super::get(&self.dir, &format!("/api/v2/steps/{}/logs", step["stepid"]));
+            for log in listed["logs"].as_array().unwrap() {
+                let text = super::whole(&self.dir, &log["logid"]);
+                let text = sorted_streams(&text);
+                logs.push((format!("{} {}", step["name"], log["name"]), text));
+            }
+        }
+        (build["results"].clone(), logs)
+    }
+}
+
+/// The lines of a log, those of each stream together: which pipe is read first is chance. Without how long it took.
+fn sorted_streams(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().filter(|line| !line.contains("elapsedTime=")).collect();
+    lines.sort_by_key(|line| line.chars().next());
+    lines.join("\n")
+}
+
+/// What a build that is left in peace says.
+fn expected() -> (serde_json::Value, Vec<(String, String)>) {
+    let farm = Farm::new();
+    let _master = farm.dir.start();
+    let _worker = farm.worker();
+    assert!(farm.dir.run("force", &["b", "--wait"]).status.success());
+    let (results, logs) = farm.build(1);
+    assert_eq!(results, 0);
+    let chat = &logs.iter().find(|(name, _)| name.contains("stdio")).unwrap().1;
+    assert!(chat.contains("oline 60.200 of") && chat.contains("odone"), "{chat}");
+    (results, logs)
+}
+
+/// Where a worker's folder stands in a header.
+fn without_places(logs: Vec<(String, String)>) -> Vec<(String, String)> {
+    let plain = |text: String| {
+        let lines = text.lines().filter(|line| !line.starts_with("h in dir "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    logs.into_iter().map(|(name, text)| (name, plain(text))).collect()
+}
+
+fn assert_same(found: (serde_json::Value, Vec<(String, String)>)) {
+    let (results, logs) = expected();
+    assert_eq!(found.0, results);
+    let (found, wanted) = (without_places(found.1), without_places(logs));
+    for ((name, found), (other, wanted)) in found.iter().zip(&wanted) {
+        assert_eq!(name, other);
+        let mut lines = found.lines().zip(wanted.lines()).enumerate();
+        let differing = lines.find(|(_, (found, wanted))| found != wanted);
+        assert!(
+            differing.is_none() && found.len() == wanted.len(),
+            "{name}: {} bytes where {} are wanted; {differing:?}",
+            found.len(),
+            wanted.len()
+        );
+    }
+    assert_eq!(found.len(), wanted.len());
+}
+
+#[test]
+fn a_build_whose_link_is_cut_for_twenty_seconds_ends_as_if_nothing_had_been() {
+    let farm = Farm::new();
+    let _master = farm.dir.start();
+    let worker = farm.worker();
+    assert!(farm.dir.run("force", &["b"]).status.success());
+    farm.wait_for("now 5");
+    farm.cable.cut();
+    let begin = Instant::now();
+    eventually("the loss of the link", || {
+        (farm.dir.worker("w1")["connected_to"] == serde_json::json!([])).then_some(())
+    });
+    thread::park_timeout(CUT.saturating_sub(begin.elapsed()));
+    farm.cable.mend();
+    worker.wait_attached(2);
+    assert_same(farm.build(1));
+    assert_eq!(farm.dir.builds().len(), 1, "it was not built again");
+}
+
+#[test]
+fn a_build_whose_master_is_killed_goes_on_under_the_next_one() {
+    let farm = Farm::new();
+    let mut master = farm.dir.start();
+    let worker = farm.worker();
+    assert!(farm.dir.run("force", &["b"]).status.success());
+    for (attached, text) in [(2, "now 5"), (3, "now 25")] {
+        farm.wait_for(text);
+        master.signal("KILL");
+        assert_eq!(master.wait(), None);
+        master = farm.dir.start();
+        worker.wait_attached(attached);
+    }
+    assert_same(farm.build(1));
+    assert_eq!(farm.dir.builds().len(), 1, "it was not built again");
+}
+
+#[test]
+fn a_build_whose_master_is_stopped_and_started_goes_on() {
+    let farm = Farm::new();
+    let mut master = farm.dir.start();
+    let worker = farm.worker();
+    assert!(farm.dir.run("force", &["b"]).status.success());
+    farm.wait_for("now 5");
+    assert!(farm.dir.run("stop", &[]).status.success());
+    assert_eq!(master.wait(), Some(0));
+    let _master = farm.dir.start();
+    worker.wait_attached(2);
+    assert_same(farm.build(1));
+    assert_eq!(farm.dir.builds().len(), 1, "it was not built again");
+}
+
+#[test]
+fn a_worker_that_stays_away_too_long_loses_its_build_and_kills_its_commands() {
+    let port = free_port();
+    let dir = MasterDir::new(&format!(
+        "{HEAD}c.protocols = {{ msgpack_experimental_v7 = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
+         c.workers = {{ worker.Worker('w1', 'sesame', {{ resume_grace = 2 }}) }}\n\
+         c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
+         factory = util.BuildFactory {{ steps.ShellCommand {{ command = 'echo $$ > pid; exec sleep 1000' }} }} }} }}\n\
+         c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
+    ));
+    let cable = Cable::to(port);
+    let _master = dir.start();
+    let mut worker = RealWorker::create_of(
+        Kind::Lunabot,
+        Protocol::Msgpack,
+        cable.port(),
+        "w1",
+        "sesame",
+        &["--maxdelay", "1"],
+    );
+    worker.run();
+    worker.wait_attached(1);
+    assert!(dir.run("force", &["b"]).status.success());
+    let pid = eventually("the command", || {
+        let pid = std::fs::read_to_string(worker.build_dir("b").join("pid")).ok()?;
+        pid.ends_with('\n').then(|| pid.trim().to_owned())
+    });
+    cable.cut();
+    eventually("the end of the build", || {
+        dir.builds().iter().any(|build| build["complete"] == true && build["results"] == 5).then_some(())
+    });
+    eventually("the end of the command", || (!crate::support::master::is_alive(&pid)).then_some(()));
+}
