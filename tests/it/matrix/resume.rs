@@ -32,12 +32,17 @@ struct Farm {
 
 impl Farm {
     fn new() -> Self {
+        Self::of(CHATTY)
+    }
+
+    /// With these steps.
+    fn of(steps: &str) -> Self {
         let port = free_port();
         let dir = MasterDir::new(&format!(
             "{HEAD}c.protocols = {{ msgpack_experimental_v7 = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
              c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
              c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
-             factory = util.BuildFactory {{ {CHATTY} }} }} }}\n\
+             factory = util.BuildFactory {{ {steps} }} }} }}\n\
              c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
         ));
         Self { dir, cable: Cable::to(port) }
@@ -65,12 +70,18 @@ impl Farm {
         });
     }
 
-    /// The end of build 1, and all its logs; how long it took is no part of them.
-    fn build(&self, number: u32) -> (serde_json::Value, Vec<(String, String)>) {
+    /// The end of a build, and its row.
+    fn ended(&self, number: u32) -> (serde_json::Value, serde_json::Value) {
         let build = eventually("the end of the build", || {
             let builds = self.dir.builds();
             builds.into_iter().find(|build| build["number"] == number && build["complete"] == true)
         });
+        (build["results"].clone(), build)
+    }
+
+    /// The end of a build, and all its logs; how long it took is no part of them.
+    fn build(&self, number: u32) -> (serde_json::Value, Vec<(String, String)>) {
+        let (_, build) = self.ended(number);
         let steps = super::get(&self.dir, &format!("/api/v2/builds/{}/steps", build["buildid"]));
         let mut logs = Vec::new();
         for step in steps["steps"].as_array().unwrap() {
@@ -181,6 +192,46 @@ fn a_build_whose_master_is_stopped_and_started_goes_on() {
     worker.wait_attached(2);
     assert_same(farm.build(1));
     assert_eq!(farm.dir.builds().len(), 1, "it was not built again");
+}
+
+/// Memory of a process, in MiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn what_is_said_while_the_link_is_cut_waits_on_disk_and_comes_whole() {
+    const LINES: u32 = 3_000_000;
+    let farm = Farm::of(&format!(
+        "steps.ShellCommand {{ name = 'chat', logEnviron = false, \
+         command = 'touch ../begun; while ! test -e ../go; do sleep 0.1; done; seq 1 {LINES}; touch ../said' }}"
+    ));
+    let _master = farm.dir.start();
+    let worker = farm.worker();
+    assert!(farm.dir.run("force", &["b"]).status.success());
+    let file = |name: &str| worker.path().join("b").join(name);
+    let seen = |name: &str| eventually(name, || file(name).exists().then_some(()));
+    seen("begun");
+    farm.cable.cut();
+    let before = resident(worker.pid());
+    crate::support::master::touch(&file("go"));
+    // It is not held back: 23 MB are less than are kept.
+    seen("said");
+    let grown = resident(worker.pid()).saturating_sub(before);
+    assert!(grown < 16, "{grown} MiB more in memory");
+    farm.cable.mend();
+    worker.wait_attached(2);
+    let (results, _) = farm.ended(1);
+    assert_eq!(results, 0);
+    let log = farm.dir.run("log", &["b", "1", "chat"]).stdout;
+    let log = String::from_utf8(log).unwrap();
+    let mut lines = log.lines().filter(|line| line.bytes().next().is_some_and(|byte| byte.is_ascii_digit()));
+    for number in 1..=LINES {
+        assert_eq!(lines.next(), Some(number.to_string().as_str()));
+    }
+    assert_eq!(lines.next(), None);
 }
 
 #[test]
