@@ -84,15 +84,7 @@ impl Safe {
     }
 
     const fn new(mark: u64, notes: Notes) -> Self {
-        Self {
-            mark,
-            is_news: false,
-            due: None,
-            bytes: 0,
-            unnoted: 0,
-            notes,
-            is_decided: false,
-        }
+        Self { mark, is_news: false, due: None, bytes: 0, unnoted: 0, notes, is_decided: false }
     }
 
     /// The last number that was heard.
