@@ -13,6 +13,8 @@ mod plugins;
 
 use plugins::MEMBERS;
 
+use super::options::{CONSTRUCTORS, Constructor, MASTER};
+
 /// What older Buildbots had, by module and name, and what to write instead.
 const FORMER: &[(&str, &str, &str)] = &[
     ("buildslave", "BuildSlave", "it is `worker.Worker` now"),
@@ -107,6 +109,24 @@ const KEYS: &[&str] = &[
     "www",
 ];
 
+/// What is there of `util` and no constructor makes.
+const FUNCTIONS: &[&str] = &[
+    "CANCELLED",
+    "EXCEPTION",
+    "FAILURE",
+    "FlattenList",
+    "Interpolate",
+    "Property",
+    "RETRY",
+    "Results",
+    "SKIPPED",
+    "SUCCESS",
+    "Secret",
+    "Transform",
+    "WARNINGS",
+    "renderer",
+];
+
 /// What may stand there as it does in Buildbot, and means nothing here: by table and name.
 const IGNORED: &[(&str, &str)] = &[("c", "buildbotNetUsageData"), ("c.protocols", "null")];
 
@@ -135,6 +155,34 @@ pub fn member(module: &str, name: &str) -> Option<Known> {
 pub fn members(module: &str) -> &'static [&'static str] {
     let module = if module == "status" { "reporters" } else { module };
     MEMBERS.iter().find(|(name, _)| *name == module).map_or(&[], |(_, members)| members)
+}
+
+/// What Buildbot has in a module and Lunabot has not, with what does its work.
+pub fn absent(module: &str) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let is_there = move |name: &str| {
+        let is_made = |made: &&Constructor| made.module == module && made.name == name;
+        (module == "util" && FUNCTIONS.contains(&name)) || CONSTRUCTORS.iter().any(is_made)
+    };
+    members(module).iter().filter(move |name| !is_there(name)).filter_map(move |name| {
+        match member(module, name) {
+            Some(Known::NotYet(instead)) => Some((*name, instead)),
+            _ => None,
+        }
+    })
+}
+
+/// The keys that Buildbot's `c` has and Lunabot's has not.
+pub fn absent_keys() -> impl Iterator<Item = &'static str> {
+    let mut keys: Vec<&str> = KEYS.iter().chain(MASTER.not_yet).copied().collect();
+    keys.retain(|key| MASTER.option(key).is_none());
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into_iter()
+}
+
+/// The modules of `buildbot.plugins`.
+pub fn modules() -> impl Iterator<Item = &'static str> {
+    MEMBERS.iter().map(|(module, _)| *module)
 }
 
 /// Of a key of `c`.
@@ -172,8 +220,6 @@ pub fn did_you_mean(name: &str, is_here: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::options::{CONSTRUCTORS, MASTER};
-
     #[test]
     fn what_buildbot_has_is_told_from_what_nobody_has() {
         assert!(matches!(member("steps", "Git"), Some(Known::NotYet(Some(_)))));

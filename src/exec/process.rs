@@ -65,7 +65,7 @@ pub enum Exit {
     Code(i32),
     /// A signal ended it.
     Signal(i32),
-    /// It was still there [`PATIENCE`] after the last signal, SIGKILL: it hangs in the kernel, or is another user's.
+    /// It was still there [`PATIENCE`](super::PATIENCE) after the last signal, SIGKILL: it hangs in the kernel, or is another user's.
     Undead,
 }
 
@@ -108,7 +108,7 @@ impl Process {
 
     /// Kills it with its whole group by SIGKILL, and waits until it has ended. Its output is thrown away.
     ///
-    /// Lasts at most [`PATIENCE`] twice. Nothing is returned if the end had been told before.
+    /// Lasts at most [`PATIENCE`](super::PATIENCE) twice. Nothing is returned if the end had been told before.
     ///
     /// # Cancel safety
     /// The kill goes on.

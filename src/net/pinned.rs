@@ -23,7 +23,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::tls::{provider, validity};
+use super::tls::{is_self_issued, provider, validity};
 
 /// See the module.
 #[derive(Debug)]
@@ -64,7 +64,12 @@ impl ServerCertVerifier for Verifier {
             other => return other,
         };
         if !self.trusted.contains(end_entity) {
-            return Err(refused);
+            // Whatever else is wrong with it: that it is not among them is what can be helped.
+            return Err(if is_self_issued(end_entity) {
+                CertificateError::UnknownIssuer.into()
+            } else {
+                refused
+            });
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());

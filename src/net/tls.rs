@@ -315,6 +315,12 @@ pub(super) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     Some((at(validity.not_before), at(validity.not_after)))
 }
 
+/// Whether a certificate is signed by itself, as its names have it.
+pub(super) fn is_self_issued(certificate: &[u8]) -> bool {
+    let decoded = SliceReader::new(certificate).and_then(|mut reader| Certificate::decode(&mut reader));
+    decoded.is_ok_and(|found| found.tbs_certificate().issuer() == found.tbs_certificate().subject())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::testing::Authority, *};

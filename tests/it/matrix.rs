@@ -263,13 +263,18 @@ fn compared(step: &Seen, common: &str) -> Seen {
     Seen { name: step.name.clone(), results: step.results, logs }
 }
 
-/// Takes out of some lines what `lunabot-worker` does better.
+/// Takes out of some lines what `lunabot-worker` does better, and what is chance.
 fn better(step: &str, stream: char, lines: &mut Vec<String>) {
     match (step, stream) {
-        // Buildbot's worker loses most of a line of more than 4,095 characters on PB.
-        ("long line", 'o') => lines.clear(),
-        // There it is a traceback of Python's.
-        ("missing program", _) => lines.clear(),
+        // Buildbot's worker loses most of a line of more than 4,095 characters on PB; a program that is missing is a traceback of
+        // Python's there; and what cannot be opened is told without its reason, or with Python's.
+        ("long line", 'o') | ("missing program", _) | ("up missing" | "dir missing", 'e' | 'h') => {
+            lines.clear();
+        }
+        // What a command for folders runs to do its work, and where, is its own matter.
+        ("cp" | "cp missing" | "rm" | "rm missing", 'h') => lines.clear(),
+        // `cp` tells of files in the order of the folder.
+        ("cp", 'o') => lines.sort(),
         _ => {}
     }
 }

@@ -33,6 +33,10 @@ use crate::{
 /// How long a worker may take to kill a command and say so, over the command's own `sigtermTime`.
 const DEAD_WITHIN: Duration = Duration::from_secs(30);
 
+/// How much is held of news that are not marked, in bytes and in number: a message holds less.
+const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
+const MOST_HELD: usize = 1024;
+
 /// What the master has for a command beside its logs.
 pub(super) trait Peer: Send {
     /// Whether nothing but the logs is needed of what the command says, so that a later master can go on with it.
@@ -149,6 +153,9 @@ struct Following<'f, 'c> {
     reply: Option<TransferReply>,
     /// Whether the worker has said anything of it.
     is_heard: bool,
+    /// What came since the last mark. Should the link be lost before the next, it is said again.
+    held: Vec<CommandEvent>,
+    held_bytes: usize,
 }
 
 /// Why nothing more is heard on a link.
@@ -180,6 +187,8 @@ impl<'f, 'c> Following<'f, 'c> {
             give_up: None,
             reply: None,
             is_heard: false,
+            held: Vec::new(),
+            held_bytes: 0,
         }
     }
 
@@ -211,6 +220,7 @@ impl<'f, 'c> Following<'f, 'c> {
                     },
                 }
                 self.is_heard |= self.safe.mark() > 0;
+                (self.held, self.held_bytes) = (Vec::new(), 0);
             }
             match self.find().await? {
                 Some(found) => events = Some(found),
@@ -265,10 +275,15 @@ impl<'f, 'c> Following<'f, 'c> {
                 biased;
                 // Cancel-safe: an event is taken only when it is returned.
                 event = events.next() => match event {
-                    Some(CommandEvent::Update(update)) => self.note(update, peer).await?,
-                    Some(CommandEvent::Transfer(transfer)) => self.transfer(transfer, peer).await?,
-                    Some(CommandEvent::Mark(number)) => self.safe.marked(number),
+                    Some(event @ (CommandEvent::Update(_) | CommandEvent::Transfer(_))) => {
+                        self.hear(event, peer).await?;
+                    }
+                    Some(CommandEvent::Mark(number)) => {
+                        self.take_held(peer).await?;
+                        self.safe.marked(number);
+                    }
                     Some(CommandEvent::Complete(failure)) => {
+                        self.take_held(peer).await?;
                         self.seen.complete = true;
                         self.seen.failure = failure;
                         return Ok(Over::Ended);
@@ -304,6 +319,33 @@ impl<'f, 'c> Following<'f, 'c> {
                 return Ok(Over::Ended);
             }
         }
+    }
+
+    /// Takes news at once, or holds them until they are marked, where a link that is lost in between would bring them again.
+    async fn hear<P: Peer>(&mut self, event: CommandEvent, peer: &mut P) -> Result<(), LogError> {
+        let is_marked = self.context.line.session().is_some();
+        self.held_bytes += match &event {
+            CommandEvent::Update(Update::Output { bytes, .. } | Update::Log { bytes, .. }) => bytes.len(),
+            _ => 0,
+        };
+        self.held.push(event);
+        // A worker that marks nothing is not one that goes on.
+        if is_marked && self.held_bytes < MOST_HELD_BYTES && self.held.len() < MOST_HELD {
+            return Ok(());
+        }
+        self.take_held(peer).await
+    }
+
+    async fn take_held<P: Peer>(&mut self, peer: &mut P) -> Result<(), LogError> {
+        self.held_bytes = 0;
+        for event in std::mem::take(&mut self.held) {
+            match event {
+                CommandEvent::Update(update) => self.note(update, peer).await?,
+                CommandEvent::Transfer(transfer) => self.transfer(transfer, peer).await?,
+                CommandEvent::Mark(_) | CommandEvent::Unknown | CommandEvent::Complete(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Makes safe what can be, and tells the worker so.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::{checked, load_text};
 use crate::definition::{
-    IdlePolicy, LatentDefinition, ReconfigPlan, WorkerDefinition, WorkerKind, latent::Backend,
+    IdlePolicy, LatentDefinition, ReconfigPlan, WorkerDefinition, WorkerKind,
+    known::{self, Known},
+    latent::Backend,
 };
 
 const HEAD: &str = "local plugins = require 'buildbot.plugins'
@@ -219,6 +221,34 @@ async fn what_a_reload_of_buildbot_does_not_see_is_in_the_plan() {
         let definition = async |text: &str| checked(&format!("{HEAD}c.workers[1] = {text}")).await.definition;
         let plan = ReconfigPlan::between(&definition(old).await, &definition(new).await);
         assert_eq!(plan.lines(), [*change], "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_buildbot_has_is_there_or_refused_by_name_as_the_documentation_says() {
+    let names = |module: &'static str| known::members(module).iter().map(move |name| (module, *name));
+    let all: Vec<(&str, &str)> = known::modules().flat_map(names).collect();
+    let lines: Vec<String> =
+        all.iter().map(|(module, name)| format!("\nkept[1] = plugins.{module}.{name}")).collect();
+    let problems = load_text(&format!("{HEAD}local kept = {{}}{}", lines.concat())).await.draft.problems;
+    for (line, (module, name)) in (7..).zip(all) {
+        let said: Vec<&str> = problems
+            .iter()
+            .filter(|problem| problem.place.as_ref().is_some_and(|place| place.line == line))
+            .map(|problem| &*problem.text)
+            .collect();
+        let is_absent = known::absent(module).any(|(absent, _)| absent == name);
+        match known::member(module, name) {
+            Some(Known::Former(_)) => assert_eq!(said, [format!("there is no `{module}.{name}`")]),
+            _ if is_absent => assert_eq!(said, [format!("`{module}.{name}` is not in Lunabot yet")]),
+            _ => assert!(said.is_empty(), "{module}.{name}: {said:?}"),
+        }
+    }
+    for key in known::absent_keys() {
+        assert_eq!(
+            said(&format!("c.{key} = 1")).await,
+            format!("master.cfg.lua:6:1: option `c.{key}` is not in Lunabot yet")
+        );
     }
 }
 

@@ -12,6 +12,7 @@ mod outline;
 mod runaway;
 mod secrets;
 mod texts;
+mod traces;
 mod walk;
 
 use std::{path::Path, time::Duration};

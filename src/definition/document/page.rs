@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{SETTINGS, default, example, tables};
-use crate::definition::options::{CONSTRUCTORS, Constructor, Kind, OptionSpec};
+use crate::definition::{
+    known,
+    options::{CONSTRUCTORS, Constructor, Kind, OptionSpec},
+};
 
 /// Writing to a `String` cannot fail.
 const LAW: &str = "a string takes all that is written to it";
@@ -24,8 +27,27 @@ pub fn config_md() -> String {
     }
     page.push_str(RENDERABLES);
     block(&mut page, "renderables");
+    absent(&mut page);
     page.push_str(LIMITS);
     page
+}
+
+/// What Buildbot has and Lunabot has not.
+fn absent(page: &mut String) {
+    page.push_str(ABSENT);
+    let mut row = |module: &str, names: Vec<String>| {
+        if !names.is_empty() {
+            writeln!(page, "| {module} | {} |", names.join(", ")).expect(LAW);
+        }
+    };
+    for module in known::modules() {
+        let names = known::absent(module).map(|(name, instead)| match instead {
+            Some(instead) => format!("`{name}` ({instead})"),
+            None => format!("`{name}`"),
+        });
+        row(&format!("`{module}`"), names.collect());
+    }
+    row("keys of `c`", known::absent_keys().map(|key| format!("`{key}`")).collect());
 }
 
 fn section(page: &mut String, constructor: &Constructor) {
@@ -170,6 +192,16 @@ A function may be given to `util.renderer`, `util.Transform`, `doStepIf`, `hideS
   in the step's log with its line, and with the calls in your files that led there: ``lib/pick.lua:3: no such thing; called from
   lib/pick.lua:9 in `command`, from master.cfg.lua:14``. `print` writes to the master's log.
 "#;
+
+const ABSENT: &str = r"
+## What Buildbot has and Lunabot has not
+
+A configuration that uses one of these is refused with its line: `` `steps.Git` is not in Lunabot yet ``. Options that are not there yet stand
+with their constructors.
+
+| | |
+|---|---|
+";
 
 const LIMITS: &str = r"
 ## What a configuration can do

@@ -8,10 +8,12 @@
 //! - What a worker numbers is told once, and then its `Mark`; what an earlier session has told is answered alone.
 //!
 //! # Not here
-//! Who may log in, and how long all this may take (`worker`).
+//! Commands over several connections (`resume`). Who may log in, and how long all this may take (`worker`).
 //!
 //! # Source
 //! Buildbot 4.3.0, `buildbot_worker/msgpack.py`.
+
+mod resume;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,6 +24,7 @@ use std::{
 use bytes::Bytes;
 use rmpv::{Value, ValueRef};
 
+use self::resume::number;
 use super::{
     END_SESSION, MsgpackError, REQUEST_SHUTDOWN,
     arguments::{self, HiddenWords},
@@ -226,11 +229,7 @@ impl MasterSession {
             ToWorker::Abandon { id } => {
                 self.request_interrupt(&id, "the link on which it was started was lost");
             }
-            ToWorker::OutliveLinks(grace) => {
-                self.outlives = true;
-                let fields = vec![("grace", grace.as_secs_f64().into())];
-                self.requests.ask("resume_settings", fields, Asked::Outlive);
-            }
+            ToWorker::OutliveLinks(grace) => self.outlive(grace),
             ToWorker::Adopt { id, received, reply } => self.adopt(&id, received, reply),
             ToWorker::Acknowledge { id, number } => self.request_acknowledge(&id, number),
             ToWorker::Shutdown => {
@@ -276,19 +275,8 @@ impl MasterSession {
             (Some(Asked::Nothing(op)), Some(failure)) => {
                 tracing::warn!(op, failure, "a worker did not do what it was asked");
             }
-            (Some(Asked::Outlive), Some(failure)) => {
-                self.outlives = false;
-                tracing::warn!(
-                    failure,
-                    "the commands of a worker do not outlive its link, as it has said they do"
-                );
-            }
-            (Some(Asked::Resume(id)), Some(failure)) => {
-                if self.commands.remove(&id).is_some() {
-                    tracing::debug!(command = %id, failure, "a worker does not go on with a command");
-                    self.tell(FromWorker::Unknown { id });
-                }
-            }
+            (Some(Asked::Outlive), Some(failure)) => self.does_not_outlive(&failure),
+            (Some(Asked::Resume(id)), Some(failure)) => self.does_not_resume(id, &failure),
             // Of a command that has begun, its news tell.
             (Some(Asked::Start(_) | Asked::Resume(_) | Asked::Nothing(_) | Asked::Outlive), None) => {}
         }
@@ -355,29 +343,6 @@ impl MasterSession {
         }
         self.commands.insert(id.clone(), Command::new(builder, Phase::Held(command)));
         self.begin(id);
-    }
-
-    /// Goes on with a command of an earlier connection, wherever its folder is.
-    fn adopt(&mut self, id: &CommandId, received: u64, reply: Option<Box<TransferReply>>) {
-        if self.commands.contains_key(id) {
-            tracing::error!(command = %id, "a command that is there was asked for; that is not heard");
-            return;
-        }
-        let answer = match reply.as_deref() {
-            None => ValueRef::Nil,
-            Some(TransferReply::Taken) => ValueRef::Boolean(true),
-            Some(TransferReply::Data(bytes)) => ValueRef::Binary(bytes),
-        };
-        let fields =
-            vec![("command_id", id.as_str().into()), ("received", received.into()), ("reply", answer)];
-        self.requests.ask("resume_command", fields, Asked::Resume(id.clone()));
-        let command = Command { told: received, reply, ..Command::new("".into(), Phase::Begun) };
-        self.commands.insert(id.clone(), command);
-    }
-
-    fn request_acknowledge(&mut self, id: &CommandId, number: u64) {
-        let fields = vec![("command_id", id.as_str().into()), ("number", number.into())];
-        self.requests.ask("acknowledge", fields, Asked::Nothing("acknowledge"));
     }
 
     /// Begins a held command if its builder's folder is made; ends it if that will not be.
@@ -496,15 +461,9 @@ impl MasterSession {
             return Ok(());
         };
         let id = CommandId::new(id);
-        let number = match field(message, "number") {
-            Some(ValueRef::Integer(number)) => number.as_u64(),
-            _ => None,
-        };
-        let known = number.and_then(|number| Some((number, self.commands.get(&id)?)));
-        if let Some((_, command)) = known.filter(|(number, command)| *number <= command.told) {
-            let reply = command.reply.as_deref().cloned().unwrap_or(TransferReply::Taken);
-            // The answer to anything but the wish for a block is the same.
-            self.reply(Block { seq, is_read: op == READ_FILE }, &reply);
+        let number = number(message);
+        if number.is_some_and(|number| self.has_told(&id, number)) {
+            self.respond_again(&id, seq, op);
             return Ok(());
         }
         let nil = &ValueRef::Nil;
@@ -577,16 +536,6 @@ impl MasterSession {
         self.tell(FromWorker::Transfer { id: id.clone(), transfer });
         self.mark(id, number);
         Ok(())
-    }
-
-    /// All up to this number was told of a command; nothing is to be said of one that is not there, or not any more.
-    fn mark(&mut self, id: CommandId, number: Option<u64>) {
-        if let Some(number) = number
-            && let Some(command) = self.commands.get_mut(&id)
-        {
-            command.told = number;
-            self.tell(FromWorker::Mark { id, number });
-        }
     }
 
     fn updated(&mut self, id: &CommandId, args: &ValueRef<'_>) {

@@ -164,11 +164,6 @@ pub(crate) fn all() -> Vec<Step> {
             "trap 'echo trapped; exit 0' TERM; echo ready; while :; do sleep 0.1; done",
             vec![("maxTime", 1.0.into()), ("sigtermTime", 20.0.into())],
         ),
-        shell(
-            "interrupted by INT",
-            "trap 'echo interrupted; exit 5' INT; echo ready; while :; do sleep 0.1; done",
-            vec![("maxTime", 1.0.into()), ("interruptSignal", "INT".into())],
-        ),
         shell("argv", ["printf", "%s|", "a b", "", "it's", "ä", "$HOME", "None", "local"], vec![]),
         shell("stdin", "cat; echo; echo end", vec![("initialStdin", "one\ntwo\n".into())]),
         shell("no stdin", "cat; echo end", vec![]),

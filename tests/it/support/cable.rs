@@ -41,7 +41,7 @@ impl Cable {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     ends.push(from.try_clone().unwrap());
                     thread::spawn(move || {
-                        let mut bytes = [0; 64 * 1024];
+                        let mut bytes = vec![0; 64 * 1024];
                         while let Ok(length @ 1..) = from.read(&mut bytes) {
                             if to.write_all(&bytes[..length]).is_err() {
                                 break;

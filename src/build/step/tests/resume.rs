@@ -99,6 +99,27 @@ async fn attach_again(registry: &RegistryHandle, worker: &mut Player) -> Player 
 }
 
 #[tokio::test]
+async fn what_came_without_its_mark_before_the_link_was_lost_is_heard_once() {
+    let mut bench = bench_of(Some(GRACE)).await;
+    let registry = bench.registry.clone();
+    let end = bench
+        .run(make(), async |worker| {
+            let (id, _) = worker.start().await;
+            worker.out(&id, "one\n").await;
+            worker.mark(&id, 1).await;
+            worker.out(&id, "two\n").await;
+            *worker = attach_again(&registry, worker).await;
+            assert_eq!(worker.adopted(&id).await.0, 1);
+            worker.out(&id, "two\n").await;
+            worker.mark(&id, 2).await;
+            worker.end(&id, 0).await;
+        })
+        .await;
+    assert_eq!(end.outcome, Outcome::Success);
+    assert_eq!(bench.logs().await["stdio"], "oone\notwo\nhprogram finished with exit code 0\n");
+}
+
+#[tokio::test]
 async fn a_command_whose_start_was_lost_with_the_link_is_started_again() {
     let mut bench = bench_of(Some(GRACE)).await;
     let registry = bench.registry.clone();

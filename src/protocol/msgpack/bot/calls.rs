@@ -90,7 +90,7 @@ impl BotSession {
         let why = field(message, "why").and_then(|why| shown(why, MAX_WHY_BYTES)).unwrap_or_default();
         match self.crew.get(&id) {
             // Of an earlier connection: nobody will want to hear of its end.
-            Some(running) if running.waits() => self.crew.give_up(&id, &why, &mut self.events),
+            Some(running) if !running.is_wanted() => self.crew.give_up(&id, &why, &mut self.events),
             Some(running) if !running.is_over() => self.order(ToWorker::Interrupt { id, why }),
             _ => {}
         }
@@ -116,7 +116,9 @@ impl BotSession {
             Some(_) => return Err("`reply` is nil, true, or bytes".into()),
         };
         let unknown = || Err(format!("no command {id} to resume"));
-        let Some(running) = self.crew.get(&id).filter(|running| running.waits()) else { return unknown() };
+        let Some(running) = self.crew.get(&id).filter(|running| !running.is_wanted()) else {
+            return unknown();
+        };
         let is_over = running.is_over();
         match running.resume(received, reply) {
             None => {

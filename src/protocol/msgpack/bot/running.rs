@@ -6,13 +6,14 @@
 //! - What outlives its link says nothing on another one before it is wanted there.
 //! - Of a command that outlives its link no more waits in words than one message holds: the rest is kept as it will be sent.
 
+mod message;
+
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
-use rmpv::ValueRef;
 
+use self::message::Item;
 use super::{
-    super::frame,
     kept::{Kept, Kind},
     news::{self, News},
 };
@@ -27,8 +28,6 @@ use crate::protocol::{
 /// Messages of news that a master may leave unanswered, of each command: a master that is so late has more at hand than it
 /// can take.
 const MOST_UNANSWERED: usize = 8;
-/// What a message takes besides its text or its bytes, more or less.
-const MESSAGE_BYTES: usize = 64;
 
 /// The bytes that a command moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +52,6 @@ pub(super) enum Resumed {
 }
 
 #[derive(Debug)]
-enum Item {
-    News(News),
-    Transfer(Transfer),
-    Complete(Option<String>),
-}
-
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Running {
     pub(super) id: CommandId,
     /// Tells it from others with its id, of which answers may still come.
@@ -82,10 +73,16 @@ pub(super) struct Running {
     /// Whether it outlives its link.
     outlives: bool,
     pub(super) kept: Kept,
-    /// Whether the master at the other end of this link wants it.
-    is_wanted: bool,
-    /// Until when it waits for that.
-    deadline: Option<Instant>,
+    wanted: Wanted,
+}
+
+/// Whether the master at the other end of the link wants a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It does.
+    Yes,
+    /// It has not said so, and is waited for until then; without end while there is no link.
+    Waiting(Option<Instant>),
 }
 
 impl Running {
@@ -117,8 +114,7 @@ impl Running {
             fault: None,
             outlives,
             kept: Kept::new(serial),
-            is_wanted: true,
-            deadline: None,
+            wanted: Wanted::Yes,
         }
     }
 
@@ -174,12 +170,19 @@ impl Running {
 
     /// When what it gathers is due, or it was waited for long enough.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.gather.due().into_iter().chain(self.deadline).min()
+        self.gather.due().into_iter().chain(self.deadline()).min()
     }
 
     /// Whether it was not wanted in time.
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    const fn deadline(&self) -> Option<Instant> {
+        match self.wanted {
+            Wanted::Yes => None,
+            Wanted::Waiting(deadline) => deadline,
+        }
     }
 
     /// Says what is due.
@@ -220,7 +223,7 @@ impl Running {
 
     /// How much is to be sent on this link, in bytes.
     pub(super) const fn output_len(&self) -> usize {
-        if self.is_wanted { self.queued_bytes + self.kept.unsent() } else { 0 }
+        if self.is_wanted() { self.queued_bytes + self.kept.unsent() } else { 0 }
     }
 
     /// How much there is because it outlives its link.
@@ -243,7 +246,7 @@ impl Running {
     }
 
     const fn may_say(&self, is_news: bool) -> bool {
-        self.is_wanted && !self.is_closing && (!is_news || self.unanswered < MOST_UNANSWERED)
+        self.is_wanted() && !self.is_closing && (!is_news || self.unanswered < MOST_UNANSWERED)
     }
 
     /// What is to be said next, if it must be brought back first.
@@ -277,75 +280,6 @@ impl Running {
         Some(said)
     }
 
-    /// Makes a message of what waits here for longest.
-    fn form(&mut self) -> Option<(Kind, Bytes)> {
-        let first = self.pop()?;
-        let number = self.kept.number();
-        Some(match first {
-            Item::News(first) => {
-                let mut length = first.len();
-                let mut bundle = vec![first];
-                while let Some(Item::News(next)) = self.queue.front() {
-                    length += next.len();
-                    if length > news::MOST_BYTES {
-                        break;
-                    }
-                    if let Some(Item::News(next)) = self.pop() {
-                        bundle.push(next);
-                    }
-                }
-                let args = ValueRef::Array(bundle.iter().filter_map(News::pair).collect());
-                (Kind::News, self.message("update", vec![("args", args)], number))
-            }
-            Item::Transfer(transfer) => {
-                let op = self.op(&transfer);
-                let (kind, fields) = match &transfer {
-                    Transfer::Write(block) => {
-                        (Kind::Block { is_read: false }, vec![("args", ValueRef::Binary(block))])
-                    }
-                    Transfer::Read { most } => {
-                        (Kind::Block { is_read: true }, vec![("length", (*most).into())])
-                    }
-                    Transfer::Times { accessed_at, modified_at } => {
-                        let times = [("access_time", *accessed_at), ("modified_time", *modified_at)];
-                        (Kind::Close { op }, times.map(|(name, time)| (name, time.into())).into())
-                    }
-                    Transfer::Close | Transfer::Unpack => (Kind::Close { op }, vec![]),
-                };
-                if let Kind::Block { is_read } = kind {
-                    self.blocks.push_back((number, is_read));
-                }
-                (kind, self.message(op, fields, number))
-            }
-            Item::Complete(failure) => {
-                let failure = self.fault.take().or(failure);
-                let args = failure.as_deref().map_or(ValueRef::Nil, ValueRef::from);
-                (Kind::Complete, self.message("complete", vec![("args", args)], number))
-            }
-        })
-    }
-
-    fn message<'f>(&'f self, op: &'static str, mut fields: Vec<(&str, ValueRef<'f>)>, number: u64) -> Bytes {
-        fields.insert(0, ("op", op.into()));
-        fields.push(("command_id", self.id.as_str().into()));
-        if self.outlives {
-            fields.push(("number", number.into()));
-        }
-        frame::encode_most(fields)
-    }
-
-    const fn op(&self, transfer: &Transfer) -> &'static str {
-        match (transfer, self.moves) {
-            (Transfer::Write(_), Moves::Folder) => "update_upload_directory_write",
-            (Transfer::Write(_), _) => "update_upload_file_write",
-            (Transfer::Read { .. }, _) => "update_read_file",
-            (Transfer::Close, Moves::Fetched) => "update_read_file_close",
-            (Transfer::Close, _) => "update_upload_file_close",
-            (Transfer::Unpack, _) => "update_upload_directory_unpack",
-            (Transfer::Times { .. }, _) => "update_upload_file_utime",
-        }
-    }
-
     /// The master has answered to news.
     pub(super) const fn news_answered(&mut self) {
         self.unanswered = self.unanswered.saturating_sub(1);
@@ -368,18 +302,22 @@ impl Running {
 
     /// Its link is lost. Whether it outlives that.
     pub(super) const fn suspend(&mut self) -> bool {
-        self.is_wanted = false;
+        if self.is_wanted() {
+            self.wanted = Wanted::Waiting(None);
+        }
         self.outlives
     }
 
     /// There is a link on which it may be wanted until then. A time that was set for a link before stays.
     pub(super) fn wait_until(&mut self, deadline: Instant) {
-        self.deadline.get_or_insert(deadline);
+        if let Wanted::Waiting(until) = &mut self.wanted {
+            until.get_or_insert(deadline);
+        }
     }
 
-    /// Whether it waits to be wanted.
-    pub(super) const fn waits(&self) -> bool {
-        !self.is_wanted
+    /// Whether the master of this link wants it.
+    pub(super) const fn is_wanted(&self) -> bool {
+        matches!(self.wanted, Wanted::Yes)
     }
 
     /// The master wants it, and has heard all up to `received`; nothing if it cannot be told what comes after.
@@ -387,7 +325,7 @@ impl Running {
         if !self.kept.resume(received) {
             return None;
         }
-        (self.is_wanted, self.deadline) = (true, None);
+        self.wanted = Wanted::Yes;
         // What was not received is said again, and counts anew.
         (self.unanswered, self.is_closing) = (0, false);
         let mut lost = Vec::new();
@@ -424,16 +362,5 @@ impl Running {
     /// Something went wrong at the master. The first of such things is what its end tells.
     pub(super) fn fail(&mut self, cause: String) {
         self.fault.get_or_insert(cause);
-    }
-}
-
-impl Item {
-    fn len(&self) -> usize {
-        match self {
-            Self::News(news) => news.len(),
-            Self::Transfer(Transfer::Write(block)) => MESSAGE_BYTES + block.len(),
-            Self::Transfer(_) | Self::Complete(None) => MESSAGE_BYTES,
-            Self::Complete(Some(failure)) => MESSAGE_BYTES + failure.len(),
-        }
     }
 }

@@ -5,6 +5,7 @@ mod folders;
 mod hostile;
 mod opening;
 pub(super) mod rendering;
+mod resume;
 
 use rmpv::Value;
 

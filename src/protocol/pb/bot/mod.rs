@@ -246,8 +246,8 @@ impl Conversation for BotSession {
             }
             FromWorker::WantsShutdown if self.worker.is_attached() => self.worker.ask_shutdown(),
             FromWorker::WantsShutdown => self.wants_shutdown = true,
-            // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed.
-            // Nor does anything outlive a link on this wire.
+            // Who it is it tells when it is asked; and that it is there, by an answer to whatever is printed. And
+            // nothing outlives a link on this wire.
             FromWorker::Hello(_)
             | FromWorker::Pong(_)
             | FromWorker::Mark { .. }

@@ -319,9 +319,9 @@ impl World {
                     self.say(news(id.as_str(), Update::Rc(0)));
                     self.say(complete(id.as_str(), None));
                 }
-                ToWorker::Start { command: WorkerCommand::UploadFile(_), .. } => self.send(),
                 ToWorker::Start { command: WorkerCommand::DownloadFile(_), .. } => self.fetch(),
-                ToWorker::Reply { reply: TransferReply::Taken, .. } => self.send(),
+                ToWorker::Start { command: WorkerCommand::UploadFile(_), .. }
+                | ToWorker::Reply { reply: TransferReply::Taken, .. } => self.send(),
                 ToWorker::Reply { reply: TransferReply::Data(data), .. } if data.is_empty() => {
                     self.say(moved(ID, Transfer::Close));
                     self.end();

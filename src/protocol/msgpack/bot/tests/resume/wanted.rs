@@ -242,11 +242,11 @@ fn a_wish_to_stop_outlives_the_link() {
         if said.is_none() && told.is_none() {
             break;
         }
-        for payload in &said {
-            world.master.handle_message(payload).unwrap();
+        if let Some(payload) = said {
+            world.master.handle_message(&payload).unwrap();
         }
-        for payload in &told {
-            bot.hear(payload).unwrap();
+        if let Some(payload) = told {
+            bot.hear(&payload).unwrap();
         }
         for event in std::iter::from_fn(|| bot.poll_event()).collect::<Vec<_>>() {
             if let BotEvent::Order(ToWorker::Start { id, .. }) = event {
@@ -258,4 +258,24 @@ fn a_wish_to_stop_outlives_the_link() {
         wishes += std::iter::from_fn(|| world.master.poll_event()).filter(is_wish).count();
     }
     assert_eq!(wishes, 1);
+}
+
+#[test]
+fn an_order_that_came_just_before_the_link_was_lost_is_still_carried_out() {
+    for is_late in [false, true] {
+        let mut world = World::running(shell());
+        world.order(ToWorker::Interrupt { id: id(), why: "enough".into() });
+        let Far::Up(mut bot) = mem::replace(&mut world.far, Far::Up(BotSession::new(facts()))) else {
+            panic!("the link is up")
+        };
+        while let Some(payload) = world.master.poll_output() {
+            bot.hear(&payload).unwrap();
+        }
+        world.far = Far::Down(bot.suspend().unwrap());
+        if is_late {
+            world.connect_until(false, 5000);
+        }
+        world.obey();
+        assert_eq!(world.interrupts, [id()], "{is_late}");
+    }
 }
