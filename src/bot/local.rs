@@ -1,7 +1,7 @@
 //! A LocalWorker: a worker inside the master's own process, with nothing between the two but queues.
 //!
-//! # Not here
-//! That at most one master uses a folder: it holds a lock on its own, which these folders are below.
+//! # Laws
+//! - One worker works in a folder, of whatever master, and of whatever kind.
 
 use std::{
     io,
@@ -10,7 +10,10 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{Bot, BotSettings, home};
+use super::{
+    Bot, BotSettings,
+    home::{self, NotHeld},
+};
 use crate::{
     exec::leftover::LeftoverError,
     model::WorkerName,
@@ -30,6 +33,16 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Another worker works in its folder.
+    #[error("the folder `{}` of worker `{worker}` is in use{}", folder.display(), by(*pid))]
+    Taken {
+        /// Which worker.
+        worker: WorkerName,
+        /// Its folder.
+        folder: PathBuf,
+        /// The process in which the other one is, if it has told.
+        pid: Option<u32>,
+    },
     /// Whether commands of a former life still run could not be found out.
     #[error("cannot look for leftover commands of worker `{worker}`")]
     Leftovers {
@@ -45,9 +58,14 @@ impl StartError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Folder { .. } => "the folder must be one that the master's user may make and write in",
+            Self::Taken { .. } => "give it a `workdir` of its own, or stop the other one",
             Self::Leftovers { .. } => "the master needs /proc to be mounted",
         }
     }
+}
+
+fn by(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(", by process {pid}")).unwrap_or_default()
 }
 
 /// Starts a worker in `basedir`, which is made if it is missing. Commands that a former life left there are killed
@@ -58,16 +76,18 @@ impl StartError {
 /// # Cancel safety
 /// Dropped before it returns, nothing was started.
 pub async fn start(name: &WorkerName, basedir: &Path) -> Result<(Link, JoinHandle<()>), StartError> {
-    let basedir = home::prepare(basedir).await.map_err(|source| StartError::Folder {
-        worker: name.clone(),
-        folder: basedir.to_owned(),
-        source,
+    let unusable = |source| StartError::Folder { worker: name.clone(), folder: basedir.to_owned(), source };
+    let home = home::prepare(basedir).await.map_err(unusable)?;
+    let held = home::hold(&home).await.map_err(|refused| match refused {
+        NotHeld::Taken(pid) => StartError::Taken { worker: name.clone(), folder: home.clone(), pid },
+        NotHeld::Failed(source) => unusable(source),
     })?;
-    let bot = Bot::new(BotSettings::new(basedir));
+    let bot = Bot::new(BotSettings::new(home));
     bot.kill_leftovers().await.map_err(|source| StartError::Leftovers { worker: name.clone(), source })?;
     let (link, end) = link::pair();
     let task = tokio::spawn(async move {
         bot.run(end).await;
+        drop(held);
     });
     Ok((link, task))
 }

@@ -14,6 +14,7 @@ mod examples;
 mod functions;
 mod isolation;
 mod layers;
+mod local_workers;
 mod lock_file;
 mod lua_blocks;
 mod matrix;

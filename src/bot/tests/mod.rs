@@ -303,6 +303,28 @@ async fn a_folder_that_cannot_be_written_is_told_with_a_hint() {
 }
 
 #[tokio::test]
+async fn two_workers_never_work_in_one_folder() {
+    let mut master = Master::start().await;
+    master.order(&id("1"), "b", shell("echo ready; while ! [ -e go ]; do sleep 0.01; done")).await;
+    let mut told = Told::default();
+    master.lines(&mut told, 1).await;
+    // By a link, too; and nothing of the first is taken for a leftover.
+    let link = master.dir.path().join("link");
+    std::os::unix::fs::symlink(master.dir.path().join("workers"), &link).unwrap();
+    let error = within(local::start(&name(), &link.join("bot1"))).await.unwrap_err();
+    let by = format!("of worker `bot1` is in use, by process {}", std::process::id());
+    assert!(matches!(error, StartError::Taken { .. }) && error.to_string().ends_with(&by), "{error}");
+    fs::write(master.builddir().join("build/go"), "").unwrap();
+    assert_eq!(master.rest(told).await.rc, Some(0));
+    // Once the first has ended, the next may begin.
+    drop(master.link);
+    within(master.task).await.unwrap();
+    let (link, task) = within(local::start(&name(), &link.join("bot1"))).await.unwrap();
+    drop(link);
+    within(task).await.unwrap();
+}
+
+#[tokio::test]
 async fn many_commands_run_at_once_and_one_too_many_is_refused() {
     let mut master = Master::start().await;
     // Each waits for a file, so that all are there at the same time.
