@@ -324,11 +324,17 @@ fn three_ways(test: &str, wire: Wire) {
         here.steps.retain(|_| *keep.next().unwrap());
         let mut keep = kept.iter();
         here.states.retain(|_| *keep.next().unwrap());
-        for outcome in [&mut here, &mut there] {
-            // A master has its own words for what it does itself.
-            outcome.steps.iter_mut().for_each(|step| {
-                step.logs.retain(|_, streams| streams.keys().any(|stream| *stream != 'h'));
-            });
+        // A master keeps what it likes of what it does itself; of a command of the shell it keeps all.
+        for ((one, two), step) in here.steps.iter_mut().zip(&mut there.steps).zip(&steps) {
+            let has_output =
+                |streams: &BTreeMap<char, Vec<String>>| streams.keys().any(|stream| *stream != 'h');
+            if step.class == "ShellCommand" {
+                one.logs.retain(|_, streams| has_output(streams));
+                two.logs.retain(|_, streams| has_output(streams));
+            } else {
+                one.logs.retain(|name, _| two.logs.get(name).is_some_and(has_output));
+                two.logs.retain(|name, streams| has_output(streams) && one.logs.contains_key(name));
+            }
         }
         same(("lunabot-worker on Lunabot", &here), ("lunabot-worker on Buildbot", &there), "oet");
     }
