@@ -27,7 +27,8 @@ use crate::support::{
 const WAITING: &str = "steps.ShellCommand { name = 'wait', command = 'echo $$ > pid; \
                        while [ -d \"$PWD\" ] && [ ! -e go ]; do sleep 0.05; done; echo went on' }";
 
-/// A port with or without TLS, a master's folder that has it, and worker `w1` (password `sesame`) with builder `b`.
+/// A port with or without TLS, a master's folder that has it, and worker `w1` (password `sesame`) with builder `b`. No
+/// command outlives its link here on either wire: what does is of `matrix::resume`.
 struct Farm {
     wire: Wire,
     port: u16,
@@ -51,7 +52,7 @@ impl Farm {
         };
         let config = format!(
             "{HEAD}c.protocols = {{ {key} = {{ port = {{ port = {port}, interface = '127.0.0.1'{tls_in_lua} }} }} }}\n\
-             c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
+             c.workers = {{ worker.Worker('w1', 'sesame', {{ resume_grace = None }}) }}\n\
              c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, \
              factory = util.BuildFactory {{ {steps} }} }} }}\n\
              c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
