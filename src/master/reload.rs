@@ -234,11 +234,12 @@ impl Reloads {
             if !by_file_alone || attempt.obstacle().is_none() {
                 self.refused_by = attempt.too_many_cuts().and(limit);
             }
-            attempt.log();
             self.tell(|generations| {
                 generations.pending = None;
                 generations.remember(&attempt);
             });
+            // Only now: whoever has read of it in the log finds it when asked for.
+            attempt.log();
             let attempt = Arc::new(attempt);
             for answer in answers {
                 // Whoever asked may have gone.
