@@ -8,32 +8,15 @@ use std::{collections::BTreeMap, fs, io, io::Read, path::Path};
 use serde_json::{Map, Value};
 
 use super::{BotSettings, environment};
-use crate::{model::WorkerInfo, protocol::facts::COMMANDS};
+use crate::{
+    model::WorkerInfo,
+    protocol::facts::{COMMANDS, OUR_COMMANDS, OUR_VERSION},
+};
 
 /// The longest file that is told of: more is no note for people.
 const FILE_BYTES: u64 = 64 * 1024;
 /// The most files that are told of.
 const FILES: usize = 64;
-
-/// The commands of a worker, as each of Buildbot's wires calls them.
-const COMMAND_NAMES: [&str; 14] = [
-    "cpdir",
-    "downloadFile",
-    "download_file",
-    "glob",
-    "listdir",
-    "mkdir",
-    "rmdir",
-    "rmfile",
-    "shell",
-    "stat",
-    "uploadDirectory",
-    "uploadFile",
-    "upload_directory",
-    "upload_file",
-];
-/// By it a master knows what they can. Source: Buildbot's worker 4.3.0.
-const COMMAND_VERSION: &str = "3.3";
 
 /// All that a worker tells of itself.
 ///
@@ -44,7 +27,7 @@ pub fn told(settings: &BotSettings) -> WorkerInfo {
         facts.insert("numcpus".to_owned(), count.get().into());
     }
     if settings.tells_wire_facts {
-        let versions = COMMAND_NAMES.map(|name| (name.to_owned(), COMMAND_VERSION.into()));
+        let versions = OUR_COMMANDS.map(|name| (name.to_owned(), OUR_VERSION.into()));
         facts.insert(COMMANDS.to_owned(), Map::from_iter(versions).into());
         // What is no text cannot be told.
         let environ = environment::own(&settings.hidden).into_iter().filter_map(|(name, value)| {
@@ -162,7 +145,7 @@ mod tests {
         assert_eq!(facts["numcpus"], 3);
         assert_eq!(facts["host"], "mine");
         assert_eq!(facts["delete_leftover_dirs"], 1);
-        assert_eq!(facts[COMMANDS]["shell"], COMMAND_VERSION);
+        assert_eq!(facts[COMMANDS]["shell"], OUR_VERSION);
         let environ = facts["environ"].as_object().unwrap();
         assert_eq!(environ["PATH"], *std::env::var("PATH").unwrap());
         // Cargo gives the test several of these.

@@ -21,6 +21,27 @@ const OLD_COMMANDS: &str = "slave_commands";
 /// form of its own for that. It speaks to the protocol alone, and is not kept.
 pub const HIDES_WORDS: &str = "lunabot_hides_words";
 
+/// The commands of a worker of ours, by their names on both wires: steps of Buildbot's master ask for those of the other one.
+pub const OUR_COMMANDS: [&str; 14] = [
+    "cpdir",
+    "downloadFile",
+    "download_file",
+    "glob",
+    "listdir",
+    "mkdir",
+    "rmdir",
+    "rmfile",
+    "shell",
+    "stat",
+    "uploadDirectory",
+    "uploadFile",
+    "upload_directory",
+    "upload_file",
+];
+/// The version of each of them, by which a master knows what it can do. Source: Buildbot 4.3.0,
+/// `buildbot_worker/commands/base.py`.
+pub const OUR_VERSION: &str = "3.3";
+
 /// Facts that are kept: a release file has some twenty.
 const MAX_FACTS: usize = 256;
 /// The longest text of one, in bytes.

@@ -8,26 +8,6 @@ use serde_json::Value as Json;
 
 use crate::{model::WorkerInfo, protocol::facts};
 
-/// The commands of a worker, by their names on both wires: steps of Buildbot's master ask for those of the other one.
-const COMMANDS: [&str; 14] = [
-    "cpdir",
-    "downloadFile",
-    "download_file",
-    "glob",
-    "listdir",
-    "mkdir",
-    "rmdir",
-    "rmfile",
-    "shell",
-    "stat",
-    "uploadDirectory",
-    "uploadFile",
-    "upload_directory",
-    "upload_file",
-];
-/// The version of each, which says what it can do. Source: `buildbot_worker/commands/base.py`.
-const VERSION: &str = "3.3";
-
 /// What is told: the facts, and what a master must find besides them.
 pub(super) fn answer(info: &WorkerInfo) -> ValueRef<'_> {
     let mut told: Vec<_> =
@@ -38,8 +18,8 @@ pub(super) fn answer(info: &WorkerInfo) -> ValueRef<'_> {
         }
     };
     add("environ", ValueRef::Map(Vec::new()));
-    let commands = COMMANDS.iter().map(|name| (ValueRef::from(*name), ValueRef::from(VERSION)));
-    add(facts::COMMANDS, ValueRef::Map(commands.collect()));
+    let commands = facts::OUR_COMMANDS.map(|name| (ValueRef::from(name), ValueRef::from(facts::OUR_VERSION)));
+    add(facts::COMMANDS, ValueRef::Map(commands.into()));
     // Buildbot's master takes it for granted.
     add("delete_leftover_dirs", ValueRef::Boolean(false));
     add(facts::HIDES_WORDS, ValueRef::Boolean(true));
