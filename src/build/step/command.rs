@@ -17,15 +17,20 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::time::{self, Instant};
 use tracing::{debug, warn};
 
-use super::{StepContext, StepEnd, logs::Logs, safe::Safe, transfer::TransferError};
+use super::{
+    StepContext,
+    logs::Logs,
+    peer::{Peer, dropped},
+    safe::Safe,
+    seen::Seen,
+};
 use crate::{
     build::control::{StopKind, Stopped},
-    model::{LogStream, Outcome, Timestamp},
-    protocol::{CommandId, FailureReason, Transfer, TransferReply, Update, WorkerCommand},
+    model::Timestamp,
+    protocol::{CommandId, Transfer, TransferReply, Update, WorkerCommand},
     store::LogError,
     worker::{CommandEvent, CommandEvents, LinkGone},
 };
@@ -36,61 +41,6 @@ const DEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How much is held of news that are not marked, in bytes and in number: a message holds less.
 const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
 const MOST_HELD: usize = 1024;
-
-/// What the master has for a command beside its logs.
-pub(super) trait Peer: Send {
-    /// Whether nothing but the logs is needed of what the command says, so that a later master can go on with it.
-    const OUTLIVES_MASTER: bool = false;
-
-    /// Hears output that the log has.
-    fn output(&mut self, _stream: LogStream, _bytes: &Bytes) {}
-
-    /// Hears of a fact: what a path is, or paths.
-    fn fact(&mut self, _update: Update) {}
-
-    /// Takes or gives bytes. An error ends the command; the driver answers in its place.
-    fn transfer(
-        &mut self,
-        transfer: Transfer,
-    ) -> impl Future<Output = Result<Option<TransferReply>, TransferError>> + Send {
-        async move { Ok(dropped(&transfer)) }
-    }
-}
-
-/// For commands of which only logs and the end are wanted, in steps that do more than to run one.
-pub(super) struct NoPeer;
-
-impl Peer for NoPeer {}
-
-/// For the command of a step that is nothing else.
-pub(super) struct Alone;
-
-impl Peer for Alone {
-    const OUTLIVES_MASTER: bool = true;
-}
-
-/// The answer to a block that nobody has use for.
-fn dropped(transfer: &Transfer) -> Option<TransferReply> {
-    match transfer {
-        Transfer::Write(_) => Some(TransferReply::Taken),
-        Transfer::Read { .. } => Some(TransferReply::Data(Bytes::new())),
-        Transfer::Close | Transfer::Unpack | Transfer::Times { .. } => None,
-    }
-}
-
-/// What was heard of a command.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) rc: Option<i32>,
-    reason: Option<FailureReason>,
-    complete: bool,
-    failure: Option<String>,
-    stopped: Option<Stopped>,
-    /// Why the master could not go on with its part.
-    spoiled: Option<TransferError>,
-    /// The master stops, and the command goes on without it.
-    is_left: bool,
-}
 
 /// Runs a command and follows it to its end. `slow_death` is what it may take to die by its own options.
 ///
@@ -469,66 +419,6 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// How a step ends that was stopped.
-pub(super) fn interrupted(what: &str, stopped: &Stopped) -> StepEnd {
-    let outcome = match stopped.kind {
-        StopKind::Cancel => Outcome::Cancelled,
-        StopKind::Requeue => Outcome::Retry,
-    };
-    StepEnd::new(outcome, format!("{what} interrupted: {}", stopped.reason))
-}
-
-impl Seen {
-    /// Its exit code, if that is what decides; else the end of the step. `what` names the deed for people.
-    ///
-    /// # Errors
-    /// The end of a step whose command was stopped, lost, killed by the worker, or not carried out.
-    pub(super) fn exit_code(&self, what: &str) -> Result<i32, StepEnd> {
-        if self.is_left {
-            return Err(StepEnd::left());
-        }
-        if let Some(stopped) = &self.stopped {
-            return Err(interrupted(what, stopped));
-        }
-        if let Some(spoiled) = &self.spoiled {
-            return Err(StepEnd::new(spoiled.outcome(), format!("{what}: {}", spoiled.chain())));
-        }
-        if !self.complete {
-            return Err(StepEnd::lost());
-        }
-        if let Some(reason) = self.reason {
-            let why = match reason {
-                FailureReason::Timeout => "ran too long",
-                FailureReason::TimeoutWithoutOutput => "was silent too long",
-                FailureReason::MaxLines => "wrote too many lines",
-            };
-            let end = match reason {
-                FailureReason::MaxLines => "and was killed",
-                FailureReason::Timeout | FailureReason::TimeoutWithoutOutput => "and was killed (timed out)",
-            };
-            return Err(StepEnd::new(Outcome::Failure, format!("{what} {why} {end}")));
-        }
-        if let Some(failure) = &self.failure {
-            // Where it happened on the worker is told in the log.
-            let first = failure.lines().next().unwrap_or_default();
-            return Err(StepEnd::new(Outcome::Exception, format!("{what}: {first}")));
-        }
-        // A command that says nothing of its exit code cannot be called a success.
-        self.rc.ok_or_else(|| StepEnd::new(Outcome::Exception, format!("{what} ended without an exit code")))
-    }
-
-    /// What the log has not heard of the end yet.
-    pub(super) fn last_words(&self) -> Option<&str> {
-        if self.is_left {
-            None
-        } else if self.complete {
-            self.failure.as_deref()
-        } else {
-            Some("the link to the worker was lost")
-        }
-    }
-}
-
 /// An id that no command of this master, in this life or an earlier one, had: workers outlive the master.
 pub(super) fn next_command_id() -> CommandId {
     static LIFE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
@@ -536,47 +426,4 @@ pub(super) fn next_command_id() -> CommandId {
     let life =
         LIFE.get_or_init(|| format!("{:x}-{:x}", Timestamp::now().as_microsecond(), std::process::id()));
     CommandId::new(format!("{life}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
-}
-
-#[cfg(test)]
-impl Seen {
-    /// A command that ended with this exit code.
-    pub(super) fn sample(rc: i32) -> Self {
-        Self { rc: Some(rc), complete: true, ..Self::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn end(seen: &Seen) -> StepEnd {
-        seen.exit_code("'make test'").expect_err("the exit code does not decide")
-    }
-
-    #[test]
-    fn no_exit_code_is_no_success_and_no_completion_is_a_lost_worker() {
-        assert_eq!(end(&Seen { complete: true, ..Seen::default() }).outcome, Outcome::Exception);
-        assert_eq!(end(&Seen { rc: Some(0), ..Seen::default() }), StepEnd::lost());
-    }
-
-    #[test]
-    fn a_failure_of_the_worker_wins_over_exit_code_zero() {
-        let seen = Seen { failure: Some("broken".into()), ..Seen::sample(0) };
-        assert_eq!(end(&seen).outcome, Outcome::Exception);
-    }
-
-    #[test]
-    fn the_line_of_a_step_has_no_traceback_of_the_worker() {
-        let failure = "builtins.OSError: no room\nTraceback (most recent call last):\n  …".to_owned();
-        let seen = Seen { failure: Some(failure), ..Seen::sample(0) };
-        assert_eq!(end(&seen).state, "'make test': builtins.OSError: no room");
-        assert!(seen.last_words().is_some_and(|words| words.contains("Traceback")), "the log has it");
-    }
-
-    #[test]
-    fn what_the_master_could_not_do_wins_over_exit_code_zero() {
-        let seen = Seen { spoiled: Some(TransferError::too_large("x".into(), 3)), ..Seen::sample(0) };
-        assert_eq!(end(&seen), StepEnd::new(Outcome::Failure, "'make test': `x` has more than 3 bytes"));
-    }
 }

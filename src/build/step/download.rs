@@ -14,8 +14,9 @@ use bytes::Bytes;
 
 use super::{
     StepContext, StepEnd, StepError, WorkerPaths,
-    command::{Peer, follow},
+    command::follow,
     logs::Logs,
+    peer::Peer,
     place::on_master,
     transfer::{FILES_LIMIT, TransferError, block_size, blocking},
 };

@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    StepContext, StepEnd, StepError, all_of,
-    command::{NoPeer, follow},
-    logs::Logs,
-};
+use super::{StepContext, StepEnd, StepError, all_of, command::follow, logs::Logs, peer::NoPeer};
 use crate::{
     definition::{Text, step},
     model::Outcome,

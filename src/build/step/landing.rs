@@ -18,7 +18,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    command::{Peer, next_command_id},
+    command::next_command_id,
+    peer::Peer,
     transfer::{FILES_LIMIT, TransferError, blocking},
     unpack::{self, Budget},
 };

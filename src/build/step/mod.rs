@@ -10,8 +10,10 @@ mod download;
 mod folder;
 mod landing;
 mod logs;
+mod peer;
 mod place;
 mod safe;
+mod seen;
 mod shell;
 #[cfg(test)]
 mod tests;

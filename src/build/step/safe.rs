@@ -19,7 +19,7 @@ use crate::{
     store::{LogError, Note, RunningCommand},
 };
 
-use super::command::Peer;
+use super::peer::Peer;
 
 /// How long news may be unsafe.
 const WITHIN: Duration = Duration::from_millis(100);

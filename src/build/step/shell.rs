@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use super::{
     StepContext, StepEnd, StepError, WorkerPaths, all_of,
-    command::{self, Alone, Peer, Seen, follow},
+    command::{self, follow},
     logs::Logs,
+    peer::{Alone, Peer},
+    seen::Seen,
 };
 use crate::{
     definition::{

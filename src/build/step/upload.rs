@@ -14,10 +14,12 @@ use tracing::{debug, warn};
 
 use super::{
     StepContext, StepEnd, StepError, WorkerPaths, all_of,
-    command::{Peer, Seen, follow, interrupted},
+    command::follow,
     landing::Landing,
     logs::Logs,
+    peer::Peer,
     place::{file_name, on_master},
+    seen::{Seen, interrupted},
     transfer::{FILES_LIMIT, block_size},
 };
 use crate::{
