@@ -214,6 +214,42 @@ pub enum EnvironmentChange {
 }
 
 #[cfg(test)]
+impl WorkerCommand {
+    /// Fetches this file of the builder's folder, in blocks of so many bytes.
+    pub(crate) fn sample_upload(source: &str, block_size: u32) -> Self {
+        Self::UploadFile(Box::new(UploadFile {
+            workdir: "build".into(),
+            source: source.into(),
+            max_size: None,
+            block_size,
+            keep_stamp: true,
+        }))
+    }
+
+    /// Fetches this folder, in blocks of so many bytes.
+    pub(crate) fn sample_upload_directory(source: &str, block_size: u32) -> Self {
+        Self::UploadDirectory(Box::new(UploadDirectory {
+            workdir: "build".into(),
+            source: source.into(),
+            max_size: None,
+            block_size,
+            compress: None,
+        }))
+    }
+
+    /// Sends this file, in blocks of so many bytes.
+    pub(crate) fn sample_download(destination: &str, block_size: u32) -> Self {
+        Self::DownloadFile(Box::new(DownloadFile {
+            workdir: "build".into(),
+            destination: destination.into(),
+            max_size: None,
+            block_size,
+            mode: None,
+        }))
+    }
+}
+
+#[cfg(test)]
 impl ShellArguments {
     /// A line of shell without limits, its output wanted.
     pub(crate) fn sample(line: &str) -> Self {

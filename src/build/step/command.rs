@@ -10,7 +10,8 @@
 //!   completes its command. So an error is remembered, the command is interrupted, and blocks that still come are dropped.
 //!
 //! # Not here
-//! What is durable of a command, and when (`step::safe`); what the bytes of a transfer become (`upload`, `download`), and what an exit code means to a step.
+//! What is durable of a command, and when (`step::safe`); what the bytes of a transfer become (`upload`, `download`); what
+//! its end means to the step (`seen`).
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -6,7 +6,7 @@ use super::{
     super::{encoder::Encoder, jelly},
     *,
 };
-use crate::protocol::{Transfer, TransferReply, command::UploadFile};
+use crate::protocol::{Transfer, TransferReply};
 
 fn any_bytes() -> impl Strategy<Value = Bytes> {
     // A payload may equal a word of the vocabulary.
@@ -99,14 +99,7 @@ fn lead(master: &mut MasterSession, event: &SessionEvent) {
             master.handle_order(set_builders(&["b1", "b2"]));
         }
         SessionEvent::Attached => {
-            let upload = UploadFile {
-                workdir: "build".into(),
-                source: "a".into(),
-                max_size: None,
-                block_size: 128,
-                keep_stamp: true,
-            };
-            let command = WorkerCommand::UploadFile(Box::new(upload));
+            let command = WorkerCommand::sample_upload("a", 128);
             master.handle_order(ToWorker::Start { id: id(), builder: "b1".into(), command });
         }
         SessionEvent::Message(FromWorker::Transfer { transfer: Transfer::Write(_), .. }) => {

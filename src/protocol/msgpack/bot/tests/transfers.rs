@@ -3,7 +3,6 @@
 use proptest::{collection, prelude::*};
 
 use super::*;
-use crate::protocol::command::{DownloadFile, UploadDirectory, UploadFile};
 
 /// What a file on its way is told, with all that any of the three wants.
 pub(super) fn file() -> Value {
@@ -17,33 +16,15 @@ pub(super) fn file() -> Value {
 }
 
 fn upload() -> WorkerCommand {
-    WorkerCommand::UploadFile(Box::new(UploadFile {
-        workdir: "build".into(),
-        source: "f".into(),
-        max_size: None,
-        block_size: 9,
-        keep_stamp: true,
-    }))
+    WorkerCommand::sample_upload("f", 9)
 }
 
 fn upload_directory() -> WorkerCommand {
-    WorkerCommand::UploadDirectory(Box::new(UploadDirectory {
-        workdir: "build".into(),
-        source: "f".into(),
-        max_size: None,
-        block_size: 9,
-        compress: None,
-    }))
+    WorkerCommand::sample_upload_directory("f", 9)
 }
 
 fn download() -> WorkerCommand {
-    WorkerCommand::DownloadFile(Box::new(DownloadFile {
-        workdir: "build".into(),
-        destination: "f".into(),
-        max_size: None,
-        block_size: 9,
-        mode: None,
-    }))
+    WorkerCommand::sample_download("f", 9)
 }
 
 fn to_bot(id: &str, what: TransferReply) -> ToWorker {

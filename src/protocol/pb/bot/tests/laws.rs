@@ -39,13 +39,7 @@ fn honest() -> Vec<u8> {
 }
 
 fn upload() -> WorkerCommand {
-    WorkerCommand::UploadFile(Box::new(crate::protocol::command::UploadFile {
-        workdir: "build".into(),
-        source: "a".into(),
-        max_size: None,
-        block_size: 128,
-        keep_stamp: true,
-    }))
+    WorkerCommand::sample_upload("a", 128)
 }
 
 /// Does a little of each thing, and nothing twice.

@@ -3,39 +3,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::{
-    command::{DownloadFile, UploadDirectory, UploadFile},
-    pb::jelly::pairs,
-};
+use crate::protocol::pb::jelly::pairs;
 
 fn upload() -> WorkerCommand {
-    WorkerCommand::UploadFile(Box::new(UploadFile {
-        workdir: "build".into(),
-        source: "a".into(),
-        max_size: None,
-        block_size: 16384,
-        keep_stamp: true,
-    }))
+    WorkerCommand::sample_upload("a", 16384)
 }
 
 fn upload_directory() -> WorkerCommand {
-    WorkerCommand::UploadDirectory(Box::new(UploadDirectory {
-        workdir: "build".into(),
-        source: "a".into(),
-        max_size: None,
-        block_size: 16384,
-        compress: None,
-    }))
+    WorkerCommand::sample_upload_directory("a", 16384)
 }
 
 fn download() -> WorkerCommand {
-    WorkerCommand::DownloadFile(Box::new(DownloadFile {
-        workdir: "build".into(),
-        destination: "a".into(),
-        max_size: None,
-        block_size: 16384,
-        mode: None,
-    }))
+    WorkerCommand::sample_download("a", 16384)
 }
 
 fn write(bytes: &'static [u8]) -> Transfer {

@@ -10,7 +10,6 @@ use super::*;
 use crate::protocol::{
     ShellArguments,
     bot::{Away, KeptId},
-    command::{DownloadFile, UploadFile},
 };
 
 /// The command that all is about.
@@ -378,21 +377,9 @@ fn shell() -> WorkerCommand {
 }
 
 fn upload() -> WorkerCommand {
-    WorkerCommand::UploadFile(Box::new(UploadFile {
-        workdir: "build".into(),
-        source: "f".into(),
-        max_size: None,
-        block_size: 9,
-        keep_stamp: true,
-    }))
+    WorkerCommand::sample_upload("f", 9)
 }
 
 fn download() -> WorkerCommand {
-    WorkerCommand::DownloadFile(Box::new(DownloadFile {
-        workdir: "build".into(),
-        destination: "f".into(),
-        max_size: None,
-        block_size: 9,
-        mode: None,
-    }))
+    WorkerCommand::sample_download("f", 9)
 }
