@@ -50,28 +50,11 @@ impl<W: Write> Write for MaskedWriter<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use tracing::{error, subscriber::with_default};
     use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
-    use super::*;
+    use super::{super::kept_log::KeptLog, *};
     use crate::{definition::SecretName, model::Secret};
-
-    /// Keeps what is written.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(line);
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
@@ -82,7 +65,7 @@ mod tests {
         let masker = Masker::new();
         let secret = "ses\"ame\\é\x1b";
         masker.note(&SecretName::new("db").unwrap(), &Secret::new(secret));
-        let (text, json) = (Kept::default(), Kept::default());
+        let (text, json) = (KeptLog::default(), KeptLog::default());
         let (to_text, to_json) = (text.clone(), json.clone());
         let as_text = Masked::new(move || to_text.clone(), &masker);
         let as_json = Masked::new(move || to_json.clone(), &masker);
@@ -96,7 +79,7 @@ mod tests {
         });
         // As JSON, an error is told without its causes.
         for (log, count) in [(text, 5), (json, 4)] {
-            let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            let log = log.text();
             assert_eq!(log.matches("<db>").count(), count, "{log}");
             assert!(!log.contains("ame"), "{log}");
         }

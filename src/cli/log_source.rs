@@ -109,10 +109,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
+    use std::sync::Arc;
 
     use serde_json::Value;
     use tracing::{info, subscriber::with_default};
@@ -121,29 +118,8 @@ mod tests {
         layer::SubscriberExt as _,
     };
 
-    use super::*;
+    use super::{super::kept_log::KeptLog, *};
     use crate::config::{self, Limits};
-
-    /// Keeps what is written.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(line);
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Kept {
-        fn lines(&self) -> Vec<String> {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
-        }
-    }
 
     #[tokio::test]
     async fn what_is_said_of_a_worker_tells_where_it_is_written_in_either_format() {
@@ -154,7 +130,7 @@ mod tests {
         let checked = config::load(&path, Limits::default()).await.unwrap().check().unwrap();
         let whereabouts = Whereabouts::default();
         whereabouts.change(&Arc::new(checked.definition));
-        let (text, json) = (Kept::default(), Kept::default());
+        let (text, json) = (KeptLog::default(), KeptLog::default());
         let (to_text, to_json) = (text.clone(), json.clone());
         let as_text = layer()
             .with_ansi(false)
@@ -171,12 +147,13 @@ mod tests {
             info!(worker = "other", "unknown");
             info!("nothing \"fields\":{{");
         });
-        let texts = text.lines();
+        let texts = text.text();
+        let texts: Vec<_> = texts.lines().collect();
         assert!(texts[0].ends_with("worker=bot source=a \"b\".lua:1:15"), "{}", texts[0]);
         assert!(texts[1].ends_with("worker=\"bot\" source=\"told\""), "{}", texts[1]);
         assert!(!texts[2].contains("source=") && !texts[3].contains("source="), "{texts:?}");
         let events: Vec<Value> =
-            json.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+            json.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(events[0]["fields"]["source"], "a \"b\".lua:1:15");
         assert_eq!(events[0]["fields"]["message"], "attached \"fields\":{");
         assert_eq!(events[1]["fields"]["source"], "told");

@@ -14,6 +14,8 @@ pub mod failure;
 mod follow;
 mod force;
 mod hash_password;
+#[cfg(test)]
+mod kept_log;
 mod log;
 mod log_file;
 mod log_mask;

@@ -11,12 +11,7 @@ mod faults;
 mod resume;
 mod steps;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
 
@@ -24,6 +19,7 @@ use self::steps::{Carried, Step};
 use crate::support::{
     buildbot_master::{self, BuildbotMaster},
     certificates::Authority,
+    listing::listing,
     master::{HEAD, MasterDir},
     real_worker::{self, Kind, Protocol, RealWorker, free_port},
     skip::skip,
@@ -199,35 +195,14 @@ fn is_own_words(line: &str) -> bool {
     [" argv: ", " watching logfiles", " using PTY: "].iter().any(|begin| line.starts_with(begin))
 }
 
-/// All that is in a folder: names, permissions and bytes.
+/// All that is in a folder: names, whether they are executable, and bytes.
 fn tree(root: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut waiting = vec![root.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                found.push(format!("{name}/"));
-                waiting.push(path);
-            } else if kind.is_symlink() {
-                found.push(format!("{name} -> {}", fs::read_link(path).unwrap().display()));
-            } else {
-                let is_executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
-                let content = fs::read(&path).unwrap();
-                // Random, and as long as it is.
-                let content = if content.len() > 1000 {
-                    content.len().to_string()
-                } else {
-                    content.escape_ascii().to_string()
-                };
-                found.push(format!("{name} {is_executable} {content}"));
-            }
-        }
-    }
-    found.sort();
-    found
+    listing(root, |mode, bytes| {
+        // Random, and as long as it is.
+        let content =
+            if bytes.len() > 1000 { bytes.len().to_string() } else { bytes.escape_ascii().to_string() };
+        format!("{} {content}", mode & 0o100 != 0)
+    })
 }
 
 /// Compares what two runs saw; of the streams of each log those that are `common`.

@@ -4,16 +4,12 @@
 //! What differs, as `docs/steps.md` tells: the words of errors, and of what ours does without a program; the exit code of a
 //! program that is missing, line ends within progress bars, and the end of a last line without one.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
-    path::Path,
-};
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::Value;
 
 use crate::support::{
+    listing::listing,
     master::{HEAD, MasterDir},
     real_worker::{self, RealWorker, free_port},
     skip::skip,
@@ -119,25 +115,8 @@ fn seen(dir: &MasterDir, builder: &str, places: &[&str]) -> Vec<String> {
 
 /// All that is in a folder: names, permissions and bytes.
 fn tree(root: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut waiting = vec![root.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(&folder).unwrap().flatten() {
-            let path = entry.path();
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                found.push(format!("{name}/"));
-                waiting.push(path);
-            } else if kind.is_symlink() {
-                found.push(format!("{name} -> {}", fs::read_link(path).unwrap().display()));
-            } else {
-                let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-                found.push(format!("{name} {mode:o} {}", fs::read(path).unwrap().escape_ascii()));
-            }
-        }
-    }
-    found.sort();
+    let found = listing(root, |mode, bytes| format!("{mode:o} {}", bytes.escape_ascii()));
+    assert!(!found.is_empty(), "nothing is in {}", root.display());
     found
 }
 

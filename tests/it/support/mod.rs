@@ -4,6 +4,7 @@ pub(crate) mod buildbot_master;
 pub(crate) mod cable;
 #[path = "../../../src/net/testing.rs"]
 pub(crate) mod certificates;
+pub(crate) mod listing;
 pub(crate) mod master;
 pub(crate) mod real_worker;
 pub(crate) mod skip;
