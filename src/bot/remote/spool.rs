@@ -13,7 +13,7 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -32,7 +32,8 @@ const DISK_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Spool {
     folder: PathBuf,
-    segment: Option<(Arc<File>, u64)>,
+    /// The newest file, for as long as it holds something, and where it ends.
+    segment: Option<(Weak<File>, u64)>,
     /// Whether the disk has failed: what is kept then stays in memory, within its bounds.
     is_broken: bool,
 }
@@ -74,17 +75,19 @@ impl Spool {
 
     async fn try_put(&mut self, bytes: Bytes) -> io::Result<Box<dyn Away>> {
         let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
-        let (folder, segment) = (self.folder.clone(), self.segment.take());
+        let folder = self.folder.clone();
+        let begun = self.segment.take().filter(|(_, end)| *end < SEGMENT_BYTES);
+        let begun = begun.and_then(|(file, end)| Some((file.upgrade()?, end)));
         let put = spawn_blocking(move || {
-            let (file, offset) = match segment.filter(|(_, end)| *end < SEGMENT_BYTES) {
-                Some(segment) => segment,
+            let (file, offset) = match begun {
+                Some(begun) => begun,
                 None => (Arc::new(nameless(&folder)?), 0),
             };
             file.write_all_at(&bytes, offset)?;
             Ok((file, offset, bytes.len()))
         });
         let (file, offset, held) = within(put).await?;
-        self.segment = Some((Arc::clone(&file), offset + length));
+        self.segment = Some((Arc::downgrade(&file), offset + length));
         Ok(Box::new(Piece { file, offset, length: held }))
     }
 
@@ -136,6 +139,9 @@ mod tests {
         for (away, bytes) in kept.into_iter().rev() {
             assert!(Spool::get(away).await.unwrap() == bytes);
         }
+        let (newest, _) = spool.segment.as_ref().unwrap();
+        assert!(newest.upgrade().is_none(), "nothing is in it, and it takes room");
+        assert!(spool.put(Bytes::from_static(b"x")).await.is_some());
     }
 
     #[tokio::test]

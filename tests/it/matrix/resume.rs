@@ -1,6 +1,7 @@
 //! A build whose link is cut, or whose master dies, ends as one that was left in peace, with the same log.
 
 use std::{
+    os::unix::fs::MetadataExt as _,
     thread,
     time::{Duration, Instant},
 };
@@ -232,6 +233,51 @@ fn what_is_said_while_the_link_is_cut_waits_on_disk_and_comes_whole() {
         assert_eq!(lines.next(), Some(number.to_string().as_str()));
     }
     assert_eq!(lines.next(), None);
+}
+
+/// Bytes in the files without a name that a process holds open.
+fn put_away(pid: u32) -> u64 {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let files = open.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    files.filter(|file| file.is_file() && file.nlink() == 0).map(|file| file.len()).sum()
+}
+
+#[test]
+fn what_is_more_than_may_wait_on_disk_holds_the_command_back_and_comes_whole() {
+    const LINES: usize = 100_000;
+    const MIB: u64 = 1024 * 1024;
+    let rest = "x".repeat(1000);
+    let farm = Farm::of(&format!(
+        "steps.ShellCommand {{ name = 'chat', logEnviron = false, command = 'touch ../begun; \
+         while ! test -e ../go; do sleep 0.1; done; seq -f \"%.0f {rest}\" 1 {LINES}; touch ../said' }}"
+    ));
+    let _master = farm.dir.start();
+    let worker = farm.worker();
+    assert!(farm.dir.run("force", &["b"]).status.success());
+    let file = |name: &str| worker.path().join("b").join(name);
+    eventually("the command", || file("begun").exists().then_some(()));
+    farm.cable.cut();
+    let before = resident(worker.pid());
+    crate::support::master::touch(&file("go"));
+    eventually("a full disk", || (put_away(worker.pid()) >= 60 * MIB).then_some(()));
+    // Time enough for much more, if it were not held back.
+    thread::sleep(Duration::from_secs(2));
+    let (kept, grown) = (put_away(worker.pid()), resident(worker.pid()).saturating_sub(before));
+    // The newest file is of 8 MiB, and is begun before all is counted.
+    assert!(kept <= 72 * MIB && grown < 16, "{kept} bytes on disk, {grown} MiB more in memory");
+    assert!(!file("said").exists());
+    farm.cable.mend();
+    worker.wait_attached(2);
+    let (results, _) = farm.ended(1);
+    assert_eq!(results, 0);
+    let log = farm.dir.run("log", &["b", "1", "chat"]).stdout;
+    let log = String::from_utf8(log).unwrap();
+    let mut lines = log.lines().filter_map(|line| line.strip_suffix(rest.as_str()));
+    for number in 1..=LINES {
+        assert_eq!(lines.next().map(str::trim_end), Some(number.to_string().as_str()));
+    }
+    assert_eq!(lines.next(), None);
+    eventually("an empty disk", || (put_away(worker.pid()) == 0).then_some(()));
 }
 
 #[test]
