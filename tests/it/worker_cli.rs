@@ -1,6 +1,7 @@
 //! The command line of `lunabot-worker`, as a stranger meets it: a folder made, mistakes told, a worker of Buildbot taken
 //! over.
 
+mod options;
 mod running;
 
 use std::{

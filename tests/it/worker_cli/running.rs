@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// A master that lets a worker `w1` in on a port, with a builder `b` of these steps.
-fn master(port: u16, steps: &str) -> MasterDir {
+pub(super) fn master(port: u16, steps: &str) -> MasterDir {
     MasterDir::new(&format!(
         "{HEAD}c.protocols = {{ pb = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
          c.workers = {{ worker.Worker('w1', 'sesame') }}\n\
