@@ -1,6 +1,7 @@
 //! A build whose link is cut, or whose master dies, ends as one that was left in peace, with the same log.
 
 use std::{
+    collections::VecDeque,
     os::unix::fs::MetadataExt as _,
     thread,
     time::{Duration, Instant},
@@ -259,9 +260,13 @@ fn what_is_more_than_may_wait_on_disk_holds_the_command_back_and_comes_whole() {
     farm.cable.cut();
     let before = resident(worker.pid());
     crate::support::master::touch(&file("go"));
-    eventually("a full disk", || (put_away(worker.pid()) >= 60 * MIB).then_some(()));
-    // Time enough for much more, if it were not held back.
-    thread::sleep(Duration::from_secs(2));
+    // Full, and as it was for so many looks that much more would have come if it were not held back.
+    let mut looks = VecDeque::from([0; 40]);
+    eventually("a full disk that grows no more", || {
+        looks.pop_front();
+        looks.push_back(put_away(worker.pid()));
+        (looks[0] >= 60 * MIB && looks.iter().all(|kept| *kept == looks[0])).then_some(())
+    });
     let (kept, grown) = (put_away(worker.pid()), resident(worker.pid()).saturating_sub(before));
     // The newest file is of 8 MiB, and is begun before all is counted.
     assert!(kept <= 72 * MIB && grown < 16, "{kept} bytes on disk, {grown} MiB more in memory");
