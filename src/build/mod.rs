@@ -14,6 +14,7 @@
 
 mod busy;
 pub mod claim;
+mod conduct;
 pub mod control;
 pub mod line;
 pub mod progress;

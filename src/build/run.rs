@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     build::{
-        MOST_ATTEMPTS,
+        MOST_ATTEMPTS, conduct,
         control::{BuildControl, Running, StopKind},
         line::Line,
         progress::Progress,
@@ -23,6 +23,7 @@ use crate::{
     store::{
         BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError, Unfinished,
     },
+    worker::OperatorHandle,
 };
 
 /// How long a request waits after its first loss; twice as long after each further one.
@@ -50,6 +51,8 @@ pub(super) struct Assignment {
     pub interpreter: Interpreter,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// Who hears what a build says of its worker.
+    pub operator: OperatorHandle,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -164,7 +167,12 @@ impl Build {
     /// What came of the steps; nothing if the next master goes on with them.
     async fn conclude(&self, build: BuildId, number: i64, came: Result<Option<Progress>, LogError>) {
         let end = match came {
-            Ok(Some(progress)) => self.verdict(&progress),
+            Ok(Some(progress)) => {
+                let end = self.verdict(&progress);
+                // First: the worker is given no other build meanwhile.
+                conduct::note(&self.assignment, number, &progress, end.0).await;
+                end
+            }
             Ok(None) => {
                 info!(builder = %self.assignment.builder.name, number, "build is left to the next master");
                 return;
@@ -225,6 +233,7 @@ impl Build {
                 WorkerLeft::Lost => progress.lose_worker(),
                 WorkerLeft::Connected => {}
             }
+            progress.doubt_worker(end.unfit);
             progress.after(step, end.outcome);
         }
         Ok(Some(progress))

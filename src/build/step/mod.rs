@@ -33,7 +33,7 @@ use crate::{
     build::{control::StopListener, line::Line},
     definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
     model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
-    protocol::CommandId,
+    protocol::{CommandId, Unfit},
     secret::BuildSecrets,
     store::{LogError, Note, RunningCommand, Store, StoreError},
 };
@@ -82,6 +82,8 @@ pub struct StepEnd {
     pub worker: WorkerLeft,
     /// Whether it is left out where steps are shown.
     pub hidden: bool,
+    /// What the worker said of itself, if it said that no command would fare better; and how it said so.
+    pub unfit: Option<(Unfit, String)>,
 }
 
 /// What is left of the worker after a step.
@@ -98,7 +100,7 @@ pub enum WorkerLeft {
 impl StepEnd {
     /// An end with the worker still there.
     pub fn new(outcome: Outcome, state: impl Into<String>) -> Self {
-        Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false }
+        Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false, unfit: None }
     }
 
     /// There is none: the next master goes on with the step.
@@ -224,6 +226,9 @@ async fn conclude(
     }
     if let Some(logs) = logs {
         logs.close().await?;
+    }
+    if let Some((_, words)) = &mut end.unfit {
+        *words = context.secrets.mask(words).into_owned();
     }
     Ok(described(step, end, &context).await)
 }
