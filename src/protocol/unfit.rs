@@ -63,9 +63,13 @@ fn without_class(line: &str) -> &str {
 /// The number of the system's error, if that is what failed: `[Errno 28] …` at the begin of a worker's exception, or
 /// `… (os error 28)` at the end of what a `lunabot-worker` says.
 fn number(line: &str) -> Option<i32> {
-    let message = match line.strip_prefix("[Failure instance: Traceback: <class '") {
+    let message = match line.strip_prefix("[Failure instance: Traceback") {
         // msgpack: the class in quotes.
-        Some(rest) => rest.split_once("'>: ").map_or("", |(_, message)| message),
+        Some(rest) => {
+            let rest = rest.strip_prefix(" (failure with no frames)").unwrap_or(rest);
+            let told = rest.strip_prefix(": <class '").and_then(|rest| rest.split_once("'>: "));
+            told.map_or("", |(_, message)| message)
+        }
         None => without_class(line),
     };
     // A process that was not begun: the text of one exception in another.
@@ -88,7 +92,7 @@ mod tests {
             "[Failure instance: Traceback: <class 'OSError'>: [Errno 28] No space left on device: '/w/b1/build'\n/usr/…",
             "buildbot_worker.exceptions.AbandonChain: (-1, 'Got exception ([Errno 11] Resource temporarily unavailable)')",
             "buildbot_worker.exceptions.AbandonChain: (-1, \"Got exception ([Errno 24] Too many open files: '/dev/null')\")",
-            "[Failure instance: Traceback: <class 'buildbot_worker.exceptions.AbandonChain'>: (-1, 'Got exception ([Errno 12] Cannot allocate memory)')",
+            "[Failure instance: Traceback (failure with no frames): <class 'buildbot_worker.exceptions.AbandonChain'>: (-1, 'Got exception ([Errno 24] Too many open files)')\n]",
             "cannot make the folder `/w/b1/build`: No space left on device (os error 28)",
             "builtins.RuntimeError: cannot start `/bin/sh`: Resource temporarily unavailable (os error 11)",
         ] {
