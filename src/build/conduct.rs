@@ -96,15 +96,15 @@ mod tests {
         progress
     }
 
-    fn strike(cause: QuarantineCause, reason: &str) -> Option<Conduct> {
-        Some(Conduct::Strike(cause, reason.into()))
+    fn strike(cause: QuarantineCause, reason: &str) -> Conduct {
+        Conduct::Strike(cause, reason.into())
     }
 
     #[test]
     fn a_link_that_is_lost_in_mid_build_is_a_strike_also_when_the_build_is_given_up() {
         for outcome in [Outcome::Retry, Outcome::Exception] {
             let judged = judge(BUILD, &lost(), outcome, false, Link::Down);
-            assert_eq!(judged, strike(QuarantineCause::LinkLost, BUILD));
+            assert_eq!(judged, Some(strike(QuarantineCause::LinkLost, BUILD)));
         }
     }
 
@@ -126,10 +126,10 @@ mod tests {
     fn a_worker_that_says_that_it_cannot_has_a_strike_whatever_the_build_came_to() {
         for outcome in [Outcome::Exception, Outcome::Failure, Outcome::Success] {
             let judged = judge(BUILD, &unfit(Unfit::Exhausted), outcome, false, Link::Up);
-            assert_eq!(judged, strike(QuarantineCause::Fault, "build 7 of b1: no room"));
+            assert_eq!(judged, Some(strike(QuarantineCause::Fault, "build 7 of b1: no room")));
         }
         let judged = judge(BUILD, &unfit(Unfit::Refuses), Outcome::Exception, false, Link::Up);
-        assert_eq!(judged, strike(QuarantineCause::NotReady, "build 7 of b1: no room"));
+        assert_eq!(judged, Some(strike(QuarantineCause::NotReady, "build 7 of b1: no room")));
         assert_eq!(judge(BUILD, &unfit(Unfit::Exhausted), Outcome::Cancelled, true, Link::Up), None);
     }
 

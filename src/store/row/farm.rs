@@ -16,6 +16,7 @@ use crate::{
 
 /// A worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the API")]
 pub struct WorkerRow {
     /// Its key.
     pub workerid: WorkerId,

@@ -83,7 +83,7 @@ impl Operator {
                 info!(%worker, %cause, "worker has carried out a build, which ends its quarantine");
             }
             (None, None) => {
-                info!(%worker, "worker has carried out a build; what it had against it is forgotten")
+                info!(%worker, "worker has carried out a build; what it had against it is forgotten");
             }
         }
         Ok(())
