@@ -85,6 +85,7 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         properties: Properties::new(),
         builders: vec![builder],
         priority: 0,
+        parent: None,
     };
     let request = store.add_buildset(wanted, now).await.unwrap().requests[0].1;
     let mut properties = Properties::new();
