@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     build::{
-        MOST_ATTEMPTS,
+        Family, MOST_ATTEMPTS,
         control::{BuildControl, Running, StopKind},
         line::Line,
         progress::Progress,
@@ -50,6 +50,8 @@ pub(super) struct Assignment {
     pub interpreter: Interpreter,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// How it asks for other builds.
+    pub family: Family,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -256,9 +258,11 @@ impl Build {
                 self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?
             }
         };
+        let settings = self.assignment.settings.as_ref();
         let context = StepContext {
             step: id,
             build,
+            request: &self.assignment.request,
             store: &self.store,
             line,
             info: &self.info,
@@ -269,6 +273,8 @@ impl Build {
             secrets: &self.secrets,
             properties,
             master_dir,
+            buildbot_url: settings.map_or("", |settings| &settings.buildbot_url),
+            family: &self.assignment.family,
             stop,
         };
         // A stop between two steps, or before the first, concerns those that do not always run.
@@ -314,7 +320,13 @@ impl Build {
     }
 
     fn lost(&self, why: &str) -> (Outcome, String, RequestEnd) {
-        lost(self.assignment.request.attempts, why, Timestamp::now())
+        let request = &self.assignment.request;
+        // Not behind the back of the one that waits: that hears of it, and comes again as a whole if it is to.
+        if let Some(parent) = request.parent.filter(|parent| parent.waits) {
+            let state = format!("{why}; not tried again, since build {} waits for it", parent.build);
+            return (Outcome::Exception, state, RequestEnd::Complete);
+        }
+        lost(request.attempts, why, Timestamp::now())
     }
 }
 

@@ -211,6 +211,7 @@ impl Builds {
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
+            family: self.family.clone(),
         }
     }
 
