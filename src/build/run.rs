@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     build::{
-        MOST_ATTEMPTS, conduct,
+        Family, MOST_ATTEMPTS, conduct,
         control::{BuildControl, Running, StopKind},
         line::Line,
         progress::Progress,
@@ -53,6 +53,8 @@ pub(super) struct Assignment {
     pub secrets: Arc<dyn Secrets>,
     /// Who hears what a build says of its worker.
     pub operator: OperatorHandle,
+    /// How it asks for other builds.
+    pub family: Family,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -265,9 +267,11 @@ impl Build {
                 self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?
             }
         };
+        let settings = self.assignment.settings.as_ref();
         let context = StepContext {
             step: id,
             build,
+            request: &self.assignment.request,
             store: &self.store,
             line,
             info: &self.info,
@@ -278,6 +282,8 @@ impl Build {
             secrets: &self.secrets,
             properties,
             master_dir,
+            buildbot_url: settings.map_or("", |settings| &settings.buildbot_url),
+            family: &self.assignment.family,
             stop,
         };
         // A stop between two steps, or before the first, concerns those that do not always run.
@@ -323,7 +329,13 @@ impl Build {
     }
 
     fn lost(&self, why: &str) -> (Outcome, String, RequestEnd) {
-        lost(self.assignment.request.attempts, why, Timestamp::now())
+        let request = &self.assignment.request;
+        // Not behind the back of the one that waits: that hears of it, and comes again as a whole if it is to.
+        if let Some(parent) = request.parent.filter(|parent| parent.waits) {
+            let state = format!("{why}; not tried again, since build {} waits for it", parent.build);
+            return (Outcome::Exception, state, RequestEnd::Complete);
+        }
+        lost(request.attempts, why, Timestamp::now())
     }
 }
 

@@ -212,6 +212,7 @@ impl Builds {
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
             operator: self.operator.clone(),
+            family: self.family.clone(),
         }
     }
 

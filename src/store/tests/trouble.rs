@@ -8,7 +8,7 @@ use super::{connection::Connection, *};
 use crate::model::EventId;
 
 /// A connection beside those of the store.
-async fn beside(house: &House) -> Connection {
+pub(super) async fn beside(house: &House) -> Connection {
     open::open(&house.database, house.folder.path()).await.unwrap().connection
 }
 
@@ -242,6 +242,24 @@ async fn usual_questions_use_their_index_and_sort_nothing() {
         resolve::OPEN_BUILDS.to_owned(),
         connection::args![1_i64],
     ));
+
+    plans.push((
+        "build_requests_buildset (buildsetid=?)",
+        child::children(connection::Dialect::Sqlite),
+        connection::args!["[[0,1]]"],
+    ));
+    for (index, orphans) in [
+        ("build_requests_waited_for (waited_for=?)", child::Orphans::All),
+        (
+            "build_requests_waited_for (waited_for=? AND buildsetid=?)",
+            child::Orphans::Of(crate::model::BuildId(1)),
+        ),
+    ] {
+        let (sql, key) = orphans.cancel();
+        let mut args = connection::args![1_i64, 6_i64];
+        args.extend(key.map(connection::Arg::from));
+        plans.push((index, sql, args));
+    }
 
     for (index, sql, args) in plans {
         let rows = connection.rows(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")), args).await.unwrap();
