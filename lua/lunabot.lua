@@ -813,6 +813,30 @@ function Factory.addSteps(self, steps) end
 ---@field [3]? number|string|lunabot.None|false The same as `timeout`.
 ---@field [4]? number|string|lunabot.None|false The same as `maxTime`.
 
+---Asks for builds of other builders, and may wait for them. See [builds that ask for builds](builders.md#builds-that-ask-for-builds).
+---@class lunabot.options.Trigger: { schedulerNames?: any, waitForFinish?: any, updateSourceStamp?: any, alwaysUseLatest?: any, set_properties?: any, copy_properties?: any, unimportantSchedulerNames?: any, parent_relationship?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@field schedulerNames? string|lunabot.Renderable|(string|lunabot.Renderable)[] The `schedulers.Triggerable` that are triggered, in this order. A name that is rendered may become a list.
+---@field waitForFinish? boolean|lunabot.Renderable Whether the step waits for the builds and takes its outcome from theirs: the gravest. Default: `false`.
+---@field updateSourceStamp? boolean|lunabot.Renderable Whether the revision that goes along is the one that was really built, `got_revision`, if that is set. Default: `true`.
+---@field alwaysUseLatest? boolean|lunabot.Renderable Whether nothing goes along of what is built: no branch, revision, repository, project and codebase. Default: `false`.
+---@field set_properties? table<string, lunabot.Value>|lunabot.Renderable Set on the builds, over the properties of the `Triggerable`, with the source `Trigger`. One named `reason` is also the reason of the builds. Default: `{}`.
+---@field copy_properties? string|string[] Properties of this build that are set on the builds as they are; those that are not set are left out. Default: `{}`.
+---@field unimportantSchedulerNames? string|lunabot.Renderable|(string|lunabot.Renderable)[] Those of `schedulerNames` whose builds are waited for and do not count for the outcome. Default: `{}`.
+---@field parent_relationship? string|lunabot.Renderable What this build is to the builds, for people. Default: `"Triggered from"`.
+---@field name? string Its name; a second step of the same name gets a number. Default: `"trigger"`.
+---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
+---@field descriptionDone? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read once it has ended; `description` if that alone is given. Default: `None`.
+---@field descriptionSuffix? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false What is added to both lines. Default: `None`.
+---@field haltOnFailure? boolean After a failure, the steps that follow are skipped, but for those with `alwaysRun`. Default: `false`.
+---@field flunkOnFailure? boolean Its failure is a failure of the build. Default: `true`.
+---@field flunkOnWarnings? boolean Its warnings are a failure of the build. Default: `false`.
+---@field warnOnFailure? boolean Its failure is a warning of the build, unless `flunkOnFailure` makes it more. Default: `false`.
+---@field warnOnWarnings? boolean Its warnings are warnings of the build. Default: `true`.
+---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
+---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
+---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `schedulerNames`.
+
 ---Asks for builds when a person says so: `lunabot force`, or the button of the web interface.
 ---@class lunabot.options.ForceScheduler: { name?: any, builderNames?: any, properties?: any, buttonName?: any, label?: any, reason?: any, reasonString?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
@@ -835,6 +859,15 @@ function Factory.addSteps(self, steps) end
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|string[] The same as `builderNames`.
 ---@field [3]? number|string The same as `periodicBuildTimer`.
+
+---Asks for builds when a build says so: `steps.Trigger`.
+---@class lunabot.options.Triggerable: { name?: any, builderNames?: any, reason?: any, properties?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
+---@field builderNames? string|string[] The builders that it asks for builds.
+---@field reason? string|lunabot.None|false The reason of its builds, unless the step that triggers it sets the property `reason`. Default: The Triggerable scheduler named 'NAME' triggered this build.
+---@field properties? table<string, lunabot.Value> Set on each of its requests with the source `Scheduler`. Default: `{}`.
+---@field [1]? string The same as `name`.
+---@field [2]? string|string[] The same as `builderNames`.
 
 ---Sends mail. This version checks it, and does not send any yet.
 ---@class lunabot.options.MailNotifier: { fromaddr?: any, relayhost?: any, lookup?: any, extraRecipients?: any, sendToInterestedUsers?: any, extraHeaders?: any, useTls?: any, useSmtps?: any, smtpUser?: any, smtpPassword?: any, smtpPort?: any, dumpMailsToLog?: any, generators?: any, builders?: any, watchedWorkers?: any, messageFormatterMissingWorker?: any, name?: any, [string]: lunabot.NoSuchOption }
@@ -982,6 +1015,15 @@ function schedulers.ForceScheduler(name, builderNames) end
 ---@param periodicBuildTimer number|string From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
 ---@return lunabot.Scheduler
 function schedulers.Periodic(name, builderNames, periodicBuildTimer) end
+
+---Asks for builds when a build says so: `steps.Trigger`.
+---@overload fun(options: lunabot.options.Triggerable): lunabot.Scheduler
+---@overload fun(name: string, options: lunabot.options.Triggerable): lunabot.Scheduler
+---@overload fun(name: string, builderNames: string|string[], options: lunabot.options.Triggerable): lunabot.Scheduler
+---@param name string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
+---@param builderNames string|string[] The builders that it asks for builds.
+---@return lunabot.Scheduler
+function schedulers.Triggerable(name, builderNames) end
 
 ---@class lunabot.module.secrets
 local secrets = {}
@@ -1182,6 +1224,13 @@ function steps.RemoveDirectory(dir) end
 ---@param maxTime? number|string|lunabot.None|false How long it may run in all before it is killed.
 ---@return lunabot.Step
 function steps.CopyDirectory(src, dest, timeout, maxTime) end
+
+---Asks for builds of other builders, and may wait for them. See [builds that ask for builds](builders.md#builds-that-ask-for-builds).
+---@overload fun(options: lunabot.options.Trigger): lunabot.Step
+---@overload fun(schedulerNames: string|lunabot.Renderable|(string|lunabot.Renderable)[], options: lunabot.options.Trigger): lunabot.Step
+---@param schedulerNames string|lunabot.Renderable|(string|lunabot.Renderable)[] The `schedulers.Triggerable` that are triggered, in this order. A name that is rendered may become a list.
+---@return lunabot.Step
+function steps.Trigger(schedulerNames) end
 
 ---@class lunabot.module.util
 local util = {}

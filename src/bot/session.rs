@@ -28,6 +28,7 @@ use crate::protocol::{
     CommandId, FromWorker, ToWorker, TransferReply, WorkerCommand,
     link::{DEPTH, Sender, WorkerEnd},
     message::BuilderFolder,
+    unfit,
 };
 
 /// Commands at once. A worker with more builds than this is one whose master has gone mad.
@@ -187,7 +188,7 @@ impl Session<'_> {
                 return self.refuse(id, format!("{MAX_COMMANDS} commands run already, which is the limit"));
             }
             Some(Err(cause)) => {
-                return self.refuse(id, format!("builder `{builder}` has no folder: {cause}"));
+                return self.refuse(id, unfit::refusal(builder, &format!("it has no folder: {cause}")));
             }
             None => return self.refuse(id, format!("this worker has no builder `{builder}`")),
         };

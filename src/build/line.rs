@@ -135,6 +135,20 @@ impl Line {
         }
     }
 
+    /// Returns once the worker is gone: at once for most when the link is lost, else when it has not come back within its grace.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, it can be asked again; a worker that was waited for has its whole grace again.
+    pub async fn lost(&self) {
+        while let Some(connection) = self.connection() {
+            connection.gone().await;
+            let grace = self.session.as_ref().map_or(Duration::ZERO, |(_, grace)| *grace);
+            if self.again(Instant::now() + grace).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Ends a command early: see [`ConnectionHandle::interrupt`].
     pub async fn interrupt(&self, id: &CommandId, why: &str) -> Result<(), LinkGone> {
         self.connection().ok_or(LinkGone)?.interrupt(id, why).await

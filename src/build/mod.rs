@@ -14,7 +14,10 @@
 
 mod busy;
 pub mod claim;
+mod conduct;
 pub mod control;
+pub mod family;
+pub mod lending;
 pub mod line;
 pub mod progress;
 pub mod properties;
@@ -25,6 +28,8 @@ pub mod step;
 
 pub use busy::Load;
 pub use control::{BuildControl, Running, StopKind, Stopped};
+pub use family::Family;
+pub use lending::Lending;
 pub use queue::{Builds, BuildsHandle, Surroundings};
 
 /// How often a request may lose its build through no fault of its own before it is given up.

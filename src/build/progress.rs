@@ -2,7 +2,7 @@
 //!
 //! Source: behaviour of Buildbot, `process/build.py` (`_stepDone`), with its flags `haltOnFailure` and kin.
 
-use crate::{definition::StepDefinition, model::Outcome};
+use crate::{definition::StepDefinition, model::Outcome, protocol::Unfit};
 
 /// A build between two steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,7 @@ pub struct Progress {
     outcome: Outcome,
     halted: bool,
     worker_lost: bool,
+    unfit: Option<(Unfit, String)>,
     /// The steps that were not well, for the one line that people read.
     blamed: Vec<String>,
 }
@@ -23,7 +24,7 @@ impl Default for Progress {
 impl Progress {
     /// Before the first step.
     pub const fn new() -> Self {
-        Self { outcome: Outcome::Success, halted: false, worker_lost: false, blamed: Vec::new() }
+        Self { outcome: Outcome::Success, halted: false, worker_lost: false, unfit: None, blamed: Vec::new() }
     }
 
     /// Whether a step is to run.
@@ -55,6 +56,16 @@ impl Progress {
     /// Whether the worker went away under the build.
     pub const fn is_worker_lost(&self) -> bool {
         self.worker_lost
+    }
+
+    /// The worker said that no command would fare better there. The first word counts.
+    pub fn doubt_worker(&mut self, unfit: Option<(Unfit, String)>) {
+        self.unfit = self.unfit.take().or(unfit);
+    }
+
+    /// What the worker said of itself, if it said that no command would fare better.
+    pub const fn unfit(&self) -> Option<&(Unfit, String)> {
+        self.unfit.as_ref()
     }
 
     /// The outcome so far.

@@ -32,11 +32,12 @@ use tracing::{debug, error};
 
 use crate::{
     build::{
+        Family, Lending,
         busy::Busy,
         control::{Running, StopKind},
         run::Ran,
     },
-    definition::{MasterDefinition, Secrets},
+    definition::{MasterDefinition, Secrets, Triggers},
     model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind},
     mq::{EventFilter, Mq, NextError, Subscription},
     store::{QueuedRequest, Store, Unfinished},
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub master_dir: Arc<Path>,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// Whom builds ask for other builds.
+    pub triggers: Arc<dyn Triggers>,
     /// The builds that the last master left, and that go on.
     pub left: Vec<Unfinished>,
 }
@@ -63,6 +66,7 @@ pub struct Surroundings {
 pub struct Builds {
     store: Store,
     around: Surroundings,
+    family: Family,
     registry: RegistryHandle,
     operator: OperatorHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
@@ -117,9 +121,16 @@ impl Builds {
         };
         let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
         let events = mq.subscribe(EventFilter::kinds(wanted));
+        let family = Family {
+            triggers: Arc::clone(&around.triggers),
+            mq: mq.clone(),
+            running: handle.running.clone(),
+            lending: Lending::new(),
+        };
         let builds = Self {
             store,
             around,
+            family,
             registry,
             operator,
             definition,

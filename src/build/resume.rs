@@ -2,6 +2,7 @@
 //!
 //! # Laws
 //! - A build goes on only by the steps that it began with, as far as their names tell; each by its newest definition.
+//! - A build that another one waits for does not go on, since that one does not.
 //!
 //! # Not here
 //! What was written of it (`store::resume`), and how it goes on (`run`, `line`).
@@ -27,7 +28,9 @@ pub(super) fn parts<'a>(
     let worker = definition.workers.get(&build.worker)?;
     let are_same = builder.steps.iter().map(|step| &step.name).eq(&build.running.steps);
     let running = builder.steps.get(usize::try_from(build.step_number).ok()?)?;
+    let is_waited_for = build.request.parent.is_some_and(|parent| parent.waits);
     let goes_on = are_same
+        && !is_waited_for
         && matches!(running.kind, StepKind::Shell(_))
         && matches!(worker.kind, WorkerKind::Remote { .. });
     goes_on.then_some((builder, worker, worker.resume_grace?))

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     build::{
-        MOST_ATTEMPTS,
+        Family, MOST_ATTEMPTS, conduct,
         control::{BuildControl, Running, StopKind},
         line::Line,
         progress::Progress,
@@ -23,6 +23,7 @@ use crate::{
     store::{
         BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError, Unfinished,
     },
+    worker::OperatorHandle,
 };
 
 /// How long a request waits after its first loss; twice as long after each further one.
@@ -50,6 +51,10 @@ pub(super) struct Assignment {
     pub interpreter: Interpreter,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// Who hears what a build says of its worker.
+    pub operator: OperatorHandle,
+    /// How it asks for other builds.
+    pub family: Family,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -164,7 +169,12 @@ impl Build {
     /// What came of the steps; nothing if the next master goes on with them.
     async fn conclude(&self, build: BuildId, number: i64, came: Result<Option<Progress>, LogError>) {
         let end = match came {
-            Ok(Some(progress)) => self.verdict(&progress),
+            Ok(Some(progress)) => {
+                let end = self.verdict(&progress);
+                // First: the worker is given no other build meanwhile.
+                conduct::note(&self.assignment, number, &progress, end.0).await;
+                end
+            }
             Ok(None) => {
                 info!(builder = %self.assignment.builder.name, number, "build is left to the next master");
                 return;
@@ -225,6 +235,7 @@ impl Build {
                 WorkerLeft::Lost => progress.lose_worker(),
                 WorkerLeft::Connected => {}
             }
+            progress.doubt_worker(end.unfit);
             progress.after(step, end.outcome);
         }
         Ok(Some(progress))
@@ -256,9 +267,11 @@ impl Build {
                 self.store.begin_step(build, number, &step.name, &state, Timestamp::now()).await?
             }
         };
+        let settings = self.assignment.settings.as_ref();
         let context = StepContext {
             step: id,
             build,
+            request: &self.assignment.request,
             store: &self.store,
             line,
             info: &self.info,
@@ -269,6 +282,8 @@ impl Build {
             secrets: &self.secrets,
             properties,
             master_dir,
+            buildbot_url: settings.map_or("", |settings| &settings.buildbot_url),
+            family: &self.assignment.family,
             stop,
         };
         // A stop between two steps, or before the first, concerns those that do not always run.
@@ -314,7 +329,13 @@ impl Build {
     }
 
     fn lost(&self, why: &str) -> (Outcome, String, RequestEnd) {
-        lost(self.assignment.request.attempts, why, Timestamp::now())
+        let request = &self.assignment.request;
+        // Not behind the back of the one that waits: that hears of it, and comes again as a whole if it is to.
+        if let Some(parent) = request.parent.filter(|parent| parent.waits) {
+            let state = format!("{why}; not tried again, since build {} waits for it", parent.build);
+            return (Outcome::Exception, state, RequestEnd::Complete);
+        }
+        lost(request.attempts, why, Timestamp::now())
     }
 }
 

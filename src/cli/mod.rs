@@ -126,7 +126,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show one worker in full, or pause, unpause, stop, resume or kill it
+    /// Show one worker in full, or pause, unpause, stop, resume, kill or release it
     Worker {
         /// The master's folder
         dir: PathBuf,

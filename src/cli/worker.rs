@@ -6,10 +6,13 @@ use anstyle::Style;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::cli::{
-    failure::{Failure, Kind},
-    master::{RunningMaster, text},
-    table, workers,
+use crate::{
+    cli::{
+        failure::{Failure, Kind},
+        master::{RunningMaster, text},
+        table, workers,
+    },
+    model::QuarantineCause,
 };
 
 /// What is wanted of a worker.
@@ -27,6 +30,8 @@ pub(super) enum WorkerDeed {
     Resume,
     /// Have its program stop at once; its builds are tried again
     Kill,
+    /// End its quarantine
+    Release,
 }
 
 /// Shows a worker, or has it do something.
@@ -50,6 +55,7 @@ pub(super) async fn run(
         WorkerDeed::Stop => "stop",
         WorkerDeed::Resume => "resume",
         WorkerDeed::Kill => "kill",
+        WorkerDeed::Release => "release",
     };
     let answer = master.api.call(&path, method, json!({ "reason": reason })).await?;
     if as_json {
@@ -86,6 +92,8 @@ fn told(deed: WorkerDeed, name: &str, changed: bool, builds: u64, dir: &Path) ->
         (WorkerDeed::Kill, _) => {
             format!("{name} is told to stop at once; its builds ({builds}) are tried again")
         }
+        (WorkerDeed::Release, true) => format!("{name} is released from its quarantine"),
+        (WorkerDeed::Release, false) => format!("{name} was not quarantined"),
         (WorkerDeed::Show, _) => String::new(),
     }
 }
@@ -123,6 +131,14 @@ async fn show(master: &RunningMaster, worker: &Value, as_json: bool) -> Result<(
                 &remark(worker, what, if what == "paused" { "pause_reason" } else { "graceful_reason" }),
             );
         }
+    }
+    if worker["quarantined"] == true {
+        let (since, until) =
+            (table::instant(worker, "quarantined_at"), table::instant(worker, "quarantined_until"));
+        let why = workers::quarantine_cause(worker).map_or("", QuarantineCause::sentence);
+        let reason =
+            worker["quarantine_reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+        line("quarantine", &format!("since {since}, until {until}, for {why}{reason}"));
     }
     if workers::is_attached(worker) {
         let since = table::instant(worker, "last_connection");
@@ -204,6 +220,8 @@ mod tests {
                 told(WorkerDeed::Resume, false, 0),
                 told(WorkerDeed::Kill, true, 0),
                 told(WorkerDeed::Kill, true, 1),
+                told(WorkerDeed::Release, true, 0),
+                told(WorkerDeed::Release, false, 0),
             ]
             .join("\n"),
             @r"
@@ -218,6 +236,8 @@ mod tests {
         w1 was not told to stop
         w1 is told to stop at once
         w1 is told to stop at once; its builds (1) are tried again
+        w1 is released from its quarantine
+        w1 was not quarantined
         "
         );
     }

@@ -5,10 +5,13 @@ use std::{collections::HashMap, path::Path, process::ExitCode};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use crate::cli::{
-    failure::Failure,
-    master::{RunningMaster, text},
-    table::{self, Cell},
+use crate::{
+    cli::{
+        failure::Failure,
+        master::{RunningMaster, text},
+        table::{self, Cell},
+    },
+    model::QuarantineCause,
 };
 
 /// Rows asked for at once.
@@ -112,12 +115,41 @@ pub(super) fn state(worker: &Value, builds: usize) -> Cell {
             words.push(format!("{word}{reason}"));
         }
     }
+    words.extend(quarantine(worker));
     if words.is_empty() {
         return Cell::styled(presence, style);
     }
     words.push(presence);
     let style = if is_attached(worker) { AnsiColor::Cyan.on_default() } else { style };
     Cell::styled(words.join(", "), style)
+}
+
+/// The quarantine of a worker: `quarantined until 12:03:10 (link lost, 3rd time)`.
+fn quarantine(worker: &Value) -> Option<String> {
+    let cause = quarantine_cause(worker)?;
+    let until = table::instant(worker, "quarantined_until");
+    let until = until.get(11..).unwrap_or_default();
+    let count = match worker["quarantine_strikes"].as_u64().unwrap_or(1) {
+        1 => String::new(),
+        count => format!(", {} time", ordinal(count)),
+    };
+    Some(format!("quarantined until {until} ({}{count})", cause.brief()))
+}
+
+/// Why it is in quarantine, if it is.
+pub(super) fn quarantine_cause(worker: &Value) -> Option<QuarantineCause> {
+    worker["quarantine_cause"].as_str()?.parse().ok()
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 /// How a worker that is away is shown.
@@ -158,5 +190,16 @@ mod tests {
         assert_eq!(shown(paused, 0), "paused, never connected");
         let both = json!({ "connected_to": attached, "paused": true, "graceful": true, "graceful_reason": "new disk" });
         assert_eq!(shown(both, 2), "stopping (new disk), paused, building");
+        let quarantined = |strikes: u64| {
+            json!({
+                "connected_to": attached, "paused": true, "quarantined": true, "quarantine_cause": "link_lost",
+                "quarantine_strikes": strikes, "quarantined_until": 10,
+            })
+        };
+        let until = table::instant(&quarantined(1), "quarantined_until")[11..].to_owned();
+        assert_eq!(shown(quarantined(1), 0), format!("paused, quarantined until {until} (link lost), idle"));
+        for (strikes, count) in [(2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd")] {
+            assert!(shown(quarantined(strikes), 0).contains(&format!("(link lost, {count} time)")));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The laws over a whole configuration.
 
 mod reporters;
+mod triggers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -90,6 +91,8 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
             }
         }
     }
+    let triggers = triggers::Triggers { builders: &builders, schedulers: &schedulers };
+    triggers.check(&unreadable, whole, &mut problems);
     let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
     missing.check(&reporters, &mut problems);
     shared_folders(&builders, &mut problems);
@@ -103,6 +106,7 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
         // What is idle may be so because of what is wrong.
         suspect::Parts { workers: &workers, builders: &builders, schedulers: &schedulers }
             .warn(&mut problems);
+        triggers.warn(&mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
         reporters::silent(&reporters, &mut problems);
         latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);

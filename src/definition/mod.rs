@@ -38,6 +38,7 @@ pub mod shown;
 pub mod step;
 pub mod suggest;
 pub mod suspect;
+pub mod triggers;
 pub mod worker;
 
 pub use builder::BuilderDefinition;
@@ -60,4 +61,5 @@ pub use step::{
     Command, Condition, EnvironmentValue, Extraction, SetPropertyFromCommand, ShellCommand, StepDefinition,
     StepKind, WatchedFile,
 };
+pub use triggers::{TriggerError, TriggerOrder, Triggered, Triggers};
 pub use worker::{WorkerDefinition, WorkerKind};

@@ -47,6 +47,11 @@ pub enum SchedulerKind {
         /// Why, for people.
         reason: String,
     },
+    /// When a build says so.
+    Triggerable {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 impl SchedulerDefinition {
@@ -74,20 +79,22 @@ impl SchedulerDefinition {
         if builder_names.is_empty() {
             complain("`builderNames` is empty, so it would never build anything".into());
         }
-        let kind = if is_force {
-            SchedulerKind::Force {
+        let reason_of = |class: &str| {
+            let default = || format!("The {class} scheduler named '{given}' triggered this build");
+            record.text("reason").unwrap_or_else(default)
+        };
+        let kind = match record.constructor.name {
+            "ForceScheduler" => SchedulerKind::Force {
                 button_name: record.text("buttonName").unwrap_or_else(|| given.clone()),
                 label: record.text("label").unwrap_or_else(|| given.clone()),
                 reason: record.text("reason")?,
                 reason_string: record.text("reasonString")?,
-            }
-        } else {
-            SchedulerKind::Periodic {
+            },
+            "Triggerable" => SchedulerKind::Triggerable { reason: reason_of("Triggerable") },
+            _ => SchedulerKind::Periodic {
                 interval: record.duration("periodicBuildTimer")?,
-                reason: record.text("reason").unwrap_or_else(|| {
-                    format!("The Periodic scheduler named '{given}' triggered this build")
-                }),
-            }
+                reason: reason_of("Periodic"),
+            },
         };
         Some(Self {
             name: name?,
@@ -103,6 +110,7 @@ impl SchedulerDefinition {
         match self.kind {
             SchedulerKind::Force { .. } => "ForceScheduler",
             SchedulerKind::Periodic { .. } => "Periodic",
+            SchedulerKind::Triggerable { .. } => "Triggerable",
         }
     }
 }
@@ -130,6 +138,9 @@ impl Planned for SchedulerDefinition {
             ) => {
                 out.extend(FieldChange::between("periodicBuildTimer", a, b, Cost::InPlace));
                 out.extend(FieldChange::between("reason", r, s, Cost::InPlace));
+            }
+            (SchedulerKind::Triggerable { reason: old }, SchedulerKind::Triggerable { reason: new }) => {
+                out.extend(FieldChange::between("reason", old, new, Cost::InPlace));
             }
             (old, new) if std::mem::discriminant(old) != std::mem::discriminant(new) => {
                 out.push(FieldChange::new("class", &self.class(), &"another", Cost::Replace));

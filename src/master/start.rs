@@ -33,6 +33,8 @@ use crate::{
     },
     model::Timestamp,
     mq::Mq,
+    protocol::CommandId,
+    scheduler::Triggerables,
     secret::{Keeper, Masker},
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
     worker::{LocalWorkers, Operator, Registry, Roster, gate::Gate},
@@ -138,7 +140,8 @@ pub async fn start(
     let mq = Mq::new();
     let pump = tokio::spawn(pump(events, mq.clone()));
     let left = store.unfinished().await.map_err(|error| StartError::Resolve(error.into()))?;
-    let left: Vec<_> = left.into_iter().filter(|build| build::resume::fits(&new, build)).collect();
+    let (left, given_up): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|build| build::resume::fits(&new, build));
     if !left.is_empty() {
         info!(builds = left.len(), "builds of the last master wait for their workers, to go on");
     }
@@ -147,6 +150,10 @@ pub async fn start(
     if unfinished.builds > 0 {
         let (builds, requeued, failed) = (unfinished.builds, unfinished.requeued, unfinished.failed);
         warn!(builds, requeued, failed, "the last master ended in mid-build; its builds are resolved");
+    }
+    if unfinished.cancelled > 0 {
+        let requests = unfinished.cancelled;
+        warn!(requests, "requests were cancelled, since the builds that waited for theirs have ended");
     }
 
     let cancelled = CancellationToken::new();
@@ -158,7 +165,12 @@ pub async fn start(
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
-        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(keeper.clone()), left },
+        Surroundings {
+            master_dir: folder.root().into(),
+            secrets: Arc::new(keeper.clone()),
+            triggers: Arc::new(Triggerables::new(definition_watch.clone(), store.clone())),
+            left,
+        },
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),
@@ -191,6 +203,11 @@ pub async fn start(
         queue: tokio::spawn(queue.run()),
         pump,
     };
+    // Before the first worker can come back: what it runs of them must not be in the way of what runs next.
+    for build in given_up {
+        let command = CommandId::new(build.running.command.as_str());
+        registry_handle.abandon(build.worker, command).await;
+    }
     let (number, retired) = parts.commit(prepared).await.map_err(PrepareError::Store)?;
     parts.retire(retired);
     let started_at = Timestamp::now();

@@ -66,7 +66,7 @@ kinds! {
     WorkerAttached = "workers/connected",
     /// A worker's link is gone.
     WorkerDetached = "workers/disconnected",
-    /// A worker was paused, or told to stop when its builds are done, or that was taken back.
+    /// A worker was paused, told to stop when its builds are done, or quarantined; or that is over.
     WorkerStateChanged = "workers/state_updated",
     /// A configuration is in force.
     ConfigurationCommitted = "configurations/committed",

@@ -15,6 +15,7 @@ mod names;
 mod outcome;
 mod place;
 mod properties;
+mod quarantine;
 mod secret;
 mod source_stamp;
 mod worker_info;
@@ -30,10 +31,11 @@ pub use names::{BuilderName, NameError, ReporterName, SchedulerName, WorkerName}
 pub use outcome::Outcome;
 pub use place::{Place, Places};
 pub use properties::{Properties, Property, PropertyValue};
+pub use quarantine::{Quarantine, QuarantineCause, UnknownCause, WorkerRecord};
 pub use secret::Secret;
 pub use source_stamp::{SourceStamp, SourceStamps};
 pub use worker_info::WorkerInfo;
-pub use worker_word::{Remark, WorkerWord};
+pub use worker_word::{Remark, WorkerWord, remark_line};
 
 /// An instant, as the database and the API keep it.
 pub type Timestamp = jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! What was said of a worker and holds until somebody says otherwise.
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, WorkerRecord};
 
 /// What holds for a worker, whatever its links and the configuration do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct WorkerWord {
     pub paused: Option<Remark>,
     /// It is given no builds, and its program is told to stop when it runs none.
     pub stopping: Option<Remark>,
+    /// What it has against it, and the quarantine that this brought it.
+    pub record: WorkerRecord,
 }
 
 /// Who said something, when and why.
@@ -27,26 +29,28 @@ const LONGEST_REASON: usize = 300;
 
 impl WorkerWord {
     /// Whether nothing is said.
-    pub const fn is_empty(&self) -> bool {
-        self.paused.is_none() && self.stopping.is_none()
+    pub fn is_empty(&self) -> bool {
+        self.paused.is_none() && self.stopping.is_none() && self.record.is_clean()
     }
 }
 
 impl Remark {
-    /// A remark whose reason is one line of printable text, since it is shown in terminals: what is neither becomes a
-    /// space, and a text of more than 300 characters is cut.
+    /// A remark whose reason is one [line](remark_line).
     pub fn new(reason: Option<&str>, by: Option<String>, at: Timestamp) -> Self {
-        let plain = |text: &str| {
-            let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let line = line.trim();
-            let mut kept: String = line.chars().take(LONGEST_REASON).collect();
-            if kept.len() < line.len() {
-                kept.push('…');
-            }
-            kept
-        };
-        Self { reason: reason.map(plain).filter(|reason| !reason.is_empty()), by, at }
+        Self { reason: reason.map(remark_line).filter(|reason| !reason.is_empty()), by, at }
     }
+}
+
+/// A text as one line of printable characters, since it is shown in terminals: what is neither becomes a space, and a text of
+/// more than 300 characters is cut.
+pub fn remark_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line.trim();
+    let mut kept: String = line.chars().take(LONGEST_REASON).collect();
+    if kept.len() < line.len() {
+        kept.push('…');
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -16,9 +16,11 @@ pub mod message;
 pub mod msgpack;
 pub mod pb;
 pub mod queue;
+pub mod unfit;
 
 pub use command::{ShellArguments, WorkerCommand};
 pub use link::Link;
 pub use message::{
     CommandId, FailureReason, FromWorker, SessionId, ToWorker, Transfer, TransferReply, Update,
 };
+pub use unfit::Unfit;

@@ -82,6 +82,7 @@ pub fn buildset(
         properties,
         builders,
         priority: 0,
+        parent: None,
     })
 }
 

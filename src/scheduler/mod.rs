@@ -5,5 +5,7 @@
 
 pub mod force;
 pub mod periodic;
+pub mod triggerable;
 
 pub use force::{ForceError, ForceRequest};
+pub use triggerable::Triggerables;

@@ -103,6 +103,7 @@ async fn ask(scheduler: &SchedulerDefinition, reason: &str, store: &Store) -> Re
         properties,
         builders,
         priority: 0,
+        parent: None,
     };
     store.add_buildset(set, Timestamp::now()).await?;
     Ok(true)

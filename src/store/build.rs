@@ -12,6 +12,7 @@ use crate::{
     },
     store::{
         Store,
+        child::{self, Orphans},
         connection::args,
         error::{BeginError, JobError, StoreError},
         job::Work,
@@ -274,5 +275,6 @@ pub(super) async fn end_build(
             request::requeue(work, row.buildrequestid, not_before, counted, at).await?;
         }
     }
+    child::cancel_orphans(work, Orphans::Of(build), at).await?;
     Ok(Some(()))
 }

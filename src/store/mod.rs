@@ -13,6 +13,7 @@
 //! Which build runs when (`build`), who listens (`mq`), and the lock on the master's folder (`master`).
 
 mod build;
+mod child;
 mod connection;
 mod error;
 mod generation;
@@ -44,6 +45,7 @@ use tokio::{
 };
 
 pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
+pub use child::{Child, ChildBuild, Parent, ParentBuild};
 pub use error::{BeginError, StoreError};
 pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
 pub use log::{LogError, LogLines, LogPiece, LogPlace, LogWriter, Note};

@@ -14,6 +14,7 @@ use crate::{
     },
     store::{
         Store,
+        child::{self, Orphans, Parent, ParentBuild},
         connection::{Kind, Row, args, clean},
         error::{JobError, StoreError, failed},
         generation::json,
@@ -35,6 +36,8 @@ pub struct NewBuildset {
     pub builders: Vec<BuilderName>,
     /// Higher goes first.
     pub priority: i32,
+    /// The build that asks, if one does.
+    pub parent: Option<Parent>,
 }
 
 /// A buildset that was added.
@@ -74,6 +77,8 @@ pub struct QueuedRequest {
     pub properties: Properties,
     /// It wants to wait until then. The queue gives it all the same.
     pub not_before: Option<Timestamp>,
+    /// The build that asked for it, if one did.
+    pub parent: Option<ParentBuild>,
 }
 
 impl QueuedRequest {
@@ -138,6 +143,7 @@ impl Store {
                 reason: row.text("reason")?,
                 properties: row.json("properties")?,
                 not_before: row.maybe_instant("not_before")?,
+                parent: child::parent(row)?,
             })
         };
         rows.iter().map(request).collect::<Result<_, _>>().map_err(|error| failed(deed, error))
@@ -170,9 +176,9 @@ pub(super) const LAST_BUILDSET: &str = "SELECT submitted_at FROM buildsets
 macro_rules! queue {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.not_before,
-                 s.reason, s.properties
-             FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid
+            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.not_before, r.waited_for,
+                 s.reason, s.properties, s.parent_buildid, p.buildrequestid AS parent_request
+             FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid LEFT JOIN builds p ON p.id = s.parent_buildid
              WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
                  AND r.claimed_at IS NULL AND r.complete_at IS NULL ",
             $rest
@@ -209,11 +215,15 @@ async fn add(
     let properties = serde_json::to_string(&new.properties).expect("properties are JSON");
     let open = i64::try_from(builders.len()).expect("a list fits into memory");
     let sql = format!(
-        "INSERT INTO buildsets (schedulerid, reason, properties, submitted_at, open_requests) VALUES ($1, $2, $3, $4, $5)
-         RETURNING {}",
+        "INSERT INTO buildsets (schedulerid, reason, properties, submitted_at, open_requests, parent_buildid,
+             parent_relationship)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {}",
         BuildsetRow::TABLE.columns
     );
-    let args = args![scheduler, clean(new.reason), properties, at, open];
+    let waited_for = new.parent.as_ref().filter(|parent| parent.waits).map(|parent| parent.build);
+    let (parent, relationship) =
+        new.parent.map(|parent| (parent.build.0, clean(parent.relationship))).unzip();
+    let args = args![scheduler, clean(new.reason), properties, at, open, parent, relationship];
     let row = work.one(AssertSqlSafe(sql), args).await?;
     let buildset = BuildsetRow::read(&row, work.master)?;
     let id = buildset.bsid;
@@ -222,13 +232,14 @@ async fn add(
     // In the order asked for: a key tells the age.
     let listed = work.dialect().rows(1, &[Kind::Integer, Kind::Text]);
     let sql = format!(
-        "INSERT INTO build_requests (buildsetid, builderid, urgency, submitted_at)
-         SELECT $2, b.id, $3, $4 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
+        "INSERT INTO build_requests (buildsetid, builderid, urgency, submitted_at, waited_for)
+         SELECT $2, b.id, $3, $4, $5 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
          RETURNING {}, (SELECT name FROM builders WHERE builders.id = builderid) AS builder",
         BuildRequestRow::TABLE.columns
     );
     let names = json(builders.iter().enumerate().map(|(i, name)| (i, name.as_str())));
-    let rows = work.rows(AssertSqlSafe(sql), args![names, id.0, -i64::from(new.priority), at]).await?;
+    let args = args![names, id.0, -i64::from(new.priority), at, i64::from(waited_for.is_some())];
+    let rows = work.rows(AssertSqlSafe(sql), args).await?;
     let mut requests = Vec::with_capacity(rows.len());
     for row in rows {
         let request = BuildRequestRow::read(&row, work.master)?;
@@ -246,6 +257,9 @@ async fn add(
         // Nothing was wanted, so nothing is missing.
         complete_buildset(work, id, Outcome::Success, at).await?;
     }
+    if let Some(parent) = waited_for {
+        child::cancel_orphans(work, Orphans::Of(parent), at).await?;
+    }
     Ok(AddedBuildset { id, requests })
 }
 
@@ -262,8 +276,17 @@ pub(super) async fn complete(
     );
     let row = work.one(AssertSqlSafe(sql), args![at, outcome, request.0]).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
-    work.tell(EventKind::BuildRequestComplete, request.0, at, &row);
+    settle(work, &row, outcome, at).await
+}
 
+/// Tells that a request has its outcome, and gives one to its buildset if it was the last one.
+pub(super) async fn settle(
+    work: &mut Work,
+    row: &BuildRequestRow,
+    outcome: Outcome,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    work.tell(EventKind::BuildRequestComplete, row.buildrequestid.0, at, row);
     let sql =
         "UPDATE buildsets SET open_requests = open_requests - 1 WHERE id = $1 RETURNING open_requests, worst";
     let buildset = work.one(sql, args![row.buildsetid.0]).await?;
@@ -308,6 +331,9 @@ pub(super) async fn requeue(
     let row = work.one(AssertSqlSafe(sql), args![i64::from(counted), not_before, request.0]).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
     work.tell(EventKind::BuildRequestUnclaimed, request.0, at, &row);
+    if row.waited_for {
+        child::cancel_orphans(work, Orphans::One(request), at).await?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::{
     store::{
         Store,
         build::{EndedStep, RequestEnd, end_build, end_step},
+        child::{self, Orphans},
         connection::args,
         error::{JobError, StoreError},
         job::Work,
@@ -23,6 +24,8 @@ pub struct Resolved {
     pub requeued: u64,
     /// Requests of these that had their last attempt, and failed.
     pub failed: u64,
+    /// Requests in the queue that were cancelled, since the build that waited for them has ended.
+    pub cancelled: u64,
 }
 
 impl Store {
@@ -93,6 +96,8 @@ async fn resolve(
         resolved.builds += 1;
         *(if again { &mut resolved.requeued } else { &mut resolved.failed }) += 1;
     }
+    // Each end cancels what it leaves behind; this finds what a later law may have left out.
+    resolved.cancelled += child::cancel_orphans(work, Orphans::All, at).await?;
     worker::detach_all(work, MasterId(master), at).await?;
     Ok(resolved)
 }

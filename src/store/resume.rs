@@ -18,7 +18,7 @@ use crate::{
         BuildId, BuildRequestId, BuilderName, BuildsetId, Outcome, Properties, StepId, WorkerInfo, WorkerName,
     },
     store::{
-        Store,
+        Store, child,
         connection::{Row, args},
         error::{JobError, StoreError, failed},
         log::Note,
@@ -106,11 +106,11 @@ impl Store {
 
 /// With the one step of each that has no end; a build with several of them is none that this program left.
 pub(super) const RESUMABLE: &str = "SELECT b.id AS buildid, b.number, b.properties, w.name AS worker, w.info, n.name AS builder,
-         r.id AS requestid, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts,
-         s.reason, s.properties AS wanted, t.id AS stepid, t.number AS step_number, t.resume
+         r.id AS requestid, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.waited_for,
+         s.reason, s.properties AS wanted, s.parent_buildid, p.buildrequestid AS parent_request, t.id AS stepid, t.number AS step_number, t.resume
      FROM steps t JOIN builds b ON b.id = t.buildid JOIN workers w ON w.id = b.workerid
          JOIN builders n ON n.id = b.builderid JOIN build_requests r ON r.id = b.buildrequestid
-         JOIN buildsets s ON s.id = r.buildsetid
+         JOIN buildsets s ON s.id = r.buildsetid LEFT JOIN builds p ON p.id = s.parent_buildid
      WHERE t.complete_at IS NULL AND t.resume IS NOT NULL AND b.complete_at IS NULL AND b.masterid = $1
          AND NOT EXISTS (SELECT 1 FROM steps o WHERE o.buildid = b.id AND o.complete_at IS NULL AND o.id <> t.id)
      ORDER BY b.id";
@@ -136,6 +136,7 @@ fn read(row: &Row, step: StepId, note: Note, ended: &[Row]) -> Result<Unfinished
             reason: row.text("reason")?,
             properties: row.json("wanted")?,
             not_before: None,
+            parent: child::parent(row)?,
         },
         worker: row.parsed("worker")?,
         info: row.json("info")?,

@@ -1,16 +1,17 @@
 //! Workers come and go, and what is said of them stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
 
 use crate::{
     model::{
-        BuilderId, EventKind, MasterId, Remark, Timestamp, WorkerId, WorkerInfo, WorkerName, WorkerWord,
+        BuilderId, EventKind, MasterId, Quarantine, QuarantineCause, Remark, Timestamp, WorkerId, WorkerInfo,
+        WorkerName, WorkerRecord, WorkerWord,
     },
     store::{
         Store,
-        connection::{Arg, Row, args},
+        connection::{Arg, Row, args, broken},
         error::{JobError, StoreError, failed},
         job::Work,
         row::{ApiRow, ConfiguredOn, WorkerRow},
@@ -67,7 +68,7 @@ impl Store {
         .await
     }
 
-    /// Notes what is said of a worker, in the place of what was said before.
+    /// Notes what the operator says of a worker, in the place of what was said before.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] for one that was never configured.
@@ -92,15 +93,48 @@ impl Store {
         .await
     }
 
-    /// What is said of the workers of which anything is, those too that are no longer configured.
+    /// Notes what a worker has against it, in the place of what it had before.
+    ///
+    /// # Errors
+    /// As for [`Store::set_worker_word`].
+    pub async fn set_worker_record(
+        &self,
+        worker: &WorkerName,
+        record: &WorkerRecord,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let deed = "note what a worker has against it";
+        let worker = worker.clone();
+        let quarantine = record.quarantine.as_ref();
+        let args = args![
+            quarantine.map(|quarantine| quarantine.cause.word()),
+            quarantine.and_then(|quarantine| quarantine.reason.as_deref()),
+            quarantine.map(|quarantine| quarantine.since),
+            quarantine.map(|quarantine| quarantine.until),
+            serde_json::to_string(&record.strikes).expect("words and numbers are JSON"),
+            worker.as_str(),
+        ];
+        self.write(deed, move |work| {
+            Box::pin(async move {
+                let sql = "UPDATE workers SET quarantine_cause = $1, quarantine_reason = $2, quarantined_at = $3, quarantined_until = $4, strikes = $5 WHERE name = $6";
+                let row = told(work, sql, args, EventKind::WorkerStateChanged, at).await?;
+                row.ok_or_else(|| JobError::unknown(deed, "worker", &worker))
+            })
+        })
+        .await
+    }
+
+    /// What is said of the workers of which anything is, and what they have against them; those too that are no longer
+    /// configured.
     pub async fn worker_words(&self) -> Result<HashMap<WorkerName, WorkerWord>, StoreError> {
         let deed = "read what is said of the workers";
-        let sql = "SELECT name, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at FROM workers WHERE paused = 1 OR graceful = 1";
+        let sql = "SELECT name, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, quarantine_cause, quarantine_reason, quarantined_at, quarantined_until, strikes FROM workers WHERE paused = 1 OR graceful = 1 OR quarantine_cause IS NOT NULL OR strikes <> '{}'";
         let rows = self.pool.rows(sql, args![]).await.map_err(|error| failed(deed, error))?;
         let words = rows.iter().map(|row| {
             let word = WorkerWord {
                 paused: remark(row, "paused", ["pause_reason", "paused_by", "paused_at"])?,
                 stopping: remark(row, "graceful", ["graceful_reason", "graceful_by", "graceful_at"])?,
+                record: record(row)?,
             };
             Ok((row.parsed("name")?, word))
         });
@@ -133,6 +167,23 @@ fn remark(row: &Row, flag: &str, columns: [&str; 3]) -> Result<Option<Remark>, s
     let [reason, by, at] = columns;
     let at = row.maybe_instant(at)?.unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Some(Remark { reason: row.maybe_text(reason)?, by: row.maybe_text(by)?, at }))
+}
+
+/// What a worker has against it, as its row tells.
+pub(super) fn record(row: &Row) -> Result<WorkerRecord, sqlx::Error> {
+    let strikes: BTreeMap<QuarantineCause, u32> = row.json("strikes")?;
+    let Some(cause) = row.maybe_text("quarantine_cause")? else {
+        return Ok(WorkerRecord { strikes, quarantine: None });
+    };
+    let cause: QuarantineCause = cause.parse().map_err(|error| broken("quarantine_cause", error))?;
+    let quarantine = Quarantine {
+        cause,
+        reason: row.maybe_text("quarantine_reason")?,
+        strikes: strikes.get(&cause).copied().unwrap_or(1),
+        since: row.instant("quarantined_at")?,
+        until: row.instant("quarantined_until")?,
+    };
+    Ok(WorkerRecord { strikes, quarantine: Some(quarantine) })
 }
 
 /// Notes that no worker is attached: links do not outlive the process that has them.

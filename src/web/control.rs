@@ -192,7 +192,7 @@ pub(super) async fn build_request(
     .await
 }
 
-/// `POST /api/v2/workers/ID`, also by name, methods `pause`, `unpause`, `stop`, `resume` (ours), `kill`: param `reason`.
+/// `POST /api/v2/workers/ID`, also by name, methods `pause`, `unpause`, `stop`, `kill`; ours: `resume`, `release`. Param: `reason`.
 /// The result tells whether anything changed, and how many builds run there.
 pub(super) async fn worker(
     State(master): State<MasterHandle>,
@@ -207,7 +207,11 @@ pub(super) async fn worker(
             "stop" => Deed::Stop,
             "resume" => Deed::Resume,
             "kill" => Deed::Kill,
-            _ => return Err(unknown_method(&method, "pause`, `unpause`, `stop`, `resume` and `kill")),
+            "release" => Deed::Release,
+            _ => {
+                let known = "pause`, `unpause`, `stop`, `resume`, `kill` and `release";
+                return Err(unknown_method(&method, known));
+            }
         };
         let reason = params.text("reason")?;
         let worker = worker_name(&master, &key).await?;

@@ -357,7 +357,7 @@ fn force_rows(definition: &MasterDefinition) -> Vec<Value> {
             "enabled": true,
             "source": scheduler.place,
         })),
-        SchedulerKind::Periodic { .. } => None,
+        SchedulerKind::Periodic { .. } | SchedulerKind::Triggerable { .. } => None,
     };
     definition.schedulers.values().filter_map(|scheduler| shape(scheduler)).collect()
 }

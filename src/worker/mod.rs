@@ -20,6 +20,7 @@ mod msgpack_link;
 pub mod operator;
 mod pb_link;
 mod pump;
+pub mod quarantine;
 pub mod registry;
 pub mod roster;
 #[cfg(test)]
@@ -29,5 +30,6 @@ pub use connection::{CommandEvent, CommandEvents, ConnectionHandle, LinkGone};
 pub use lease::Lease;
 pub use local::LocalWorkers;
 pub use operator::{Operator, OperatorHandle};
+pub use quarantine::Conduct;
 pub use registry::{AttachError, Epoch, Registry, RegistryHandle};
 pub use roster::{BadPassword, Roster, RosterEntry, RosterWatch};

@@ -1,4 +1,4 @@
-//! The operator's word on each worker: paused, to be stopped, killed.
+//! The operator's word on each worker: paused, to be stopped, killed; and beside it what the worker has against it.
 //!
 //! One task changes what is said, in the store first, then in the [`Words`] that all who give out builds look at.
 //!
@@ -9,7 +9,10 @@
 //! - A worker's own wish to stop takes the same way as the operator's.
 //!
 //! # Not here
-//! When a link tells its program to stop (`connection`), and who may order (the mode of the socket).
+//! When a link tells its program to stop (`connection`), who may order (the mode of the socket), and how a quarantine begins
+//! and ends (`operator/record`, by the rules of `quarantine`).
+
+mod record;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -23,7 +26,11 @@ use tracing::{info, warn};
 use crate::{
     model::{Remark, Timestamp, WorkerName, WorkerWord},
     store::{Store, StoreError},
-    worker::{connection::ConnectionHandle, registry::RegistryHandle},
+    worker::{
+        connection::ConnectionHandle,
+        quarantine::{self, Conduct},
+        registry::RegistryHandle,
+    },
 };
 
 /// Orders waiting for the store: a script that pauses one worker after the other, and some links that end.
@@ -48,6 +55,8 @@ pub enum Deed {
     Resume,
     /// Have its program stop at once. Its builds are lost, and tried again.
     Kill,
+    /// End its quarantine.
+    Release,
 }
 
 /// What became of an order.
@@ -103,6 +112,11 @@ enum Request {
         at: Timestamp,
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
+    Note {
+        worker: WorkerName,
+        conduct: Conduct,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
 }
 
 /// What others hold of the operator's word. Cheap to copy.
@@ -150,9 +164,12 @@ impl OperatorHandle {
         self.words.borrow().get(worker).cloned().unwrap_or_default()
     }
 
-    /// Whether a worker may be given builds, as far as the operator is concerned.
+    /// Whether a worker may be given builds, as far as its operator and its quarantine are concerned.
     pub fn allows_builds(&self, worker: &WorkerName) -> bool {
-        self.words.borrow().get(worker).is_none_or(WorkerWord::is_empty)
+        self.words.borrow().get(worker).is_none_or(|word| {
+            let runs = || quarantine::running(&word.record, Timestamp::now()).is_some();
+            word.paused.is_none() && word.stopping.is_none() && !runs()
+        })
     }
 
     /// Whether a worker is to stop once its builds are done.
@@ -206,13 +223,18 @@ impl Operator {
         Ok((Self { store, requests, words, stopping }, handle))
     }
 
-    /// Serves orders until the master stops.
+    /// Serves orders, and ends quarantines, until the master stops.
     pub async fn run(mut self, registry: RegistryHandle) {
         loop {
+            let look_in = record::look_in(&self.words.borrow(), Timestamp::now());
             let request = tokio::select! {
                 // Cancel-safe: `recv` takes a request only when it returns it, and a token stays cancelled.
                 request = self.requests.recv() => request,
                 () = self.stopping.cancelled() => return,
+                () = time::sleep(look_in.unwrap_or_default()), if look_in.is_some() => {
+                    self.expire().await;
+                    continue;
+                }
             };
             match request {
                 Some(Request::Order { worker, deed, remark, answer }) => {
@@ -222,6 +244,9 @@ impl Operator {
                 }
                 Some(Request::Left { worker, at, answer }) => {
                     drop(answer.send(self.leave(&worker, at).await));
+                }
+                Some(Request::Note { worker, conduct, answer }) => {
+                    drop(answer.send(self.note(&worker, &conduct).await));
                 }
                 None => return,
             }
@@ -290,6 +315,13 @@ impl Operator {
                 let Some(connection) = connection else { return Err(OrderError::NotConnected { worker }) };
                 info!(%worker, by, reason, "worker is killed: its program is told to stop at once");
                 connection.kill();
+            }
+            Deed::Release => {
+                if quarantine::release(&mut word.record, Timestamp::now()).is_none() {
+                    return Ok(Obeyed::NothingToDo);
+                }
+                self.record(worker, word).await?;
+                info!(%worker, by, reason, "worker is released from its quarantine");
             }
         }
         Ok(Obeyed::Done)

@@ -1,5 +1,6 @@
 //! Links held by their worker's end: what the master makes of them.
 
+mod quarantine;
 mod states;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};

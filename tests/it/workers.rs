@@ -7,6 +7,7 @@ mod liveness;
 mod logins;
 mod msgpack;
 mod ports;
+mod quarantine;
 mod raw;
 mod reload;
 mod states;

@@ -193,7 +193,7 @@ async fn orders_that_make_no_sense_are_answered() {
 
     master.set_builders(&[("b", "../outside"), ("c", "c")]).await;
     let told = master.run(shell(":")).await;
-    let failure = "builder `b` has no folder: `../outside` is not below the worker's folder";
+    let failure = "the worker does not take builder `b`: it has no folder: `../outside` is not below the worker's folder";
     assert_eq!(told.failure.as_deref(), Some(failure));
     assert!(!master.dir.path().join("workers/outside").exists());
 

@@ -211,6 +211,8 @@ impl Builds {
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
+            operator: self.operator.clone(),
+            family: self.family.clone(),
         }
     }
 

@@ -312,7 +312,9 @@ impl<'f, 'c> Following<'f, 'c> {
 
     /// If the master stops, and the next one can go on with the command: it is left as it is.
     async fn leaves(&mut self, stopped: &Stopped) -> Result<bool, LogError> {
-        if stopped.kind == StopKind::Requeue && self.safe.outlives_master() {
+        // Who waits for the build does not outlive the master, so neither does the build.
+        let is_waited_for = self.context.request.parent.is_some_and(|parent| parent.waits);
+        if stopped.kind == StopKind::Requeue && self.safe.outlives_master() && !is_waited_for {
             self.settle().await?;
             self.seen.is_left = true;
         }

@@ -10,7 +10,7 @@ use crate::{
     definition::{Text, step},
     model::Outcome,
     protocol::{
-        WorkerCommand,
+        Unfit, WorkerCommand,
         command::{CopyDirectory, RemoveDirectory},
     },
 };
@@ -27,6 +27,11 @@ pub(super) async fn make(
     let dir = dir.render(context.known()).await?;
     let words = Words::new(&["making", "made", "make"], &dir);
     command(WorkerCommand::MakeDirectory { dirs: vec![dir] }, words, context, logs).await
+}
+
+/// Whether an exit code is a number of the system, and not what a program made of it. Source: Buildbot's worker.
+const fn tells_errno(command: &WorkerCommand) -> bool {
+    matches!(command, WorkerCommand::MakeDirectory { .. })
 }
 
 /// Removes folders.
@@ -89,13 +94,19 @@ async fn command(
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
+    let tells_errno = tells_errno(&command);
     let seen = follow(context, logs, command, Duration::ZERO, &mut NoPeer).await?;
     if let Some(last) = seen.last_words() {
         logs.note(last).await?;
     }
     Ok(match seen.exit_code(&words.doing) {
         Ok(0) => StepEnd::new(Outcome::Success, words.done),
-        Ok(rc) => StepEnd::new(Outcome::Failure, format!("{} (failure, exit code {rc})", words.failed)),
+        Ok(rc) => {
+            let unfit = if tells_errno { Unfit::of_errno(rc) } else { None };
+            let state = format!("{} (failure, exit code {rc})", words.failed);
+            let unfit = unfit.map(|unfit| (unfit, state.clone()));
+            StepEnd { unfit, ..StepEnd::new(Outcome::Failure, state) }
+        }
         Err(end) => end,
     })
 }

@@ -18,6 +18,7 @@ mod shell;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod trigger;
 mod unpack;
 mod upload;
 mod worker_path;
@@ -30,12 +31,15 @@ pub(super) use worker_path::WorkerPaths;
 
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
-    build::{control::StopListener, line::Line},
-    definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
+    build::{Family, control::StopListener, line::Line},
+    definition::{
+        EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text,
+        TriggerError,
+    },
     model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
-    protocol::CommandId,
+    protocol::{CommandId, Unfit},
     secret::BuildSecrets,
-    store::{LogError, Note, RunningCommand, Store, StoreError},
+    store::{LogError, Note, QueuedRequest, RunningCommand, Store, StoreError},
 };
 
 /// The most characters of the line that people read of a step: what is longer stands in its log.
@@ -47,6 +51,8 @@ pub struct StepContext<'a> {
     pub step: StepId,
     /// Of which build.
     pub build: BuildId,
+    /// For which request.
+    pub request: &'a QueuedRequest,
     /// Where its logs go.
     pub store: &'a Store,
     /// Where its commands go.
@@ -67,6 +73,10 @@ pub struct StepContext<'a> {
     pub properties: &'a mut Properties,
     /// The master's folder, where relative paths of the master begin.
     pub master_dir: &'a Path,
+    /// Where the web interface is reached from outside.
+    pub buildbot_url: &'a str,
+    /// How it asks for other builds.
+    pub family: &'a Family,
     /// Says when somebody wants it to end.
     pub stop: StopListener,
 }
@@ -82,6 +92,8 @@ pub struct StepEnd {
     pub worker: WorkerLeft,
     /// Whether it is left out where steps are shown.
     pub hidden: bool,
+    /// What the worker said of itself, if it said that no command would fare better; and how it said so.
+    pub unfit: Option<(Unfit, String)>,
 }
 
 /// What is left of the worker after a step.
@@ -98,7 +110,7 @@ pub enum WorkerLeft {
 impl StepEnd {
     /// An end with the worker still there.
     pub fn new(outcome: Outcome, state: impl Into<String>) -> Self {
-        Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false }
+        Self { outcome, state: state.into(), worker: WorkerLeft::Connected, hidden: false, unfit: None }
     }
 
     /// There is none: the next master goes on with the step.
@@ -125,6 +137,10 @@ enum StepError {
     NoCommand,
     #[error("{place}: `extract_fn` returned {found}, where a table of names and values is wanted")]
     Extract { place: Place, found: &'static str },
+    #[error("`{option}` became no table of names and values")]
+    NoTable { option: &'static str },
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
     #[error("cannot write the log")]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -142,7 +158,7 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
         Ok(false) => (StepEnd::new(Outcome::Skipped, "skipped"), None),
         Ok(true) => {
             let mut logs = context.open_logs().await?;
-            let end = match perform(&step.kind, &mut context, &mut logs).await {
+            let end = match perform(step, &mut context, &mut logs).await {
                 Ok(end) => end,
                 Err(error) => failed(error, &context, &mut logs).await?,
             };
@@ -225,6 +241,9 @@ async fn conclude(
     if let Some(logs) = logs {
         logs.close().await?;
     }
+    if let Some((_, words)) = &mut end.unfit {
+        *words = context.secrets.mask(words).into_owned();
+    }
     Ok(described(step, end, &context).await)
 }
 
@@ -249,11 +268,11 @@ async fn failed(error: StepError, context: &StepContext<'_>, logs: &mut Logs) ->
 }
 
 async fn perform(
-    kind: &StepKind,
+    step: &StepDefinition,
     context: &mut StepContext<'_>,
     logs: &mut Logs,
 ) -> Result<StepEnd, StepError> {
-    match kind {
+    match &step.kind {
         StepKind::Shell(command) => shell::run(command, context, logs).await,
         StepKind::SetPropertyFromCommand(set) => shell::set_property(set, context, logs).await,
         StepKind::SetProperty { property, value } => {
@@ -271,6 +290,9 @@ async fn perform(
         StepKind::MakeDirectory { dir } => folder::make(dir, context, logs).await,
         StepKind::RemoveDirectory { dirs } => folder::remove(dirs, context, logs).await,
         StepKind::CopyDirectory(copy) => folder::copy(copy, context, logs).await,
+        StepKind::Trigger(trigger) => {
+            trigger::run(trigger, !step.description.running.is_empty(), context, logs).await
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{StepEnd, transfer::TransferError};
 use crate::{
     build::control::{StopKind, Stopped},
     model::Outcome,
-    protocol::FailureReason,
+    protocol::{FailureReason, Unfit},
 };
 
 /// What was heard of a command.
@@ -60,7 +60,8 @@ impl Seen {
         if let Some(failure) = &self.failure {
             // Where it happened on the worker is told in the log.
             let first = failure.lines().next().unwrap_or_default();
-            return Err(StepEnd::new(Outcome::Exception, format!("{what}: {first}")));
+            let unfit = Unfit::told_by(failure).map(|unfit| (unfit, first.to_owned()));
+            return Err(StepEnd { unfit, ..StepEnd::new(Outcome::Exception, format!("{what}: {first}")) });
         }
         // A command that says nothing of its exit code cannot be called a success.
         self.rc.ok_or_else(|| StepEnd::new(Outcome::Exception, format!("{what} ended without an exit code")))
@@ -121,6 +122,15 @@ mod tests {
         let seen = Seen { failure: Some(failure), ..Seen::sample(0) };
         assert_eq!(end(&seen).state, "'make test': builtins.OSError: no room");
         assert!(seen.last_words().is_some_and(|words| words.contains("Traceback")), "the log has it");
+    }
+
+    #[test]
+    fn a_worker_that_says_that_it_is_at_fault_is_remembered_for_that() {
+        let seen =
+            |failure: &str| Seen { failure: Some(failure.to_owned()), complete: true, ..Seen::default() };
+        let told = "builtins.OSError: [Errno 28] No space left on device: '/w/b/build'";
+        assert_eq!(end(&seen(told)).unfit, Some((Unfit::Exhausted, told.to_owned())));
+        assert_eq!(end(&seen("builtins.KeyError: 'command'")).unfit, None);
     }
 
     #[test]

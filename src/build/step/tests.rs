@@ -4,6 +4,7 @@ mod files;
 mod functions;
 mod resume;
 mod secrets;
+mod trigger;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,12 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    build::control::{BuildControl, StopKind},
+    build::{
+        Lending, Running,
+        control::{BuildControl, StopKind},
+    },
     definition::{
         DatabaseDefinition, Extraction, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
         step::Description,
     },
     model::{BuilderName, LogStream, Timestamp, WorkerInfo, WorkerName},
+    mq::Mq,
     protocol::{
         CommandId, FailureReason, FromWorker, SessionId, ToWorker, Transfer, TransferReply, Update,
         WorkerCommand,
@@ -43,6 +48,8 @@ struct Bench {
     worker: Player,
     hooks: Arc<dyn Hooks>,
     steps: i32,
+    request: QueuedRequest,
+    family: Family,
     secrets: Arc<BuildSecrets>,
     /// The link ends with the configuration that it is told of.
     _roster: watch::Sender<Arc<Roster>>,
@@ -63,7 +70,18 @@ async fn bench() -> Bench {
 async fn bench_of(grace: Option<Duration>) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let (committed, mut events) = tokio::sync::mpsc::channel(64);
-    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let mq = Mq::new();
+    let family = Family {
+        triggers: Arc::new(trigger::NoSchedulers),
+        mq: mq.clone(),
+        running: Running::default(),
+        lending: Lending::new(),
+    };
+    tokio::spawn(async move {
+        while let Some(events) = events.recv().await {
+            mq.publish(events);
+        }
+    });
     let database = DatabaseDefinition::Sqlite { path: "state.sqlite".into() };
     let store = Store::open(&database, dir.path(), dir.path().join("logs"), committed).await.unwrap();
     let (worker, builder) = (WorkerName::new("w").unwrap(), BuilderName::new("b").unwrap());
@@ -85,11 +103,14 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         properties: Properties::new(),
         builders: vec![builder],
         priority: 0,
+        parent: None,
     };
-    let request = store.add_buildset(wanted, now).await.unwrap().requests[0].1;
+    let builder = wanted.builders[0].clone();
+    store.add_buildset(wanted, now).await.unwrap();
+    let request = store.queued_requests(&builder, None, 1).await.unwrap().remove(0);
     let mut properties = Properties::new();
     properties.set("os", "linux", "Worker");
-    let new = NewBuild { request, worker: worker.clone(), properties: properties.clone() };
+    let new = NewBuild { request: request.id, worker: worker.clone(), properties: properties.clone() };
     let build = store.begin_build(new, now).await.unwrap().id;
     let (told, roster) = watch::channel(Arc::new(grace.map_or_else(Roster::default, resume::roster)));
     let (operator, words) = Operator::load(store.clone(), CancellationToken::new()).await.unwrap();
@@ -108,6 +129,8 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         worker: player,
         hooks: Arc::new(NoHooks),
         steps: 0,
+        request,
+        family,
         secrets: Arc::new(BuildSecrets::none()),
         _roster: told,
     }
@@ -139,6 +162,7 @@ impl Bench {
         let context = StepContext {
             step: id,
             build: self.build,
+            request: &self.request,
             store: &self.store,
             line: &line,
             info: &self.connection.info(),
@@ -149,6 +173,8 @@ impl Bench {
             secrets: &self.secrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
+            buildbot_url: "http://ci/",
+            family: &self.family,
             stop: self.control.listen(),
         };
         let both = Box::pin(async { tokio::join!(run(step, context), play(&mut self.worker)) });

@@ -13,6 +13,7 @@ mod runaway;
 mod secrets;
 mod texts;
 mod traces;
+mod triggers;
 mod walk;
 
 use std::{path::Path, time::Duration};

@@ -75,3 +75,21 @@ pub static PERIODIC: Constructor = Constructor {
     ],
     sentence: "Asks for builds again and again, at an even pace.",
 };
+
+static TRIGGERABLE_OPTIONS: &[OptionSpec] = &[option(
+    "reason",
+    Kind::Text,
+    Default::Derived("The Triggerable scheduler named 'NAME' triggered this build"),
+    "The reason of its builds, unless the step that triggers it sets the property `reason`.",
+)];
+
+/// `schedulers.Triggerable`.
+pub static TRIGGERABLE: Constructor = Constructor {
+    module: "schedulers",
+    name: "Triggerable",
+    class: Class::Scheduler,
+    positional: &["name", "builderNames"],
+    groups: &[SCHEDULER_BASE, TRIGGERABLE_OPTIONS, SCHEDULER_PROPERTIES],
+    not_yet: &["codebases", "priority"],
+    sentence: "Asks for builds when a build says so: `steps.Trigger`.",
+};

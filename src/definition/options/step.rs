@@ -2,11 +2,13 @@
 
 mod folder;
 mod transfer;
+mod trigger;
 
 pub use folder::{COPY_DIRECTORY, MAKE_DIRECTORY, REMOVE_DIRECTORY};
 pub use transfer::{
     DIRECTORY_UPLOAD, FILE_DOWNLOAD, FILE_UPLOAD, JSON_STRING_DOWNLOAD, MULTIPLE_FILE_UPLOAD, STRING_DOWNLOAD,
 };
+pub use trigger::TRIGGER;
 
 use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
 

@@ -143,6 +143,7 @@ fn scheduler() -> impl Strategy<Value = SchedulerDefinition> {
             interval: Duration::from_secs(interval),
             reason,
         }),
+        "[a-b]".prop_map(|reason| SchedulerKind::Triggerable { reason }),
     ];
     (name(), prop::collection::vec("[a-d]", 1..3), properties(), kind, place()).prop_map(
         |(name, builders, properties, kind, place)| SchedulerDefinition {

@@ -3,12 +3,14 @@
 mod condition;
 mod shell;
 mod transfer;
+mod trigger;
 
 pub use condition::Condition;
 pub use shell::{Command, EnvironmentValue, SIGNALS, ShellCommand, WatchedFile};
 pub use transfer::{
     Compression, Content, Download, Limits, UploadDirectory, UploadFile, UploadMany, UploadTarget,
 };
+pub use trigger::Trigger;
 
 use std::time::Duration;
 
@@ -92,6 +94,8 @@ pub enum StepKind {
     },
     /// `steps.CopyDirectory`.
     CopyDirectory(CopyDirectory),
+    /// `steps.Trigger`.
+    Trigger(Trigger),
 }
 
 /// `steps.SetPropertyFromCommand`: the output of a command becomes a property of the build.
@@ -236,6 +240,7 @@ impl StepKind {
                 timeout: record.duration("timeout"),
                 max_time: record.duration("maxTime"),
             }),
+            "Trigger" => Self::Trigger(Trigger::from_record(step, record, problems)?),
             _ => Self::Shell(ShellCommand::from_record(step, record, problems)?),
         })
     }

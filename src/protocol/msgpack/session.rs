@@ -34,7 +34,7 @@ use super::{
     path::Base,
     requests::Requests,
 };
-use crate::protocol::{CommandId, FromWorker, ToWorker, TransferReply, WorkerCommand};
+use crate::protocol::{CommandId, FromWorker, ToWorker, TransferReply, WorkerCommand, unfit};
 
 /// The most of a reason, or of the text of a failure, that is told, in bytes.
 const MAX_WHY_BYTES: usize = 4096;
@@ -348,7 +348,7 @@ impl MasterSession {
             (Some((_, State::Pending)), _) | (_, None) => return,
             (None, _) => format!("this worker has no builder `{builder}`"),
             (Some((folder, State::Refused(cause))), _) => {
-                format!("the worker did not make the folder `{folder}` of builder `{builder}`: {cause}")
+                unfit::refusal(builder, &format!("it cannot make its folder `{folder}`: {cause}"))
             }
             (Some((folder, State::Made)), Some(base)) => {
                 let Phase::Held(order) = std::mem::replace(&mut command.state, Phase::Begun) else { return };

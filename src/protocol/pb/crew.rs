@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     model::LogStream,
-    protocol::{CommandId, FromWorker, Update, WorkerCommand, message::BuilderFolder},
+    protocol::{CommandId, FromWorker, Update, WorkerCommand, message::BuilderFolder, unfit},
 };
 
 /// Builders that a worker can be told of. Source: Twisted, `MAX_BROKER_REFS`, 1024 objects in all.
@@ -62,11 +62,20 @@ pub(super) struct Crew {
     /// Whether that has no answer yet.
     is_asking: bool,
     /// Why the worker took no list.
-    refusal: Option<String>,
+    refusal: Option<Refusal>,
     /// The worker's objects, each held once, by the names of their builders and in that order.
     objects: Box<[(Arc<str>, i64)]>,
     /// By their builders.
     commands: BTreeMap<Arc<str>, Command>,
+}
+
+/// Why a worker has no list of builders.
+#[derive(Debug)]
+enum Refusal {
+    /// It said so.
+    Told(String),
+    /// It was not asked, for no worker would take it.
+    Unsent(String),
 }
 
 #[derive(Debug)]
@@ -120,8 +129,8 @@ impl Crew {
         self.is_asking = false;
         let pairs = match answer {
             Ok(Value::Dict(pairs)) => pairs,
-            Ok(_) => return self.refused("the answer was no dictionary".into()),
-            Err(failure) => return self.refused(failure.to_string()),
+            Ok(_) => return self.refused(Refusal::Told("the answer was no dictionary".into())),
+            Err(failure) => return self.refused(Refusal::Told(failure.to_string())),
         };
         let earlier = std::mem::take(&mut self.objects);
         let mut given_back: Vec<i64> = earlier.iter().map(|(_, object)| *object).collect();
@@ -138,9 +147,10 @@ impl Crew {
         }
     }
 
-    fn refused(&mut self, cause: String) {
+    fn refused(&mut self, refusal: Refusal) {
+        let (Refusal::Told(cause) | Refusal::Unsent(cause)) = &refusal;
         tracing::warn!(cause, "a worker did not take its list of builders");
-        self.refusal = Some(cause);
+        self.refusal = Some(refusal);
     }
 
     /// The worker's object for a builder.
@@ -173,7 +183,7 @@ impl Crew {
                     self.is_asking = true;
                     return;
                 }
-                Err(overlong) => self.refused(overlong.to_string()),
+                Err(overlong) => self.refused(Refusal::Unsent(overlong.to_string())),
             }
         }
         let held = |(builder, command): (&Arc<str>, &Command)| {
@@ -247,8 +257,13 @@ impl Crew {
         wire: &mut Wire<'_>,
     ) -> Result<Option<Moving>, String> {
         let Some(object) = self.object(builder) else {
-            let cause = self.refusal.as_deref().unwrap_or("it is missing in the worker's answer");
-            return Err(format!("the worker did not take builder `{builder}`: {cause}"));
+            return Err(match &self.refusal {
+                Some(Refusal::Told(cause)) => unfit::refusal(builder, cause),
+                Some(Refusal::Unsent(cause)) => {
+                    format!("builder `{builder}` cannot be told to the worker: {cause}")
+                }
+                None => format!("builder `{builder}` is missing in the worker's answer"),
+            });
         };
         let Words { verb, mut arguments, transfer, notes } = command::words(order, &self.versions)?;
         // Known before it is called: its first news may come before the answer to the start.

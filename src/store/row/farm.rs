@@ -5,14 +5,18 @@ use serde::Serialize;
 use super::{ApiRow, FieldKind, Table, field, maybe_seconds, seconds};
 use crate::{
     model::{
-        BuilderId, BuilderName, EventId, EventKind, MasterId, SchedulerId, SchedulerName, Timestamp,
-        WorkerId, WorkerInfo, WorkerName,
+        BuilderId, BuilderName, EventId, EventKind, MasterId, QuarantineCause, SchedulerId, SchedulerName,
+        Timestamp, WorkerId, WorkerInfo, WorkerName,
     },
-    store::connection::{Row, broken},
+    store::{
+        connection::{Row, broken},
+        worker,
+    },
 };
 
 /// A worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the API")]
 pub struct WorkerRow {
     /// Its key.
     pub workerid: WorkerId,
@@ -40,6 +44,20 @@ pub struct WorkerRow {
     /// Since when that is wanted.
     #[serde(serialize_with = "maybe_seconds")]
     pub graceful_at: Option<Timestamp>,
+    /// Whether it is given no builds for a while, for it failed some.
+    pub quarantined: bool,
+    /// Why.
+    pub quarantine_cause: Option<QuarantineCause>,
+    /// What it was about, for people.
+    pub quarantine_reason: Option<String>,
+    /// How many times it was for this cause since its last good build.
+    pub quarantine_strikes: Option<u32>,
+    /// Since when.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub quarantined_at: Option<Timestamp>,
+    /// Until when.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub quarantined_until: Option<Timestamp>,
     /// The master that it is attached to: none or one.
     pub connected_to: Vec<ConnectedTo>,
     /// When it last attached; nothing if it never did.
@@ -72,13 +90,15 @@ impl ApiRow for WorkerRow {
     const TABLE: Table = Table {
         resource: "workers",
         relation: "workers",
-        columns: "id, name, configured, info, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, connected_to, last_connection_at, absent_since_at",
+        columns: "id, name, configured, info, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, quarantine_cause, quarantine_reason, quarantined_at, quarantined_until, strikes, connected_to, last_connection_at, absent_since_at",
         fields: &[
             field("workerid", "id", FieldKind::Integer),
             field("name", "name", FieldKind::Text),
             field("configured", "configured", FieldKind::Flag),
             field("paused", "paused", FieldKind::Flag),
             field("graceful", "graceful", FieldKind::Flag),
+            field("quarantined", "quarantined_until", FieldKind::Present),
+            field("quarantined_until", "quarantined_until", FieldKind::Instant),
             field("connected", "connected_to", FieldKind::Present),
             field("last_connection", "last_connection_at", FieldKind::Instant),
             field("absent_since", "absent_since_at", FieldKind::Instant),
@@ -88,6 +108,7 @@ impl ApiRow for WorkerRow {
 
     fn read(row: &Row, _: MasterId) -> Result<Self, sqlx::Error> {
         let connected = row.maybe_integer("connected_to")?;
+        let quarantine = worker::record(row)?.quarantine;
         Ok(Self {
             workerid: WorkerId(row.integer("id")?),
             name: row.parsed("name")?,
@@ -101,6 +122,12 @@ impl ApiRow for WorkerRow {
             graceful_reason: row.maybe_text("graceful_reason")?,
             graceful_by: row.maybe_text("graceful_by")?,
             graceful_at: row.maybe_instant("graceful_at")?,
+            quarantined: quarantine.is_some(),
+            quarantine_cause: quarantine.as_ref().map(|quarantine| quarantine.cause),
+            quarantine_strikes: quarantine.as_ref().map(|quarantine| quarantine.strikes),
+            quarantined_at: quarantine.as_ref().map(|quarantine| quarantine.since),
+            quarantined_until: quarantine.as_ref().map(|quarantine| quarantine.until),
+            quarantine_reason: quarantine.and_then(|quarantine| quarantine.reason),
             connected_to: connected.map(|id| ConnectedTo { masterid: MasterId(id) }).into_iter().collect(),
             last_connection: row.maybe_instant("last_connection_at")?,
             absent_since: row.maybe_instant("absent_since_at")?,

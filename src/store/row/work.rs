@@ -32,13 +32,18 @@ pub struct BuildsetRow {
     pub complete_at: Option<Timestamp>,
     /// The gravest outcome of its requests, once it is complete.
     pub results: Option<Outcome>,
+    /// The build that asked, if one did.
+    pub parent_buildid: Option<BuildId>,
+    /// What that is to its builds, for people.
+    pub parent_relationship: Option<String>,
 }
 
 impl ApiRow for BuildsetRow {
     const TABLE: Table = Table {
         resource: "buildsets",
         relation: "buildsets",
-        columns: "id, schedulerid, reason, properties, submitted_at, complete_at, results",
+        columns: "id, schedulerid, reason, properties, submitted_at, complete_at, results, parent_buildid, \
+                  parent_relationship",
         fields: &[
             field("bsid", "id", FieldKind::Integer),
             field("schedulerid", "schedulerid", FieldKind::MaybeInteger),
@@ -46,6 +51,7 @@ impl ApiRow for BuildsetRow {
             field("complete", "complete_at", FieldKind::Present),
             field("complete_at", "complete_at", FieldKind::Instant),
             field("results", "results", FieldKind::MaybeInteger),
+            field("parent_buildid", "parent_buildid", FieldKind::MaybeInteger),
         ],
         is_small: false,
     };
@@ -61,6 +67,8 @@ impl ApiRow for BuildsetRow {
             complete: complete_at.is_some(),
             complete_at,
             results: row.maybe_outcome("results")?,
+            parent_buildid: row.maybe_integer("parent_buildid")?.map(BuildId),
+            parent_relationship: row.maybe_text("parent_relationship")?,
         })
     }
 }

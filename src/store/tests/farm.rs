@@ -13,7 +13,10 @@ use crate::{
         options::WORKER,
         record::{Record, Value},
     },
-    model::{EventKind, Outcome, Place, Remark, Secret, WorkerInfo, WorkerWord},
+    model::{
+        EventKind, Outcome, Place, Quarantine, QuarantineCause, Remark, Secret, WorkerInfo, WorkerRecord,
+        WorkerWord,
+    },
 };
 
 on_both! {
@@ -113,7 +116,7 @@ on_both! {
         let store = open.store.clone();
         let paused = Remark { reason: Some("disk full".into()), by: Some("ada".into()), at: at(1) };
         let stopping = Remark { reason: None, by: None, at: at(2) };
-        let word = WorkerWord { paused: Some(paused.clone()), stopping: Some(stopping) };
+        let word = WorkerWord { paused: Some(paused.clone()), stopping: Some(stopping), ..WorkerWord::default() };
         store.set_worker_word(&worker("w"), &word, at(3)).await.unwrap();
         let event = told(&mut open, 2).await.remove(1);
         assert_eq!((event.kind, event.at), (EventKind::WorkerStateChanged, at(3)));
@@ -132,7 +135,7 @@ on_both! {
         store.worker_stopped(&worker("w"), at(7)).await.unwrap();
         let row = store.workers(&Query::all()).await.unwrap().rows.remove(0);
         assert_eq!((row.graceful, row.graceful_at, row.connected_to.len(), row.absent_since), (false, None, 0, Some(at(7))));
-        let left = WorkerWord { paused: Some(paused), stopping: None };
+        let left = WorkerWord { paused: Some(paused), ..WorkerWord::default() };
         assert_eq!(store.worker_words().await.unwrap(), [(worker("w"), left)].into());
         store.set_worker_word(&worker("w"), &WorkerWord::default(), at(8)).await.unwrap();
         assert!(store.worker_words().await.unwrap().is_empty());
@@ -141,6 +144,45 @@ on_both! {
         let id = row.workerid;
         assert_eq!(store.worker_name(id).await.unwrap(), Some(worker("w")));
         assert_eq!(store.worker_name(crate::model::WorkerId(id.0 + 99)).await.unwrap(), None);
+    }
+
+    async fn what_a_worker_has_against_it_is_told_and_outlives_its_removal(house: &House) {
+        let mut open = house.furnished().await;
+        let store = &open.store.clone();
+        let cause = QuarantineCause::LinkLost;
+        let quarantine = Quarantine { cause, reason: Some("in build 7 of a".into()), strikes: 2, since: at(10), until: at(30) };
+        let strikes = [(cause, 2), (QuarantineCause::Fault, 1)].into();
+        let record = WorkerRecord { strikes, quarantine: Some(quarantine) };
+        store.set_worker_record(&worker("w"), &record, at(10)).await.unwrap();
+        let event = told(&mut open, 2).await.remove(1);
+        assert_eq!((event.kind, event.at), (EventKind::WorkerStateChanged, at(10)));
+        let row = store.workers(&Query::all()).await.unwrap().rows.remove(0);
+        assert_eq!(event.body, serde_json::to_value(&row).unwrap());
+        assert_eq!(event.body["quarantine_cause"], "link_lost");
+        assert_eq!((row.quarantined, row.quarantine_strikes, row.quarantined_at, row.quarantined_until), (true, Some(2), Some(at(10)), Some(at(30))));
+        assert_eq!(row.quarantine_reason.as_deref(), Some("in build 7 of a"));
+        let quarantined = async || store.workers(&Query::all().filter("quarantined", Eq, "true")).await.unwrap().rows.len();
+        assert_eq!(quarantined().await, 1);
+
+        // What the operator says is another matter.
+        let paused = Remark { reason: None, by: None, at: at(11) };
+        let word = WorkerWord { paused: Some(paused), ..WorkerWord::default() };
+        store.set_worker_word(&worker("w"), &word, at(11)).await.unwrap();
+        store.set_worker_word(&worker("w"), &WorkerWord::default(), at(12)).await.unwrap();
+        assert_eq!(commit(store, rows(&[], &[])).await, 2);
+        assert_eq!(commit(store, rows(&["w"], &[])).await, 3);
+        let word = WorkerWord { record: record.clone(), ..WorkerWord::default() };
+        assert_eq!(store.worker_words().await.unwrap(), [(worker("w"), word)].into());
+
+        let over = WorkerRecord { quarantine: None, ..record };
+        store.set_worker_record(&worker("w"), &over, at(30)).await.unwrap();
+        assert_eq!(quarantined().await, 0);
+        let word = WorkerWord { record: over, ..WorkerWord::default() };
+        assert_eq!(store.worker_words().await.unwrap(), [(worker("w"), word)].into(), "strikes stay");
+        store.set_worker_record(&worker("w"), &WorkerRecord::default(), at(31)).await.unwrap();
+        assert!(store.worker_words().await.unwrap().is_empty());
+        let error = store.set_worker_record(&worker("nobody"), &WorkerRecord::default(), at(32)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unknown { noun: "worker", .. }), "{error}");
     }
 
     async fn questions_filter_order_and_page(house: &House) {

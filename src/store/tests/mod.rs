@@ -5,6 +5,7 @@
 
 mod farm;
 mod logs;
+mod parents;
 mod trouble;
 mod work;
 
@@ -170,6 +171,7 @@ fn buildset(builders: &[&str], priority: i32) -> NewBuildset {
         properties,
         builders: builders.iter().map(|name| builder(name)).collect(),
         priority,
+        parent: None,
     }
 }
 

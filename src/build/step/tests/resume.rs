@@ -298,6 +298,7 @@ impl Bench {
         let context = StepContext {
             step: unfinished.step,
             build: self.build,
+            request: &self.request,
             store: &self.store,
             line: &line,
             info: &info,
@@ -308,6 +309,8 @@ impl Bench {
             secrets: &self.secrets,
             properties: &mut self.properties,
             master_dir: self.dir.path(),
+            buildbot_url: "http://ci/",
+            family: &self.family,
             stop: self.control.listen(),
         };
         let both = Box::pin(async {

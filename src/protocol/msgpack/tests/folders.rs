@@ -1,6 +1,7 @@
 //! Folders are made before commands begin, and cleared away only in certainty.
 
 use super::*;
+use crate::protocol::Unfit;
 
 /// A worker that wishes to be cleared away; its builders' folders are made.
 fn tidy(builders: &[&str]) -> Pair {
@@ -97,6 +98,7 @@ fn a_folder_that_cannot_be_made_fails_the_commands_of_its_builder_only() {
     let failure = failure.as_deref().unwrap();
     assert_eq!(id.as_str(), "2");
     assert!(failure.contains("b2-dir") && failure.contains("No space left"), "{failure}");
+    assert_eq!(Unfit::told_by(failure), Some(Unfit::Refuses));
     assert_eq!(pair.request("shell")["command_id"], "3".into());
 }
 

@@ -1,6 +1,7 @@
 //! What a worker is told of its builders, and what it is given back.
 
 use super::*;
+use crate::protocol::Unfit;
 
 #[test]
 fn an_unchanged_list_is_not_told_again() {
@@ -107,7 +108,8 @@ fn a_list_that_the_worker_refuses_fails_the_commands_and_not_the_link() {
     pair.start("1", "b2");
     let news = pair.news();
     let [FromWorker::Complete { failure: Some(failure), .. }] = news.as_slice() else { panic!("{news:?}") };
-    assert!(failure.contains("did not take builder `b2`"), "{failure}");
+    assert!(failure.contains("builder `b2` cannot be told to the worker"), "{failure}");
+    assert_eq!(Unfit::told_by(failure), None, "no worker could take it");
     pair.order(set_builders(&["b2"]));
     pair.start("2", "b2");
     assert_eq!(pair.started().builder, "b2");
