@@ -110,6 +110,13 @@ impl MasterDefinition {
         }
     }
 
+    /// What becomes of an older request of a builder when a newer one comes in.
+    pub fn collapse(&self, builder: &BuilderName) -> &Collapse {
+        let of_builder = self.builders.get(builder).and_then(|builder| builder.collapse.as_ref());
+        let of_all = || self.settings.as_ref().map(|settings| &settings.collapse);
+        of_builder.or_else(of_all).unwrap_or(&Collapse::Alike)
+    }
+
     /// One line: how many there are of each.
     pub fn summary(&self) -> String {
         let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };

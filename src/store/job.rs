@@ -43,6 +43,9 @@ pub(super) struct Work {
     connection: Connection,
     pub(super) master: MasterId,
     told: Vec<Told>,
+    /// How many statements a job has run.
+    #[cfg(test)]
+    pub(super) statements: usize,
 }
 
 struct Told {
@@ -87,7 +90,13 @@ impl Job {
 
 impl Work {
     pub(super) const fn new(connection: Connection, master: MasterId) -> Self {
-        Self { connection, master, told: Vec::new() }
+        Self {
+            connection,
+            master,
+            told: Vec::new(),
+            #[cfg(test)]
+            statements: 0,
+        }
     }
 
     pub(super) const fn dialect(&self) -> Dialect {
@@ -101,6 +110,7 @@ impl Work {
     }
 
     pub(super) async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, sqlx::Error> {
+        self.count();
         self.connection.execute(sql, args).await
     }
 
@@ -109,6 +119,7 @@ impl Work {
         sql: impl SqlSafeStr,
         args: Vec<Arg>,
     ) -> Result<Vec<Row>, sqlx::Error> {
+        self.count();
         self.connection.rows(sql, args).await
     }
 
@@ -117,11 +128,21 @@ impl Work {
         sql: impl SqlSafeStr,
         args: Vec<Arg>,
     ) -> Result<Option<Row>, sqlx::Error> {
+        self.count();
         self.connection.row(sql, args).await
     }
 
     pub(super) async fn one(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Row, sqlx::Error> {
+        self.count();
         self.connection.one(sql, args).await
+    }
+
+    /// Counts a statement, for tests of how much is done.
+    const fn count(&mut self) {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {

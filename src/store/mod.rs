@@ -13,6 +13,7 @@
 //! Which build runs when (`build`), who listens (`mq`), and the lock on the master's folder (`master`).
 
 mod build;
+mod collapse;
 mod connection;
 mod error;
 mod generation;

@@ -5,7 +5,12 @@ mod functions;
 mod resume;
 mod secrets;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{sync::watch, time::timeout};
@@ -85,6 +90,7 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         properties: Properties::new(),
         builders: vec![builder],
         priority: 0,
+        collapse: BTreeSet::new(),
     };
     let request = store.add_buildset(wanted, now).await.unwrap().requests[0].1;
     let mut properties = Properties::new();

@@ -4,11 +4,12 @@
 //! test has a database of its own.
 
 mod farm;
+mod giving_way;
 mod logs;
 mod trouble;
 mod work;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -170,6 +171,7 @@ fn buildset(builders: &[&str], priority: i32) -> NewBuildset {
         properties,
         builders: builders.iter().map(|name| builder(name)).collect(),
         priority,
+        collapse: BTreeSet::new(),
     }
 }
 

@@ -86,7 +86,7 @@ on_both! {
              SELECT 7, 'later', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
         connection.execute(sql, vec![]).await.unwrap();
         let Err(error) = house.try_open().await else { panic!("it was opened") };
-        assert!(matches!(error, OpenError::LaterVersion { found: 7, known: 2, .. }), "{error}");
+        assert!(matches!(error, OpenError::LaterVersion { found: 7, known: 5, .. }), "{error}");
     }
 
     async fn two_writers_on_one_database_wait_for_each_other(house: &House) {
@@ -225,6 +225,15 @@ async fn usual_questions_use_their_index_and_sort_nothing() {
     let sql = request::QUEUE_LOWER.to_owned();
     let args = connection::args!["a", 0_i64, 10_i64];
     plans.push(("build_requests_queue (builderid=? AND urgency>?)", sql, args));
+    let sql = request::OLDER_SAME.to_owned();
+    let args = connection::args!["a", 0_i64, 10_i64, 1_i64, 5_i64];
+    plans.push(("build_requests_queue (builderid=? AND urgency=? AND id>? AND id<?)", sql, args));
+    let sql = request::OLDER_LOWER.to_owned();
+    let args = connection::args!["a", 0_i64, 10_i64, 5_i64];
+    plans.push(("build_requests_queue (builderid=? AND urgency>?)", sql, args));
+    let sql = collapse::all_at_once(connection::Dialect::Sqlite);
+    let args = connection::args![1_i64, 3_i64, "[[1,2]]", "key", 0_i64];
+    plans.push(("build_requests_alike (builderid=? AND collapse_key=? AND urgency>?)", sql, args));
     let sql = log::WAITING_FOR_COMPRESSION.to_owned();
     plans.push(("logs_unsettled (form=? AND id>?)", sql, connection::args![1_i64, 0_i64]));
     let sql = request::LAST_BUILDSET.to_owned();
