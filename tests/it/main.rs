@@ -29,6 +29,7 @@ mod states;
 mod steps;
 mod steps_alike;
 mod support;
+mod waiting;
 mod worker_cli;
 mod workers;
 
