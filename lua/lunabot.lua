@@ -76,7 +76,7 @@ function Properties:asDict() end
 ---@field id integer
 ---@field builder string
 ---@field priority integer
----@field submitted_at number Seconds since 1970.
+---@field submitted_at integer Seconds since 1970.
 ---@field attempts integer How many of its builds were lost with their workers.
 ---@field reason string
 ---@field properties table<string, any>

@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use blake2::{Blake2s256, Digest as _};
+use bytes::Bytes;
 use sqlx::AssertSqlSafe;
 
 use crate::{
@@ -109,7 +110,7 @@ pub(super) fn key(properties: &Properties) -> String {
         .filter(|(name, value)| counts(name, value))
         .collect();
     let what = serde_json::to_vec(&what).expect("properties are JSON");
-    Blake2s256::digest(what).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Bytes::copy_from_slice(&Blake2s256::digest(what)))
 }
 
 /// Lets all older requests give way that would build the same as these new ones and are no more urgent.
