@@ -56,6 +56,31 @@ function Properties:getPropertySource(name) end
 ---@return table<string, { [1]: any, [2]: string }>
 function Properties:asDict() end
 
+---A builder whose requests wait, as a function sees it.
+---@class lunabot.QueuedBuilder
+---@field name string
+---@field tags string[]
+---@field running integer How many of its builds run.
+---@field waiting integer How many of its requests wait.
+
+---A worker that could run a build, as a function sees it.
+---@class lunabot.FreeWorker
+---@field name string
+---@field running integer How many builds it runs.
+---@field max_builds integer? How many it may run; nil: as many as there are.
+---@field properties table<string, any>
+---@field info table<string, any> What it tells of itself.
+
+---A request that waits, as a function sees it.
+---@class lunabot.QueuedRequest
+---@field id integer
+---@field builder string
+---@field priority integer
+---@field submitted_at integer Seconds since 1970.
+---@field attempts integer How many of its builds were lost with their workers.
+---@field reason string
+---@field properties table<string, any>
+
 ---A step of a running build, as a function sees it.
 ---@class lunabot.RunningStep
 ---@field name string
@@ -174,6 +199,9 @@ function Factory.addSteps(self, steps) end
 ---@field status lunabot.Reporter[] The name of `c.reporters` in older manuals. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each build with the source `Global`, under all other properties. Default: `{}`.
 ---@field secretsProviders lunabot.SecretsProvider[] Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there. Default: `{}`.
+---@field collapseRequests? boolean|(fun(builder: lunabot.QueuedBuilder, new: lunabot.QueuedRequest, old: lunabot.QueuedRequest): boolean)|lunabot.None|false Whether a request takes the place of an older one of its builder that still waits and would build the same: the same source stamps and properties, `reason` and `owner` aside, and no higher priority. `false`: never. A function `(builder, new, old)` says of two waiting requests whether `old` is given up for `new`. For builders that do not say it themselves. Default: `true`.
+---@field prioritizeBuilders? fun(builders: lunabot.QueuedBuilder[]): (lunabot.QueuedBuilder|string)[]|lunabot.None|false A function `(builders)` that is given the builders whose requests wait, and returns them in the order in which they are to be served; one that it leaves out is not served now. Default: `None`.
+---@field select_next_worker? fun(builder: lunabot.QueuedBuilder, workers: lunabot.FreeWorker[], request: lunabot.QueuedRequest): lunabot.FreeWorker|string|nil|lunabot.None|false A function `(builder, workers, request)` that chooses the worker of a build, for builders without a `nextWorker`, and is what that is. Default: `None`.
 ---@field protocols lunabot.options.c.protocols Where workers may connect. Default: `None`.
 ---@field db lunabot.options.c.db Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
@@ -468,10 +496,11 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
 
 ---A builder: which steps, on which workers.
----@class lunabot.options.BuilderConfig: { name?: any, workername?: any, workernames?: any, factory?: any, builddir?: any, workerbuilddir?: any, env?: any, properties?: any, defaultProperties?: any, tags?: any, description?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.BuilderConfig: { name?: any, workername?: any, workernames?: any, worker_match?: any, factory?: any, builddir?: any, workerbuilddir?: any, env?: any, properties?: any, defaultProperties?: any, tags?: any, description?: any, max_builds_per_worker?: any, max_retries?: any, queue_timeout?: any, nextWorker?: any, nextBuild?: any, canStartBuild?: any, collapseRequests?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name: free text of at most 70 characters.
 ---@field workername? string|lunabot.None|false The one worker that may run its builds. Default: `None`.
 ---@field workernames? string|string[] The workers that may run its builds. Default: `{}`.
+---@field worker_match? table<string, string|number|boolean|(string|number|boolean)[]> Labels that a worker must have: each a text, a number, true or false, or a list of these, any of which fits. They are looked up among the worker's `properties` and `defaultProperties`, then among the facts that it tells of itself. Without names it runs on all workers that match; with names, on those of them that match. Default: `{}`.
 ---@field factory lunabot.Factory Its steps.
 ---@field builddir? string|lunabot.None|false What `workerbuilddir` is unless given; the master itself keeps no folder for a builder. Default: the name, made safe for a file system.
 ---@field workerbuilddir? string|lunabot.None|false Its folder on a worker, below the worker's own. Two builders of one worker may not share it. Default: `builddir`.
@@ -480,6 +509,13 @@ function Factory.addSteps(self, steps) end
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has. Default: `{}`.
 ---@field tags? string|string[] Words to find it by. Default: `{}`.
 ---@field description? string|lunabot.None|false A sentence for people. Default: `None`.
+---@field max_builds_per_worker? integer How many of its builds one worker may run at once. The second runs in the folder of the first with `-2` behind it, and so on; the worker knows it as builder `NAME #2`. Default: `1`.
+---@field max_retries? integer How often a build that is lost with its worker is tried again. 0: never. Default: `3`.
+---@field queue_timeout? number|string|lunabot.None|false How long a request may wait for a worker before it is given up. None: without end. Default: `None`.
+---@field nextWorker? fun(builder: lunabot.QueuedBuilder, workers: lunabot.FreeWorker[], request: lunabot.QueuedRequest): lunabot.FreeWorker|string|nil|lunabot.None|false A function `(builder, workers, request)` that chooses the worker of a build: it returns one of `workers`, its name, or nil for none of them now. Default: `None`.
+---@field nextBuild? fun(builder: lunabot.QueuedBuilder, requests: lunabot.QueuedRequest[]): lunabot.QueuedRequest|integer|nil|lunabot.None|false A function `(builder, requests)` that chooses which request is served next: it returns one of `requests`, its id, or nil for none of them now. Default: `None`.
+---@field canStartBuild? fun(builder: lunabot.QueuedBuilder, worker: lunabot.FreeWorker, request: lunabot.QueuedRequest): boolean|lunabot.None|false A function `(builder, worker, request)` that has the last word before a build starts: it returns true or false. Default: `None`.
+---@field collapseRequests? boolean|(fun(builder: lunabot.QueuedBuilder, new: lunabot.QueuedRequest, old: lunabot.QueuedRequest): boolean)|lunabot.None|false Whether a request takes the place of an older one that still waits: true, false, or a function, as `c.collapseRequests` says. Default: `c.collapseRequests`.
 ---@field [1]? string The same as `name`.
 
 ---A list of steps, which several builders may share.

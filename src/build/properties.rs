@@ -96,12 +96,12 @@ impl Composing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::PathBuf, sync::Arc};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::{
         definition::{NoHooks, Renderable, WorkerKind},
-        model::{BuilderName, Place, PropertyValue, WorkerName},
+        model::{Place, PropertyValue, WorkerName},
     };
 
     fn table(pairs: &[(&str, &str)]) -> BTreeMap<String, Worth> {
@@ -112,16 +112,9 @@ mod tests {
     async fn the_workers_properties_win_its_defaults_only_fill_gaps_and_those_of_all_builds_lose() {
         let place = Place::new("master.cfg.lua", 1);
         let builder = BuilderDefinition {
-            name: BuilderName::new("linux").expect("a good name"),
-            worker_names: Vec::new(),
-            steps: Arc::new([]),
-            worker_build_dir: "linux".into(),
-            env: BTreeMap::new(),
             properties: table(&[("who", "builder"), ("os", "builder")]),
             default_properties: table(&[("who", "no"), ("colour", "builder")]),
-            tags: Vec::new(),
-            description: None,
-            place: place.clone(),
+            ..BuilderDefinition::bare("linux")
         };
         let worker = WorkerDefinition {
             name: WorkerName::new("bot").expect("a good name"),

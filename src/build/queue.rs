@@ -11,8 +11,10 @@
 //! # Not here
 //! The decision (`claim`), the build (`run`).
 
+pub mod collapse;
 mod dispatch;
 mod handle;
+pub mod tables;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

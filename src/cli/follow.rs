@@ -34,8 +34,10 @@ pub(super) enum Output {
 pub(super) struct Done {
     /// Its outcome.
     pub(super) outcome: Outcome,
-    /// Its last build; none if it was cancelled while it waited.
+    /// Its last build; none if it was cancelled or gave way to another while it waited.
     pub(super) build: Option<Value>,
+    /// Why it ended, where no build says it.
+    pub(super) because: Option<String>,
 }
 
 /// Waits until a request is complete, and shows its builds meanwhile.
@@ -62,7 +64,8 @@ pub(super) async fn request(master: &RunningMaster, request: i64, output: Output
                 Some(id) => master.one("builds", &format!("/builds/{id}")).await?,
                 None => None,
             };
-            return Ok(Done { outcome, build });
+            let because = row["ended_because"].as_str().map(str::to_owned);
+            return Ok(Done { outcome, build, because });
         }
         if builds.is_empty() && !waiting_told && output == Output::Log {
             waiting_told = true;

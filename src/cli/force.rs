@@ -65,12 +65,13 @@ pub(super) async fn run(dir: &Path, wish: Wish, wait: bool, as_json: bool) -> Re
     let output = if as_json { follow::Output::None } else { follow::Output::Log };
     let done = follow::request(&master, request, output).await?;
     if as_json {
-        let answer = json!({ "buildsetid": answer[0], "buildrequestid": request, "build": done.build });
+        let because = done.because;
+        let answer = json!({ "buildsetid": answer[0], "buildrequestid": request, "build": done.build, "ended_because": because });
         anstream::println!("{answer:#}");
     } else {
         let style = table::outcome_style(done.outcome);
-        let state =
-            done.build.as_ref().map_or("the request was cancelled", |build| text(build, "state_string"));
+        let without_build = done.because.as_deref().unwrap_or("the request was cancelled");
+        let state = done.build.as_ref().map_or(without_build, |build| text(build, "state_string"));
         anstream::eprintln!("{style}{}{style:#}: {state}", done.outcome);
     }
     Ok(ExitCode::from(exit_code(done.outcome)))

@@ -1,10 +1,12 @@
 //! The laws over a whole configuration.
 
+mod folders;
+mod labels;
 mod reporters;
 mod triggers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -95,8 +97,10 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     triggers.check(&unreadable, whole, &mut problems);
     let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
     missing.check(&reporters, &mut problems);
-    shared_folders(&builders, &mut problems);
-    local_folders(&workers, &mut problems);
+    folders::of_builders(&builders, &workers, &mut problems);
+    folders::of_local_workers(&workers, &mut problems);
+    labels::Farm { workers: &workers, is_whole: whole && unreadable.is_empty() }
+        .check(&builders, &mut problems);
     latent::shared_parts(workers.values().map(|worker| &**worker), &mut problems);
     if workers.is_empty() && whole && unreadable.is_empty() {
         problems.push(Problem::error(place, "no worker is defined").hint("set `c.workers`".to_owned()));
@@ -165,60 +169,6 @@ fn absent<'a>(given: &str, defined: impl Iterator<Item = &'a str> + Clone) -> Op
             (false, more) => Some(format!("defined: {} and {more} more", few.join(", "))),
         }
     })
-}
-
-/// Two builders in one folder of one worker would build over each other.
-fn shared_folders(
-    builders: &BTreeMap<crate::model::BuilderName, Arc<super::BuilderDefinition>>,
-    problems: &mut Vec<Problem>,
-) {
-    let mut owners: BTreeMap<(&str, &WorkerName), &super::BuilderDefinition> = BTreeMap::new();
-    let mut told: BTreeSet<&str> = BTreeSet::new();
-    // Most builders have a folder of their own, on thousands of workers perhaps: there is nothing to look at.
-    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
-    for builder in builders.values() {
-        *folders.entry(&builder.worker_build_dir).or_default() += 1;
-    }
-    let shares = |builder: &&Arc<super::BuilderDefinition>| folders[&*builder.worker_build_dir] > 1;
-    for builder in builders.values().filter(shares) {
-        for worker in &builder.worker_names {
-            match owners.entry((&builder.worker_build_dir, worker)) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert(builder);
-                }
-                Entry::Occupied(first) if told.insert(builder.name.as_str()) => {
-                    let text = format!(
-                        "builder {:?}: shares the folder {:?} on worker {:?} with builder {:?}",
-                        builder.name.as_str(),
-                        builder.worker_build_dir,
-                        worker.as_str(),
-                        first.get().name.as_str(),
-                    );
-                    let hint = "give one of them a `workerbuilddir` of its own".to_owned();
-                    problems.push(Problem::error(builder.place.clone(), text).hint(hint));
-                }
-                Entry::Occupied(_) => {}
-            }
-        }
-    }
-}
-
-/// Two local workers in one folder would build over each other.
-fn local_folders(workers: &BTreeMap<WorkerName, Arc<super::WorkerDefinition>>, problems: &mut Vec<Problem>) {
-    let mut owners: BTreeMap<&std::path::Path, &WorkerName> = BTreeMap::new();
-    for worker in workers.values() {
-        let super::WorkerKind::Local { workdir } = &worker.kind else { continue };
-        if let Some(first) = owners.insert(workdir, &worker.name) {
-            let text = format!(
-                "worker {:?}: shares the folder {:?} with worker {:?}",
-                worker.name.as_str(),
-                workdir.display().to_string(),
-                first.as_str()
-            );
-            let hint = "give one of them a `workdir` of its own".to_owned();
-            problems.push(Problem::error(worker.place.clone(), text).hint(hint));
-        }
-    }
 }
 
 /// PB checks a password by its digest, for which a hash will not do.

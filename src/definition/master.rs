@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     definition::{
-        BuilderDefinition, DatabaseDefinition, ListenerDefinition, ReporterDefinition, SchedulerDefinition,
-        SecretName, SecretUse, SecretsProvider, WorkerDefinition, Worth,
+        BuilderDefinition, Collapse, DatabaseDefinition, Hook, ListenerDefinition, ReporterDefinition,
+        SchedulerDefinition, SecretName, SecretUse, SecretsProvider, WorkerDefinition, Worth,
         hook::Interpreter,
         listener::ListenerId,
         options,
@@ -62,6 +62,12 @@ pub struct Settings {
     pub buildbot_url: String,
     /// Set on each build, under all other properties.
     pub properties: BTreeMap<String, Worth>,
+    /// What becomes of an older request when a newer one comes in, unless its builder says it.
+    pub collapse: Collapse,
+    /// Says in which order builders are served.
+    pub prioritize_builders: Option<Hook>,
+    /// Chooses the worker of a build, unless its builder has a function for it.
+    pub select_next_worker: Option<Hook>,
     /// Where the master keeps what it must not forget.
     pub database: DatabaseDefinition,
     /// Where they were written.
@@ -75,7 +81,7 @@ pub struct MasterDefinition {
     pub settings: Option<Arc<Settings>>,
     /// Workers by name.
     pub workers: BTreeMap<WorkerName, Arc<WorkerDefinition>>,
-    /// Builders by name; each names at least one worker, and only workers that are defined.
+    /// Builders by name; each names only workers that are defined, and has at least one that may run its builds.
     pub builders: BTreeMap<BuilderName, Arc<BuilderDefinition>>,
     /// Schedulers by name; each names at least one builder, and only builders that are defined.
     pub schedulers: BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
@@ -102,6 +108,13 @@ impl MasterDefinition {
             secrets_providers: BTreeMap::new(),
             interpreter: Interpreter::none(),
         }
+    }
+
+    /// What becomes of an older request of a builder when a newer one comes in.
+    pub fn collapse(&self, builder: &BuilderName) -> &Collapse {
+        let of_builder = self.builders.get(builder).and_then(|builder| builder.collapse.as_ref());
+        let of_all = || self.settings.as_ref().map(|settings| &settings.collapse);
+        of_builder.or_else(of_all).unwrap_or(&Collapse::Alike)
     }
 
     /// One line: how many there are of each.
@@ -226,6 +239,9 @@ impl Settings {
             title_url: record.text("titleURL").unwrap_or_default(),
             buildbot_url: record.text("buildbotURL").unwrap_or_default(),
             properties: record.properties("properties"),
+            collapse: Collapse::from_record(record).unwrap_or(Collapse::Alike),
+            prioritize_builders: record.hook("prioritizeBuilders"),
+            select_next_worker: record.hook("select_next_worker"),
             database: database.unwrap_or_else(|| DatabaseDefinition::Sqlite {
                 path: options::DEFAULT_DATABASE_FILE.into(),
             }),
@@ -258,6 +274,9 @@ impl Planned for Settings {
             "titleURL" title_url InPlace,
             "buildbotURL" buildbot_url InPlace,
             "properties" properties InPlace,
+            "collapseRequests" collapse InPlace,
+            "prioritizeBuilders" prioritize_builders InPlace,
+            "select_next_worker" select_next_worker InPlace,
         );
         if self.database != new.database {
             let (old, new) = (self.database.shown(), new.database.shown());

@@ -14,6 +14,7 @@
 pub mod address;
 pub mod builder;
 pub mod check;
+pub mod collapse;
 pub mod database;
 pub mod document;
 pub mod endpoint;
@@ -40,9 +41,11 @@ pub mod suggest;
 pub mod suspect;
 pub mod triggers;
 pub mod worker;
+pub mod worker_match;
 
 pub use builder::BuilderDefinition;
 pub use check::check;
+pub use collapse::Collapse;
 pub use database::DatabaseDefinition;
 pub use hook::{Hook, HookArgument, HookCall, HookError, HookId, Hooks, Interpreter, NoHooks};
 pub use latent::{IdlePolicy, LatentDefinition};
@@ -63,3 +66,4 @@ pub use step::{
 };
 pub use triggers::{TriggerError, TriggerOrder, Triggered, Triggers};
 pub use worker::{WorkerDefinition, WorkerKind};
+pub use worker_match::{Mismatch, WorkerMatch};

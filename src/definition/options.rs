@@ -90,6 +90,8 @@ pub enum Kind {
     Command,
     /// A table of names and values, as JSON can hold them.
     Properties,
+    /// A table of labels, each with a text, a number, a truth value, or a list of these.
+    Labels,
     /// A table of names and texts.
     TextTable,
     /// A table of names and texts; a list is joined, `None` removes the variable.
@@ -265,6 +267,7 @@ impl Kind {
             Self::Texts => "text, or a list of texts".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties | Self::Table => "a table of names and values".into(),
+            Self::Labels => "a table of labels and values".into(),
             Self::Pairs => "a list of pairs of texts".into(),
             Self::Environment | Self::TextTable => "a table of names and texts".into(),
             Self::Outcomes => "a table of exit codes and outcomes".into(),

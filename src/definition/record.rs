@@ -179,9 +179,14 @@ impl Record {
 
     /// What decides in a build. Every such option has a default.
     pub fn condition(&self, name: &str) -> Condition {
-        match self.get(name) {
-            Some(Value::Condition(condition)) => condition,
-            Some(Value::Bool(flag)) => Condition::Fixed(flag),
+        self.condition_if_given(name).unwrap_or_else(|| unreachable!("{LAW}: {name} is absent"))
+    }
+
+    /// What decides, where there need not be anything.
+    pub fn condition_if_given(&self, name: &str) -> Option<Condition> {
+        match self.get(name)? {
+            Value::Condition(condition) => Some(condition),
+            Value::Bool(flag) => Some(Condition::Fixed(flag)),
             other => unreachable!("{LAW}: {name} is {other:?}"),
         }
     }

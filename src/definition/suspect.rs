@@ -65,7 +65,8 @@ impl Parts<'_> {
     }
 
     fn idle(&self, problems: &mut Vec<Problem>) {
-        let used: BTreeSet<&WorkerName> = self.builders.values().flat_map(|b| &b.worker_names).collect();
+        let used: BTreeSet<&WorkerName> =
+            self.builders.values().flat_map(|b| b.workers(self.workers)).map(|worker| &worker.name).collect();
         if !self.builders.is_empty() {
             for worker in self.workers.values().filter(|worker| !used.contains(&worker.name)) {
                 let text = format!("worker {:?}: no builder uses it", worker.name.as_str());

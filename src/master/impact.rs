@@ -256,18 +256,7 @@ mod tests {
     }
 
     fn builder(name: &str) -> Arc<BuilderDefinition> {
-        Arc::new(BuilderDefinition {
-            name: BuilderName::new(name).unwrap(),
-            worker_names: Vec::new(),
-            steps: Vec::new().into(),
-            worker_build_dir: name.to_owned(),
-            env: BTreeMap::new(),
-            properties: BTreeMap::new(),
-            default_properties: BTreeMap::new(),
-            tags: Vec::new(),
-            description: None,
-            place: Place::new("master.cfg.lua", 9),
-        })
+        Arc::new(BuilderDefinition::bare(name))
     }
 
     fn definition(workers: Vec<Arc<WorkerDefinition>>, builders: &[&str]) -> MasterDefinition {

@@ -1,7 +1,7 @@
 //! `schedulers.ForceScheduler`: a person asks.
 
 use crate::{
-    definition::{MasterDefinition, SchedulerDefinition, SchedulerKind, suggest},
+    definition::{Collapse, MasterDefinition, SchedulerDefinition, SchedulerKind, suggest},
     model::{BuilderName, Properties, PropertyValue},
     store::NewBuildset,
 };
@@ -76,10 +76,12 @@ pub fn buildset(
     properties.set("scheduler", scheduler.name.as_str(), "Scheduler");
     properties.set("reason", reason, "Force Build Form");
     properties.set("owner", owner, "Force Build Form");
+    let collapses = |name: &&BuilderName| *definition.collapse(name) == Collapse::Alike;
     Ok(NewBuildset {
         scheduler: Some(scheduler.name.clone()),
         reason: reason_string.replace("%(owner)s", owner).replace("%(reason)s", reason),
         properties,
+        collapse: builders.iter().filter(collapses).cloned().collect(),
         builders,
         priority: 0,
         parent: None,

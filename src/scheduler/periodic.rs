@@ -5,7 +5,7 @@
 //!   while the master was down comes at once, once.
 //! - A builder whose queue is not empty is not asked again, so a pace that is too fast fills no queue.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +104,8 @@ async fn ask(scheduler: &SchedulerDefinition, reason: &str, store: &Store) -> Re
         builders,
         priority: 0,
         parent: None,
+        // None of them had one that waits.
+        collapse: BTreeSet::new(),
     };
     store.add_buildset(set, Timestamp::now()).await?;
     Ok(true)

@@ -270,7 +270,7 @@ pub(super) async fn end_build(
     let row = BuildRow::read(&row, work.master)?;
     work.tell(EventKind::BuildFinished, build.0, at, &row);
     match request {
-        RequestEnd::Complete => request::complete(work, row.buildrequestid, outcome, at).await?,
+        RequestEnd::Complete => request::complete(work, row.buildrequestid, outcome, None, at).await?,
         RequestEnd::Requeue { not_before, counted } => {
             request::requeue(work, row.buildrequestid, not_before, counted, at).await?;
         }

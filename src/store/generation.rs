@@ -6,12 +6,17 @@
 //! - A name that is gone keeps its row, marked as not configured: history stays readable.
 //! - Until the commit nobody sees anything; dropped, it leaves nothing.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use tokio::sync::oneshot;
 
 use crate::{
-    definition::{BuilderDefinition, MasterDefinition, ReconfigPlan, plan::Transition},
+    definition::{BuilderDefinition, MasterDefinition, ReconfigPlan, WorkerDefinition, plan::Transition},
     model::{BuilderName, EventKind, SchedulerName, Timestamp, WorkerName},
     store::{
         Store,
@@ -77,13 +82,14 @@ pub struct GenerationBuilder {
     pub workers: Vec<WorkerName>,
 }
 
-impl From<&BuilderDefinition> for GenerationBuilder {
-    fn from(builder: &BuilderDefinition) -> Self {
+impl GenerationBuilder {
+    /// Of this builder in a configuration with these workers.
+    fn of(builder: &BuilderDefinition, workers: &BTreeMap<WorkerName, Arc<WorkerDefinition>>) -> Self {
         Self {
             name: builder.name.clone(),
             description: builder.description.clone(),
             tags: builder.tags.clone(),
-            workers: builder.worker_names.clone(),
+            workers: builder.workers(workers).map(|worker| worker.name.clone()).collect(),
         }
     }
 }
@@ -94,7 +100,11 @@ impl From<&MasterDefinition> for GenerationRows {
         Self {
             cause: String::new(),
             workers: definition.workers.keys().cloned().collect(),
-            builders: definition.builders.values().map(|builder| (&**builder).into()).collect(),
+            builders: definition
+                .builders
+                .values()
+                .map(|builder| GenerationBuilder::of(builder, &definition.workers))
+                .collect(),
             schedulers: definition.schedulers.keys().cloned().collect(),
             others: Others::Go,
         }
@@ -114,19 +124,35 @@ impl GenerationRows {
             match transition {
                 Transition::Add(new) => rows.workers.push(new.name.clone()),
                 Transition::Remove(old) => gone.workers.push(old.name.clone()),
-                // Of a worker, its name is kept.
+                // Of a worker, its name is kept, and which builders may use it.
                 Transition::Change { .. } => {}
             }
         }
+        let mut changed: BTreeMap<&BuilderName, &BuilderDefinition> = BTreeMap::new();
         for transition in &plan.builders {
             match transition {
-                Transition::Add(new) => rows.builders.push((&**new).into()),
+                Transition::Add(_) => {}
                 Transition::Remove(old) => gone.builders.push(old.name.clone()),
-                Transition::Change { old, new, .. } => {
-                    let (old, new) = (GenerationBuilder::from(&**old), GenerationBuilder::from(&**new));
-                    rows.builders.extend((old != new).then_some(new));
+                Transition::Change { old, .. } => {
+                    changed.insert(&old.name, old);
                 }
             }
+        }
+        let added: BTreeSet<&BuilderName> = plan
+            .builders
+            .iter()
+            .filter_map(|transition| match transition {
+                Transition::Add(new) => Some(&new.name),
+                _ => None,
+            })
+            .collect();
+        for builder in definition.builders.values() {
+            let was = changed.get(&builder.name).copied().unwrap_or(builder);
+            let differs = added.contains(&builder.name)
+                || (&was.description, &was.tags) != (&builder.description, &builder.tags)
+                || (&was.worker_names, &was.worker_match) != (&builder.worker_names, &builder.worker_match)
+                || plan.workers.iter().any(|transition| changes_workers_of(transition, builder));
+            rows.builders.extend(differs.then(|| GenerationBuilder::of(builder, &definition.workers)));
         }
         for transition in &plan.schedulers {
             match transition {
@@ -146,6 +172,14 @@ impl GenerationRows {
             Others::Stay(gone) => gone.counts,
         };
         counts.map(|count| i64::try_from(count).expect("a list fits into memory"))
+    }
+}
+
+/// Whether a builder, itself as it was, may use a worker that it could not use before, or the other way round.
+fn changes_workers_of(transition: &Transition<WorkerDefinition>, builder: &BuilderDefinition) -> bool {
+    match transition {
+        Transition::Add(worker) | Transition::Remove(worker) => builder.may_use(worker),
+        Transition::Change { old, new, .. } => builder.may_use(old) != builder.may_use(new),
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) struct Work {
     connection: Connection,
     pub(super) master: MasterId,
     told: Vec<Told>,
+    /// How many statements a job has run.
+    #[cfg(test)]
+    pub(super) statements: usize,
 }
 
 struct Told {
@@ -87,7 +90,13 @@ impl Job {
 
 impl Work {
     pub(super) const fn new(connection: Connection, master: MasterId) -> Self {
-        Self { connection, master, told: Vec::new() }
+        Self {
+            connection,
+            master,
+            told: Vec::new(),
+            #[cfg(test)]
+            statements: 0,
+        }
     }
 
     pub(super) const fn dialect(&self) -> Dialect {
@@ -101,6 +110,10 @@ impl Work {
     }
 
     pub(super) async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, sqlx::Error> {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
         self.connection.execute(sql, args).await
     }
 
@@ -109,6 +122,10 @@ impl Work {
         sql: impl SqlSafeStr,
         args: Vec<Arg>,
     ) -> Result<Vec<Row>, sqlx::Error> {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
         self.connection.rows(sql, args).await
     }
 
@@ -117,10 +134,18 @@ impl Work {
         sql: impl SqlSafeStr,
         args: Vec<Arg>,
     ) -> Result<Option<Row>, sqlx::Error> {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
         self.connection.row(sql, args).await
     }
 
     pub(super) async fn one(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Row, sqlx::Error> {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
         self.connection.one(sql, args).await
     }
 

@@ -14,6 +14,7 @@
 
 mod build;
 mod child;
+mod collapse;
 mod connection;
 mod error;
 mod generation;

@@ -5,6 +5,8 @@
 //!   outcome is the gravest of theirs.
 //! - The queue's order is by priority, then by age; a request that comes back has its old place.
 
+use std::collections::BTreeSet;
+
 use sqlx::AssertSqlSafe;
 
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     store::{
         Store,
         child::{self, Orphans, Parent, ParentBuild},
+        collapse,
         connection::{Kind, Row, args, clean},
         error::{JobError, StoreError, failed},
         generation::json,
@@ -38,6 +41,8 @@ pub struct NewBuildset {
     pub priority: i32,
     /// The build that asks, if one does.
     pub parent: Option<Parent>,
+    /// Those of the builders whose older requests give way to these, if they wait and would build the same.
+    pub collapse: BTreeSet<BuilderName>,
 }
 
 /// A buildset that was added.
@@ -69,6 +74,8 @@ pub struct QueuedRequest {
     pub priority: i32,
     /// When it was asked for.
     pub submitted_at: Timestamp,
+    /// Since when it waits: since it was asked for, or since it came back.
+    pub waiting_since: Timestamp,
     /// How many of its builds were lost.
     pub attempts: u32,
     /// Why it was asked for, for people.
@@ -119,18 +126,33 @@ impl Store {
         after: Option<QueueMark>,
         limit: u32,
     ) -> Result<Vec<QueuedRequest>, StoreError> {
+        self.queue_page((QUEUE_SAME, QUEUE_LOWER), builder, after, limit, None).await
+    }
+
+    /// A page of a queue by two questions: for the rest of a priority, and for all lower ones. `newer` is for those that
+    /// ask for it.
+    pub(super) async fn queue_page(
+        &self,
+        (same, lower): (&'static str, &'static str),
+        builder: &BuilderName,
+        after: Option<QueueMark>,
+        limit: u32,
+        newer: Option<BuildRequestId>,
+    ) -> Result<Vec<QueuedRequest>, StoreError> {
         let deed = "read the queue";
         let limit = limit.min(10_000);
         let (mut rows, mut urgency) = (Vec::new(), i64::MIN);
         if let Some(mark) = after {
             urgency = -i64::from(mark.priority);
-            let args = args![builder.as_str(), urgency, mark.id.0, limit];
-            rows = self.pool.rows(QUEUE_SAME, args).await.map_err(|error| failed(deed, error))?;
+            let mut args = args![builder.as_str(), urgency, limit, mark.id.0];
+            args.extend(newer.map(|newer| newer.0.into()));
+            rows = self.pool.rows(same, args).await.map_err(|error| failed(deed, error))?;
         }
         let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
         if left > 0 {
-            let args = args![builder.as_str(), urgency, left];
-            rows.extend(self.pool.rows(QUEUE_LOWER, args).await.map_err(|error| failed(deed, error))?);
+            let mut args = args![builder.as_str(), urgency, left];
+            args.extend(newer.map(|newer| newer.0.into()));
+            rows.extend(self.pool.rows(lower, args).await.map_err(|error| failed(deed, error))?);
         }
         let request = |row: &Row| {
             Ok(QueuedRequest {
@@ -139,6 +161,7 @@ impl Store {
                 builder: builder.clone(),
                 priority: i32::try_from(row.integer("priority")?).unwrap_or(i32::MAX),
                 submitted_at: row.instant("submitted_at")?,
+                waiting_since: row.instant("waiting_since")?,
                 attempts: u32::try_from(row.integer("attempts")?).unwrap_or(u32::MAX),
                 reason: row.text("reason")?,
                 properties: row.json("properties")?,
@@ -156,17 +179,8 @@ impl Store {
     /// Dropped before it returns, the request may be cancelled all the same.
     pub async fn cancel_request(&self, request: BuildRequestId, at: Timestamp) -> Result<bool, StoreError> {
         let deed = "cancel a build request";
-        self.write(deed, move |work| {
-            Box::pin(async move {
-                let sql = "SELECT 1 AS here FROM build_requests WHERE id = $1 AND claimed_at IS NULL AND complete_at IS NULL";
-                let waits = work.row(sql, args![request.0]).await?.is_some();
-                if waits {
-                    complete(work, request, Outcome::Cancelled, at).await?;
-                }
-                Ok(waits)
-            })
-        })
-        .await
+        self.write(deed, move |work| Box::pin(complete_waiting(work, request, Outcome::Cancelled, None, at)))
+            .await
     }
 }
 
@@ -176,7 +190,7 @@ pub(super) const LAST_BUILDSET: &str = "SELECT submitted_at FROM buildsets
 macro_rules! queue {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.not_before, r.waited_for,
+            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.waiting_since, r.attempts, r.not_before, r.waited_for,
                  s.reason, s.properties, s.parent_buildid, p.buildrequestid AS parent_request
              FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid LEFT JOIN builds p ON p.id = s.parent_buildid
              WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
@@ -188,11 +202,16 @@ macro_rules! queue {
 
 // Two questions, since SQLite seeks an index by one column that is compared, not by a pair of them.
 /// The rest of a priority, after some request.
-pub(super) const QUEUE_SAME: &str = queue!("AND r.urgency = $2 AND r.id > $3 ORDER BY r.id LIMIT $4");
+pub(super) const QUEUE_SAME: &str = queue!("AND r.urgency = $2 AND r.id > $4 ORDER BY r.id LIMIT $3");
 /// All lower priorities.
 pub(super) const QUEUE_LOWER: &str = queue!("AND r.urgency > $2 ORDER BY r.urgency, r.id LIMIT $3");
+/// The same of those that are older than another request, and that nobody waits for.
+pub(super) const OLDER_SAME: &str =
+    queue!("AND r.urgency = $2 AND r.id > $4 AND r.id < $5 AND r.waited_for = 0 ORDER BY r.id LIMIT $3");
+pub(super) const OLDER_LOWER: &str =
+    queue!("AND r.urgency > $2 AND r.id < $4 AND r.waited_for = 0 ORDER BY r.urgency, r.id LIMIT $3");
 
-async fn add(
+pub(super) async fn add(
     work: &mut Work,
     new: NewBuildset,
     at: Timestamp,
@@ -232,13 +251,14 @@ async fn add(
     // In the order asked for: a key tells the age.
     let listed = work.dialect().rows(1, &[Kind::Integer, Kind::Text]);
     let sql = format!(
-        "INSERT INTO build_requests (buildsetid, builderid, urgency, submitted_at, waited_for)
-         SELECT $2, b.id, $3, $4, $5 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
+        "INSERT INTO build_requests (buildsetid, builderid, urgency, submitted_at, waiting_since, collapse_key, waited_for)
+         SELECT $2, b.id, $3, $4, $4, $5, $6 FROM {listed} AS r JOIN builders b ON b.name = r.c1 WHERE b.configured = 1 ORDER BY r.c0
          RETURNING {}, (SELECT name FROM builders WHERE builders.id = builderid) AS builder",
         BuildRequestRow::TABLE.columns
     );
     let names = json(builders.iter().enumerate().map(|(i, name)| (i, name.as_str())));
-    let args = args![names, id.0, -i64::from(new.priority), at, i64::from(waited_for.is_some())];
+    let (urgency, key) = (-i64::from(new.priority), collapse::key(&new.properties));
+    let args = args![names, id.0, urgency, at, key.as_str(), i64::from(waited_for.is_some())];
     let rows = work.rows(AssertSqlSafe(sql), args).await?;
     let mut requests = Vec::with_capacity(rows.len());
     for row in rows {
@@ -252,6 +272,9 @@ async fn add(
     for (_, request) in &requests {
         work.tell(EventKind::BuildRequestAdded, request.buildrequestid.0, at, request);
     }
+    let collapsing = requests.iter().filter(|(name, _)| new.collapse.contains(name));
+    let collapsing: Vec<_> = collapsing.map(|(_, row)| (row.builderid, row.buildrequestid)).collect();
+    collapse::give_way(work, &collapsing, &key, urgency, at).await?;
     let requests = requests.into_iter().map(|(name, request)| (name, request.buildrequestid)).collect();
     if builders.is_empty() {
         // Nothing was wanted, so nothing is missing.
@@ -263,18 +286,36 @@ async fn add(
     Ok(AddedBuildset { id, requests })
 }
 
+/// Gives a waiting request its outcome, for a reason that no build tells; false if it waits no more.
+pub(super) async fn complete_waiting(
+    work: &mut Work,
+    request: BuildRequestId,
+    outcome: Outcome,
+    because: Option<String>,
+    at: Timestamp,
+) -> Result<bool, JobError<StoreError>> {
+    let sql =
+        "SELECT 1 AS here FROM build_requests WHERE id = $1 AND claimed_at IS NULL AND complete_at IS NULL";
+    let waits = work.row(sql, args![request.0]).await?.is_some();
+    if waits {
+        complete(work, request, outcome, because.as_deref(), at).await?;
+    }
+    Ok(waits)
+}
+
 /// Gives a request its outcome; and its buildset, if it was the last one.
 pub(super) async fn complete(
     work: &mut Work,
     request: BuildRequestId,
     outcome: Outcome,
+    because: Option<&str>,
     at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = format!(
-        "UPDATE build_requests SET complete_at = $1, results = $2 WHERE id = $3 RETURNING {}",
+        "UPDATE build_requests SET complete_at = $1, results = $2, ended_because = $3 WHERE id = $4 RETURNING {}",
         BuildRequestRow::TABLE.columns
     );
-    let row = work.one(AssertSqlSafe(sql), args![at, outcome, request.0]).await?;
+    let row = work.one(AssertSqlSafe(sql), args![at, outcome, because, request.0]).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
     settle(work, &row, outcome, at).await
 }
@@ -324,11 +365,13 @@ pub(super) async fn requeue(
     at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = format!(
-        "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + $1, not_before = $2
-         WHERE id = $3 RETURNING {}",
+        "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + $1, not_before = $2,
+             waiting_since = $3
+         WHERE id = $4 RETURNING {}",
         BuildRequestRow::TABLE.columns
     );
-    let row = work.one(AssertSqlSafe(sql), args![i64::from(counted), not_before, request.0]).await?;
+    let args = args![i64::from(counted), not_before, at, request.0];
+    let row = work.one(AssertSqlSafe(sql), args).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
     work.tell(EventKind::BuildRequestUnclaimed, request.0, at, &row);
     if row.waited_for {

@@ -106,7 +106,7 @@ impl Store {
 
 /// With the one step of each that has no end; a build with several of them is none that this program left.
 pub(super) const RESUMABLE: &str = "SELECT b.id AS buildid, b.number, b.properties, w.name AS worker, w.info, n.name AS builder,
-         r.id AS requestid, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.attempts, r.waited_for,
+         r.id AS requestid, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.waiting_since, r.attempts, r.waited_for,
          s.reason, s.properties AS wanted, s.parent_buildid, p.buildrequestid AS parent_request, t.id AS stepid, t.number AS step_number, t.resume
      FROM steps t JOIN builds b ON b.id = t.buildid JOIN workers w ON w.id = b.workerid
          JOIN builders n ON n.id = b.builderid JOIN build_requests r ON r.id = b.buildrequestid
@@ -132,6 +132,7 @@ fn read(row: &Row, step: StepId, note: Note, ended: &[Row]) -> Result<Unfinished
             builder: row.parsed::<BuilderName>("builder")?,
             priority: place(row, "priority")?,
             submitted_at: row.instant("submitted_at")?,
+            waiting_since: row.instant("waiting_since")?,
             attempts: u32::try_from(row.integer("attempts")?).unwrap_or(u32::MAX),
             reason: row.text("reason")?,
             properties: row.json("wanted")?,

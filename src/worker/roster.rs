@@ -40,7 +40,7 @@ pub type RosterWatch = watch::Receiver<Arc<Roster>>;
 /// What a configuration says of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RosterEntry {
-    /// Its builders and their folders, by the builders' names.
+    /// Its builders and their folders, by the builders' names; a builder that runs several builds there has several.
     pub folders: Arc<[BuilderFolder]>,
     /// How often its silent link is asked for a sign of life.
     pub keepalive_interval: Option<Duration>,
@@ -89,11 +89,12 @@ impl Roster {
     ) -> Result<Self, BadPassword> {
         let mut folders: HashMap<&WorkerName, Vec<BuilderFolder>> = HashMap::new();
         for builder in definition.builders.values() {
-            let name: Arc<str> = builder.name.as_str().into();
-            for worker in &builder.worker_names {
-                let folder =
-                    BuilderFolder { builder: Arc::clone(&name), folder: builder.worker_build_dir.clone() };
-                folders.entry(worker).or_default().push(folder);
+            let slots: Vec<BuilderFolder> = builder
+                .slots()
+                .map(|(builder, folder)| BuilderFolder { builder: builder.into(), folder })
+                .collect();
+            for worker in builder.workers(&definition.workers) {
+                folders.entry(&worker.name).or_default().extend_from_slice(&slots);
             }
         }
         let mut entries = Vec::with_capacity(definition.workers.len());

@@ -136,7 +136,7 @@ fn max_builds_limits_a_worker_and_one_builder_runs_once_on_it() {
         "{HEAD}c.workers = {{ worker.LocalWorker('w1', {{ max_builds = 2 }}) }}\n\
          local f = util.BuildFactory {{ steps.ShellCommand {{ command = {{ '/bin/sh', '-c', '{WAIT_FOR_GO}' }} }} }}\n\
          c.builders = {{}}\n\
-         for i = 1, 3 do c.builders[i] = util.BuilderConfig {{ name = 'b' .. i, workernames = {{ 'w1' }}, factory = f }} end\n\
+         for i = 1, 3 do c.builders[i] = util.BuilderConfig {{ name = 'b' .. i, workernames = {{ 'w1' }}, factory = f, collapseRequests = false }} end\n\
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b1', 'b2', 'b3' }}) }}\n"
     ));
     let _master = dir.start();

@@ -30,6 +30,7 @@ mod steps;
 mod steps_alike;
 mod support;
 mod trigger;
+mod waiting;
 mod worker_cli;
 mod workers;
 

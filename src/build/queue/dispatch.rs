@@ -45,7 +45,7 @@ impl Builds {
                 let Some(builder) = definition.builders.get(name) else { continue };
                 // Whether there is one at all is all that counts before its requests are known.
                 let most = if pending.stale { 1 } else { usize::MAX };
-                let candidates = self.candidates(&definition, name, &builder.worker_names, most);
+                let candidates = self.candidates(&definition, builder, most);
                 if candidates.is_empty() {
                     continue;
                 }
@@ -79,23 +79,28 @@ impl Builds {
     fn candidates<'a>(
         &self,
         definition: &'a MasterDefinition,
-        builder: &BuilderName,
-        names: &'a [WorkerName],
+        builder: &'a BuilderDefinition,
         most: usize,
     ) -> Vec<Candidate<'a>> {
         let load = self.busy.load.borrow();
-        let connected = names.iter().filter_map(|name| {
-            let worker = definition.workers.get(name)?;
+        let connected = builder.workers(&definition.workers).filter_map(|worker| {
+            let name = &worker.name;
             let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
             let running = load.of_worker(name);
-            let runs_this_builder = running > 0 && load.pairs.contains(&(builder.clone(), name.clone()));
+            let runs_this_builder = running > 0 && load.pairs.contains(&(builder.name.clone(), name.clone()));
             if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
                 return None;
             }
             if !self.operator.allows_builds(name) {
                 return None;
             }
-            self.registry.connection(name.as_str()).filter(ConnectionHandle::takes_builds)?;
+            let connection =
+                self.registry.connection(name.as_str()).filter(ConnectionHandle::takes_builds)?;
+            if builder.worker_match.asks_for_facts(worker)
+                && builder.worker_match.fits(worker, Some(&connection.info())).is_err()
+            {
+                return None;
+            }
             let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
             Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
         });

@@ -6,7 +6,12 @@ mod resume;
 mod secrets;
 mod trigger;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{sync::watch, time::timeout};
@@ -104,6 +109,7 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         builders: vec![builder],
         priority: 0,
         parent: None,
+        collapse: BTreeSet::new(),
     };
     let builder = wanted.builders[0].clone();
     store.add_buildset(wanted, now).await.unwrap();

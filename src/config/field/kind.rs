@@ -89,7 +89,7 @@ impl Reader<'_> {
 
             (Kind::Json, value) => plain(V::Worth(taken!(self.worth(spec, value, bytes)?))),
             (Kind::Table, Value::Table(_)) => plain(V::Worth(taken!(self.table(spec, value, bytes)?))),
-            (Kind::Properties, Value::Table(_)) => {
+            (Kind::Properties | Kind::Labels, Value::Table(_)) => {
                 plain(V::Properties(taken!(self.properties(spec, value, bytes)?)))
             }
             (Kind::SecretTable, Value::Table(table)) => {

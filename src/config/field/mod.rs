@@ -140,7 +140,8 @@ impl Reader<'_> {
         made: &Made,
     ) -> mlua::Result<Option<Field>> {
         let name = format!("{}{}", self.prefix, spec.name);
-        let is_bool = matches!(spec.kind, Kind::Bool);
+        // There, `false` is a value.
+        let is_bool = matches!(spec.kind, Kind::Bool | Kind::Condition);
         if spec.nullable && (is_none(value) || (!is_bool && matches!(value, Value::Boolean(false)))) {
             return Ok(Some(Field::Plain(record::Value::None)));
         }
@@ -213,6 +214,7 @@ fn is_vital(spec: &OptionSpec) -> bool {
                 | Kind::Function
                 | Kind::Texts
                 | Kind::Names
+                | Kind::Labels
                 | Kind::Number { .. }
                 | Kind::Secret
                 | Kind::SecretTable

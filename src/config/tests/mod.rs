@@ -1,6 +1,7 @@
 //! Whole files, loaded and checked: those of `tests/config`, and the laws of a load.
 
 mod calls;
+mod choosing;
 mod faults;
 mod files;
 mod latent;

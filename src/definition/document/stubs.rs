@@ -179,10 +179,14 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Seconds { .. } | Kind::Idle => "number|string".to_owned(),
         Kind::Function => signature(option.name).to_owned(),
         Kind::TextOrFunction => "string|function".to_owned(),
-        Kind::Condition => format!("boolean|lunabot.Renderable|({})", signature(option.name)),
+        Kind::Condition if option.renderable => {
+            format!("boolean|lunabot.Renderable|({})", signature(option.name))
+        }
+        Kind::Condition => format!("boolean|({})", signature(option.name)),
         Kind::TextTable => format!("table<string, {text}>"),
         Kind::Texts | Kind::Command => format!("{text}|{list}"),
         Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
+        Kind::Labels => format!("table<string, {LABEL}|({LABEL})[]>"),
         Kind::Pairs => "string[][]".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, lunabot.Outcome>".to_owned(),
@@ -209,9 +213,25 @@ fn signature(option: &str) -> &'static str {
         "extract_fn" => "fun(rc: integer, stdout: string, stderr: string): table<string, any>",
         "doStepIf" => "fun(step: lunabot.RunningStep): any",
         "hideStepIf" => "fun(results: integer, step: lunabot.RunningStep): any",
+        "nextWorker" | "select_next_worker" => {
+            "fun(builder: lunabot.QueuedBuilder, workers: lunabot.FreeWorker[], request: lunabot.QueuedRequest): lunabot.FreeWorker|string|nil"
+        }
+        "nextBuild" => {
+            "fun(builder: lunabot.QueuedBuilder, requests: lunabot.QueuedRequest[]): lunabot.QueuedRequest|integer|nil"
+        }
+        "canStartBuild" => {
+            "fun(builder: lunabot.QueuedBuilder, worker: lunabot.FreeWorker, request: lunabot.QueuedRequest): boolean"
+        }
+        "prioritizeBuilders" => "fun(builders: lunabot.QueuedBuilder[]): (lunabot.QueuedBuilder|string)[]",
+        "collapseRequests" => {
+            "fun(builder: lunabot.QueuedBuilder, new: lunabot.QueuedRequest, old: lunabot.QueuedRequest): boolean"
+        }
         _ => "function",
     }
 }
+
+/// What a label may be.
+const LABEL: &str = "string|number|boolean";
 
 const HEAD: &str = r#"---@meta lunabot
 -- Types of a configuration, for Lua language servers. Written by a test from `src/definition/options.rs`.
@@ -270,6 +290,31 @@ function Properties:getPropertySource(name) end
 ---All properties: for each name its value and who set it.
 ---@return table<string, { [1]: any, [2]: string }>
 function Properties:asDict() end
+
+---A builder whose requests wait, as a function sees it.
+---@class lunabot.QueuedBuilder
+---@field name string
+---@field tags string[]
+---@field running integer How many of its builds run.
+---@field waiting integer How many of its requests wait.
+
+---A worker that could run a build, as a function sees it.
+---@class lunabot.FreeWorker
+---@field name string
+---@field running integer How many builds it runs.
+---@field max_builds integer? How many it may run; nil: as many as there are.
+---@field properties table<string, any>
+---@field info table<string, any> What it tells of itself.
+
+---A request that waits, as a function sees it.
+---@class lunabot.QueuedRequest
+---@field id integer
+---@field builder string
+---@field priority integer
+---@field submitted_at integer Seconds since 1970.
+---@field attempts integer How many of its builds were lost with their workers.
+---@field reason string
+---@field properties table<string, any>
 
 ---A step of a running build, as a function sees it.
 ---@class lunabot.RunningStep

@@ -1,6 +1,6 @@
 //! The keys of `c`, and of the tables in it.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
+use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
 
 static DB_OPTIONS: &[OptionSpec] = &[option(
     "db_url",
@@ -163,6 +163,24 @@ static MASTER_OPTIONS: &[OptionSpec] = &[
         Default::Empty,
         "Where secrets are looked for, in this order: the first that has one answers. Without any, in the folder `secrets` of the master's folder, if it is there.",
     ),
+    or_none(option(
+        "collapseRequests",
+        Kind::Condition,
+        Default::Bool(true),
+        "Whether a request takes the place of an older one of its builder that still waits and would build the same: the same source stamps and properties, `reason` and `owner` aside, and no higher priority. `false`: never. A function `(builder, new, old)` says of two waiting requests whether `old` is given up for `new`. For builders that do not say it themselves.",
+    )),
+    option(
+        "prioritizeBuilders",
+        Kind::Function,
+        Default::None,
+        "A function `(builders)` that is given the builders whose requests wait, and returns them in the order in which they are to be served; one that it leaves out is not served now.",
+    ),
+    option(
+        "select_next_worker",
+        Kind::Function,
+        Default::None,
+        "A function `(builder, workers, request)` that chooses the worker of a build, for builders without a `nextWorker`, and is what that is.",
+    ),
     option("protocols", Kind::Record(&PROTOCOLS), Default::None, "Where workers may connect."),
     option(
         "db",
@@ -191,9 +209,6 @@ pub static MASTER: Constructor = Constructor {
         "buildCacheSize",
         "changeCacheSize",
         "changeHorizon",
-        "collapseRequests",
-        "prioritizeBuilders",
-        "select_next_worker",
         "machines",
         "configurators",
         "logCompressionLimit",

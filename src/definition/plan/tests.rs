@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, SecretsProviderKind, StepDefinition,
-        Text, TlsFiles, WorkerKind, Worth,
+        Collapse, DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, SecretsProviderKind,
+        StepDefinition, Text, TlsFiles, WorkerKind, Worth,
         address::{Address, Mailbox},
         listener::Protocol,
         options::SHELL_COMMAND,
@@ -112,9 +112,8 @@ fn builder() -> impl Strategy<Value = BuilderDefinition> {
     let workers = prop::collection::vec("[a-d]", 1..3);
     let steps = prop::collection::vec(step(), 0..3);
     let description = prop::option::of("[a-b]");
-    (name(), workers, steps, "[a-b]", environment(), properties(), description, place()).prop_map(
-        |(name, workers, steps, dir, env, properties, description, place)| BuilderDefinition {
-            name: BuilderName::new(&name).expect("a letter is a name"),
+    (name(), workers, steps, "[a-b]", environment(), properties(), description, 0..2_u32, place()).prop_map(
+        |(name, workers, steps, dir, env, properties, description, retries, place)| BuilderDefinition {
             worker_names: workers
                 .iter()
                 .map(|name| WorkerName::new(name).expect("a letter is a name"))
@@ -126,7 +125,11 @@ fn builder() -> impl Strategy<Value = BuilderDefinition> {
             default_properties: worths(properties),
             tags: description.iter().cloned().collect(),
             description,
+            max_builds_per_worker: retries + 1,
+            max_retries: retries,
+            collapse: (retries > 0).then_some(Collapse::Alike),
             place,
+            ..BuilderDefinition::bare(&name)
         },
     )
 }
@@ -173,6 +176,9 @@ fn settings() -> impl Strategy<Value = Settings> {
             title_url: url.clone(),
             buildbot_url: url,
             properties: worths(properties),
+            collapse: Collapse::Alike,
+            prioritize_builders: None,
+            select_next_worker: None,
             database,
             places: Places { whole: place, options: BTreeMap::new() },
         }
@@ -376,6 +382,9 @@ fn settings_at(title: &str, path: &str, lines: [u32; 2]) -> Arc<Settings> {
         title_url: String::new(),
         buildbot_url: String::new(),
         properties: BTreeMap::new(),
+        collapse: Collapse::Alike,
+        prioritize_builders: None,
+        select_next_worker: None,
         database: DatabaseDefinition::Sqlite { path: path.into() },
         places: Places {
             whole: Place::new("master.cfg.lua", 0),

@@ -105,6 +105,8 @@ pub struct BuildRequestRow {
     pub waited_for: bool,
     /// How many of its builds were lost.
     pub attempts: i64,
+    /// Why it is complete, where no build says it.
+    pub ended_because: Option<String>,
 }
 
 impl ApiRow for BuildRequestRow {
@@ -112,7 +114,7 @@ impl ApiRow for BuildRequestRow {
         resource: "buildrequests",
         relation: "build_requests",
         columns: "id, buildsetid, builderid, -urgency AS priority, claimed_at, claimed_by, complete_at, results, submitted_at, \
-                  waited_for, attempts",
+                  waited_for, attempts, ended_because",
         fields: &[
             field("buildrequestid", "id", FieldKind::Integer),
             field("buildsetid", "buildsetid", FieldKind::Integer),
@@ -142,6 +144,7 @@ impl ApiRow for BuildRequestRow {
             submitted_at: row.instant("submitted_at")?,
             waited_for: row.flag("waited_for")?,
             attempts: row.integer("attempts")?,
+            ended_because: row.maybe_text("ended_because")?,
         })
     }
 }

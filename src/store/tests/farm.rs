@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     definition::{
-        BuilderDefinition, MasterDefinition, ReconfigPlan, Text, WorkerDefinition,
-        options::WORKER,
+        BuilderDefinition, MasterDefinition, ReconfigPlan, Text, WorkerDefinition, WorkerMatch,
+        options::{BUILDER_CONFIG, WORKER},
         record::{Record, Value},
     },
     model::{
@@ -61,16 +61,19 @@ on_both! {
     }
 
     async fn what_is_written_of_a_change_alone_is_what_the_whole_would_leave(house: &House) {
-        // Workers; and builders, each with its workers.
+        // Workers, some with a label; and builders, each with its workers or the label of them.
         type Farm = (&'static [&'static str], &'static [(&'static str, &'static [&'static str])]);
         let open = house.open().await;
         let store = &open.store;
-        let all: [Farm; 6] = [
+        let all: [Farm; 9] = [
             (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
             (&["v", "w"], &[("a", &["v", "w"]), ("b", &["w"])]),
             (&["w", "x"], &[("a", &["w", "x"]), ("c", &["x"])]),
             (&["x"], &[("c", &["x"])]),
             (&["v", "w", "x"], &[("a", &["v"]), ("b", &["v", "w", "x"]), ("c", &["x"])]),
+            (&["v/linux", "w", "x"], &[("d", &["/linux"]), ("e", &["/linux", "x"]), ("c", &["x"])]),
+            (&["v/bsd", "w/linux"], &[("d", &["/linux"]), ("e", &["/linux", "w"])]),
+            (&["v/bsd", "w/linux"], &[("d", &["/bsd"]), ("e", &["/linux", "w"])]),
             (&[], &[]),
         ];
         let mut before = MasterDefinition::nothing();
@@ -268,28 +271,30 @@ async fn a_prepared_configuration_is_given_up_after_ten_seconds() {
     assert_eq!(open.store.workers(&Query::all()).await.unwrap().rows.len(), 1);
 }
 
-/// Workers of this name, and builders that run on them.
+/// Workers of this name, perhaps with a label after a slash, and builders that run on them, or on those of a label.
 fn definition(workers: &[&str], builders: &[(&str, &[&str])]) -> MasterDefinition {
     let mut definition = MasterDefinition::nothing();
     for name in workers {
+        let (name, label) = name.split_once('/').map_or((*name, None), |(name, label)| (name, Some(label)));
         let mut record = Record::new(&WORKER, Place::new("master.cfg.lua", 1));
-        record.values.insert("name", Value::Text(Text::Plain((*name).to_owned())));
+        record.values.insert("name", Value::Text(Text::Plain(name.to_owned())));
+        if let Some(label) = label {
+            record.values.insert("properties", Value::Properties([("os".to_owned(), label.into())].into()));
+        }
         record.values.insert("password", Value::Secrets(vec![Secret::new("pw").into()]));
         let made = WorkerDefinition::from_record(&record, &mut Vec::new()).unwrap();
         definition.workers.insert(made.name.clone(), Arc::new(made));
     }
     for (name, workers) in builders {
+        let labels = workers.iter().filter_map(|name| name.strip_prefix('/'));
+        let labels = labels.map(|label| ("os".to_owned(), label.into())).collect();
+        let mut wanted = Record::new(&BUILDER_CONFIG, Place::new("master.cfg.lua", 1));
+        wanted.values.insert("worker_match", Value::Properties(labels));
+        let names = workers.iter().filter(|name| !name.starts_with('/'));
         let made = BuilderDefinition {
-            name: builder(name),
-            worker_names: workers.iter().map(|name| worker(name)).collect(),
-            steps: Arc::new([]),
-            worker_build_dir: (*name).to_owned(),
-            env: BTreeMap::new(),
-            properties: BTreeMap::new(),
-            default_properties: BTreeMap::new(),
-            tags: Vec::new(),
-            description: None,
-            place: Place::new("master.cfg.lua", 2),
+            worker_names: names.map(|name| worker(name)).collect(),
+            worker_match: WorkerMatch::from_record(&wanted, |text| panic!("{text}")),
+            ..BuilderDefinition::bare(name)
         };
         definition.builders.insert(made.name.clone(), Arc::new(made));
     }

@@ -4,12 +4,13 @@
 //! test has a database of its own.
 
 mod farm;
+mod giving_way;
 mod logs;
 mod parents;
 mod trouble;
 mod work;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -172,6 +173,7 @@ fn buildset(builders: &[&str], priority: i32) -> NewBuildset {
         builders: builders.iter().map(|name| builder(name)).collect(),
         priority,
         parent: None,
+        collapse: BTreeSet::new(),
     }
 }
 

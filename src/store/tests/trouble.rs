@@ -230,6 +230,15 @@ async fn usual_questions_use_their_index_and_sort_nothing() {
     let sql = request::QUEUE_LOWER.to_owned();
     let args = connection::args!["a", 0_i64, 10_i64];
     plans.push(("build_requests_queue (builderid=? AND urgency>?)", sql, args));
+    let sql = request::OLDER_SAME.to_owned();
+    let args = connection::args!["a", 0_i64, 10_i64, 1_i64, 5_i64];
+    plans.push(("build_requests_queue (builderid=? AND urgency=? AND id>? AND id<?)", sql, args));
+    let sql = request::OLDER_LOWER.to_owned();
+    let args = connection::args!["a", 0_i64, 10_i64, 5_i64];
+    plans.push(("build_requests_queue (builderid=? AND urgency>?)", sql, args));
+    let sql = collapse::all_at_once(connection::Dialect::Sqlite);
+    let args = connection::args![1_i64, 3_i64, "[[1,2]]", "key", 0_i64];
+    plans.push(("build_requests_alike (builderid=? AND collapse_key=? AND urgency>?)", sql, args));
     let sql = log::WAITING_FOR_COMPRESSION.to_owned();
     plans.push(("logs_unsettled (form=? AND id>?)", sql, connection::args![1_i64, 0_i64]));
     let sql = request::LAST_BUILDSET.to_owned();
