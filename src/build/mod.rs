@@ -16,6 +16,7 @@ mod busy;
 pub mod claim;
 pub mod control;
 pub mod line;
+pub mod lock;
 pub mod progress;
 pub mod properties;
 pub mod queue;
