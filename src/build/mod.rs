@@ -19,6 +19,7 @@ pub mod control;
 pub mod family;
 pub mod lending;
 pub mod line;
+pub mod lock;
 pub mod progress;
 pub mod properties;
 pub mod queue;

@@ -27,7 +27,7 @@ pub use ids::{
 };
 pub use log_record::RecordReader;
 pub use log_stream::LogStream;
-pub use names::{BuilderName, NameError, ReporterName, SchedulerName, WorkerName};
+pub use names::{BuilderName, LockName, NameError, ReporterName, SchedulerName, WorkerName};
 pub use outcome::Outcome;
 pub use place::{Place, Places};
 pub use properties::{Properties, Property, PropertyValue};

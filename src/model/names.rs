@@ -106,6 +106,8 @@ names! {
     SchedulerName: |text| free_text(text, 100);
     /// A reporter's name: free text of at most 300 characters, since it may hold an address and a host.
     ReporterName: |text| free_text(text, 300);
+    /// A lock's name: free text of at most 100 characters.
+    LockName: |text| free_text(text, 100);
 }
 
 impl SchedulerName {
