@@ -12,8 +12,8 @@
 //! # Not here
 //! Who asks for builds (`scheduler`), who is connected (`worker`).
 
+pub mod board;
 mod busy;
-pub mod claim;
 mod conduct;
 pub mod control;
 pub mod family;

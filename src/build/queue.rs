@@ -1,30 +1,36 @@
 //! The task that gives requests to workers.
 //!
-//! The queue itself is in the store. This task holds the first few requests of each builder that has some, asks
-//! `claim` what may start, and starts it; the build's own task claims the request in the store.
+//! The queue itself is in the store. This task holds the first few requests of each builder that has some, asks the
+//! `board` what may start, and starts it; the build's own task claims the request in the store.
 //!
 //! # Laws
 //! - Memory is bounded by the number of builders, whatever the length of the queue.
-//! - Nothing is polled: a new request, a worker that came or was unpaused, a build that ended and a new configuration wake
-//!   it, and the clock for requests that wait after a loss.
+//! - Nothing is polled: a new request, a worker that came or was unpaused, a build that ended, a lock that is free, a parent that
+//!   begins to wait and a new configuration wake it, and the clock: for requests that wait after a loss, for those that
+//!   have waited too long, and for functions that are asked again.
+//! - No function of the configuration holds it up: they are asked beside it, each with a deadline.
+//! - A master that stops cleanly gives out no builds but those for which a running build waits.
 //!
 //! # Not here
-//! The decision (`claim`), the build (`run`).
+//! The decision (`board`), the build (`run`).
 
+mod ask;
 pub mod collapse;
 mod dispatch;
+mod explain;
 mod handle;
+mod outlook;
+mod patience;
 pub mod tables;
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-pub use handle::BuildsHandle;
+use explain::Ask;
+pub use explain::Explained;
+pub use handle::{BuildsHandle, ExplainError};
 use handle::StopMode;
+use outlook::Farmland;
+use patience::Patience;
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
@@ -35,14 +41,15 @@ use tracing::{debug, error};
 use crate::{
     build::{
         Family, Lending,
-        busy::Busy,
+        board::{Answer, Board},
         control::{Running, StopKind},
+        lock::Locks,
         run::Ran,
     },
     definition::{MasterDefinition, Secrets, Triggers},
-    model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind},
+    model::{BuildRequestId, BuilderId, BuilderName, Event, EventKind, Timestamp},
     mq::{EventFilter, Mq, NextError, Subscription},
-    store::{QueuedRequest, Store, Unfinished},
+    store::{Store, Unfinished},
     worker::{OperatorHandle, RegistryHandle},
 };
 
@@ -51,6 +58,12 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Ends of builds waiting to be heard: each build tells once, so this holds a burst.
 const ENDED_DEPTH: usize = 256;
+
+/// Answers of functions waiting to be heard: one for each builder at most is out.
+const ANSWERS_DEPTH: usize = 64;
+
+/// People who want to know why a request waits.
+const QUESTIONS_DEPTH: usize = 16;
 
 /// What all builds have around them.
 pub struct Surroundings {
@@ -73,10 +86,14 @@ pub struct Builds {
     operator: OperatorHandle,
     definition: watch::Receiver<Arc<MasterDefinition>>,
     events: Subscription,
-    pending: BTreeMap<BuilderName, Pending>,
+    board: Board,
+    outlook: Farmland,
+    patience: Patience,
     /// The store's keys of the builders that are configured.
     names: HashMap<BuilderId, BuilderName>,
-    busy: Busy,
+    answers: mpsc::Receiver<Answer>,
+    tell_answer: mpsc::Sender<Answer>,
+    questions: mpsc::Receiver<Ask>,
     ended: mpsc::Receiver<(BuildRequestId, Ran)>,
     tell_ended: mpsc::Sender<(BuildRequestId, Ran)>,
     /// When to look at the whole queue again, after a failure of the store.
@@ -86,14 +103,6 @@ pub struct Builds {
     stop: watch::Receiver<Option<StopMode>>,
     heard: watch::Sender<bool>,
     cancelled: CancellationToken,
-}
-
-/// The first requests of a builder.
-#[derive(Debug, Default)]
-struct Pending {
-    window: VecDeque<QueuedRequest>,
-    /// The store may hold others than those in the window.
-    stale: bool,
 }
 
 impl Builds {
@@ -113,15 +122,22 @@ impl Builds {
         let tracker = TaskTracker::new();
         // Closed from the start: whoever waits for it waits until it is empty.
         tracker.close();
-        let busy = Busy::new(Arc::clone(&definition.borrow()));
+        let (tell_answer, answers) = mpsc::channel(ANSWERS_DEPTH);
+        let (ask, questions) = mpsc::channel(QUESTIONS_DEPTH);
+        let board = Board::new(Arc::clone(&definition.borrow()), around.locks.clone());
         let handle = BuildsHandle {
             running: Running::default(),
             tracker: tracker.clone(),
             stop,
             heard,
-            load: busy.load.subscribe(),
+            load: board.busy.load.subscribe(),
+            questions: ask,
         };
-        let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
+        let wanted = [
+            EventKind::BuildRequestAdded,
+            EventKind::BuildRequestUnclaimed,
+            EventKind::BuildRequestComplete,
+        ];
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let family = Family {
             triggers: Arc::clone(&around.triggers),
@@ -131,15 +147,19 @@ impl Builds {
         };
         let builds = Self {
             store,
-            around,
             family,
+            around,
             registry,
             operator,
             definition,
             events,
-            pending: BTreeMap::new(),
+            board,
+            outlook: Farmland::new(registry.clone(), operator.clone()),
+            patience: Patience::default(),
             names: HashMap::new(),
-            busy,
+            answers,
+            tell_answer,
+            questions,
             ended,
             tell_ended,
             look_again_at: None,
@@ -156,29 +176,49 @@ impl Builds {
     pub async fn run(mut self) {
         let mut workers = self.registry.changes();
         let mut words = self.operator.changes();
-        self.mark_all_stale().await;
+        let mut locks = self.board.locks.changes();
+        let mut lent = self.family.lending.changes();
+        self.look_at_all().await;
         loop {
-            let wake_at = [self.dispatch().await, self.look_again_at].into_iter().flatten().min();
+            let wake_at = self.dispatch().await;
+            let wake_at = [wake_at, self.look_again_at, self.patience.wake_at()].into_iter().flatten().min();
             tokio::select! {
                 // Each arm is cancel-safe: what it has not returned is still there at the next turn.
                 () = self.cancelled.cancelled() => return,
                 received = self.events.next() => match received {
                     Ok(event) => self.heard(&event),
-                    Err(NextError::Lagged { .. }) => self.mark_all_stale().await,
+                    Err(NextError::Lagged { .. }) => self.look_at_all().await,
                     Err(NextError::Closed) => return,
                 },
                 ended = self.ended.recv() => if let Some(ended) = ended {
                     self.release(ended);
                 },
+                answer = self.answers.recv() => if let Some(answer) = answer {
+                    self.answered(answer);
+                },
+                ask = self.questions.recv() => match ask {
+                    Some(ask) => self.explain(ask).await,
+                    None => return,
+                },
                 changed = self.definition.changed() => match changed {
-                    Ok(()) => self.mark_all_stale().await,
+                    Ok(()) => self.look_at_all().await,
                     Err(_) => return,
                 },
-                changed = workers.changed() => if changed.is_err() {
-                    return;
+                changed = workers.changed() => match changed {
+                    Ok(()) => self.board.something_changed(),
+                    Err(_) => return,
                 },
-                changed = words.changed() => if changed.is_err() {
-                    return;
+                changed = words.changed() => match changed {
+                    Ok(()) => self.board.something_changed(),
+                    Err(_) => return,
+                },
+                changed = locks.changed() => match changed {
+                    Ok(()) => self.board.something_changed(),
+                    Err(_) => return,
+                },
+                changed = lent.changed() => match changed {
+                    Ok(()) => self.look_at_children().await,
+                    Err(_) => return,
                 },
                 changed = self.stop.changed() => {
                     if changed.is_err() {
@@ -190,8 +230,9 @@ impl Builds {
                     self.heard.send_replace(true);
                 },
                 () = time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
-                    self.look_again_at = None;
-                    self.mark_all_stale().await;
+                    if self.look_again_at.take_if(|at| *at <= Instant::now()).is_some() {
+                        self.look_at_all().await;
+                    }
                 },
             }
             // What has gathered meanwhile costs one look at the queue, not one each.
@@ -202,25 +243,35 @@ impl Builds {
     }
 
     fn release(&mut self, (request, ran): (BuildRequestId, Ran)) {
-        self.busy.release(request);
+        self.board.release(request);
         if ran == Ran::NotBegun {
             self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
         }
     }
 
     fn heard(&mut self, event: &Event) {
-        let builder = event.body["builderid"].as_i64().and_then(|id| self.names.get(&BuilderId(id)));
-        match builder.and_then(|name| self.pending.get_mut(name)) {
-            Some(pending) => pending.stale = true,
-            // The names could not be read: any builder may be meant.
-            None if self.names.is_empty() => {
-                self.pending.values_mut().for_each(|pending| pending.stale = true);
+        let builder = event.body["builderid"].as_i64().and_then(|id| self.names.get(&BuilderId(id))).cloned();
+        let request = BuildRequestId(event.key);
+        match builder {
+            Some(builder) if event.kind == EventKind::BuildRequestComplete => {
+                self.board.forget(&builder, request);
             }
-            None => debug!(request = event.key, "waits for a builder that is not configured"),
+            Some(builder) => {
+                self.board.mark_stale(&builder);
+                self.patience.came(self.definition.borrow().builders.get(&builder), Timestamp::now());
+                if event.kind == EventKind::BuildRequestAdded {
+                    self.decide_collapse(&builder, request);
+                } else {
+                    self.patience.came_back();
+                }
+            }
+            // The names could not be read: any builder may be meant.
+            None if self.names.is_empty() => self.board.mark_all_stale(),
+            None => debug!(%request, "waits for a builder that is not configured"),
         }
     }
 
-    async fn mark_all_stale(&mut self) {
+    async fn look_at_all(&mut self) {
         match self.store.builder_ids().await {
             Ok(ids) => self.names = ids.into_iter().map(|(name, id)| (id, name)).collect(),
             Err(failure) => {
@@ -229,21 +280,14 @@ impl Builds {
         }
         let definition = Arc::clone(&self.definition.borrow_and_update());
         self.take_up();
-        self.pending.retain(|name, _| definition.builders.contains_key(name));
-        self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));
-        for name in definition.builders.keys() {
-            self.pending.entry(name.clone()).or_default().stale = true;
-        }
-        self.busy.load.send_if_modified(|load| {
-            let is_new = !Arc::ptr_eq(&load.definition, &definition);
-            load.definition = definition;
-            is_new
-        });
+        self.outlook.forget();
+        self.patience.look_at_all(&definition);
+        self.board.reconfigure(definition);
     }
 
     fn interrupt_all(&self) {
-        for (_, _, control) in self.busy.builds.values() {
-            control.stop(StopKind::Requeue, "the master is stopping");
+        for seat in self.board.busy.builds.values() {
+            seat.control.stop(StopKind::Requeue, "the master is stopping");
         }
     }
 }

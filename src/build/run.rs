@@ -41,6 +41,10 @@ pub(super) struct Assignment {
     pub worker: Arc<WorkerDefinition>,
     /// The way there.
     pub line: Line,
+    /// Which of the builder's places there.
+    pub place: u32,
+    /// The folder of that place.
+    pub folder: String,
     /// Where it goes on, if a master before this one has begun it.
     pub begun: Option<Unfinished>,
     /// What stops it.
@@ -114,7 +118,7 @@ impl Build {
             properties::compose(global, &request.properties, builder, worker, &self.info, hooks).await;
         let Composed { mut properties, fault } = composed;
         if let Some(basedir) = self.info.text("basedir") {
-            let builddir = WorkerPaths::of(&self.info).join(basedir, &builder.worker_build_dir);
+            let builddir = WorkerPaths::of(&self.info).join(basedir, &self.assignment.folder);
             properties.set("basedir", basedir, "Worker");
             properties.set("builddir", builddir, "Worker");
         }

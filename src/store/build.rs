@@ -272,7 +272,7 @@ pub(super) async fn end_build(
     match request {
         RequestEnd::Complete => request::complete(work, row.buildrequestid, outcome, None, at).await?,
         RequestEnd::Requeue { not_before, counted } => {
-            request::requeue(work, row.buildrequestid, not_before, counted, at).await?;
+            request::requeue(work, row.buildrequestid, not_before, counted, row.workerid.0, at).await?;
         }
     }
     child::cancel_orphans(work, Orphans::Of(build), at).await?;

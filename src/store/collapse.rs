@@ -46,7 +46,7 @@ impl Store {
         after: Option<QueueMark>,
         limit: u32,
     ) -> Result<Vec<QueuedRequest>, StoreError> {
-        self.queue_page((OLDER_SAME, OLDER_LOWER), builder, after, limit, Some(newer)).await
+        self.queue_page((OLDER_SAME, OLDER_LOWER), builder, after, limit, Some(newer.0.into())).await
     }
 
     /// Lets a waiting request give way to a newer one that is not complete. False if that cannot be, for one of them was

@@ -27,6 +27,7 @@ mod request;
 mod resolve;
 mod resume;
 mod row;
+mod waiting;
 mod worker;
 mod writer;
 

@@ -12,13 +12,13 @@ use sqlx::AssertSqlSafe;
 use crate::{
     model::{
         BuildRequestId, BuilderName, BuildsetId, EventKind, MasterId, Outcome, Properties, SchedulerName,
-        Timestamp,
+        Timestamp, WorkerName,
     },
     store::{
         Store,
         child::{self, Orphans, Parent, ParentBuild},
         collapse,
-        connection::{Kind, Row, args, clean},
+        connection::{Arg, Kind, Row, args, clean},
         error::{JobError, StoreError, failed},
         generation::json,
         job::Work,
@@ -84,6 +84,8 @@ pub struct QueuedRequest {
     pub properties: Properties,
     /// It wants to wait until then. The queue gives it all the same.
     pub not_before: Option<Timestamp>,
+    /// The worker that has just lost it.
+    pub avoid: Option<WorkerName>,
     /// The build that asked for it, if one did.
     pub parent: Option<ParentBuild>,
 }
@@ -129,15 +131,15 @@ impl Store {
         self.queue_page((QUEUE_SAME, QUEUE_LOWER), builder, after, limit, None).await
     }
 
-    /// A page of a queue by two questions: for the rest of a priority, and for all lower ones. `newer` is for those that
-    /// ask for it.
+    /// A page of a queue by two questions: for the rest of a priority, and for all lower ones. `extra` is the last
+    /// argument of those that have one more.
     pub(super) async fn queue_page(
         &self,
         (same, lower): (&'static str, &'static str),
         builder: &BuilderName,
         after: Option<QueueMark>,
         limit: u32,
-        newer: Option<BuildRequestId>,
+        extra: Option<Arg>,
     ) -> Result<Vec<QueuedRequest>, StoreError> {
         let deed = "read the queue";
         let limit = limit.min(10_000);
@@ -145,31 +147,17 @@ impl Store {
         if let Some(mark) = after {
             urgency = -i64::from(mark.priority);
             let mut args = args![builder.as_str(), urgency, limit, mark.id.0];
-            args.extend(newer.map(|newer| newer.0.into()));
+            args.extend(extra.clone());
             rows = self.pool.rows(same, args).await.map_err(|error| failed(deed, error))?;
         }
         let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
         if left > 0 {
             let mut args = args![builder.as_str(), urgency, left];
-            args.extend(newer.map(|newer| newer.0.into()));
+            args.extend(extra);
             rows.extend(self.pool.rows(lower, args).await.map_err(|error| failed(deed, error))?);
         }
-        let request = |row: &Row| {
-            Ok(QueuedRequest {
-                id: BuildRequestId(row.integer("id")?),
-                buildset: BuildsetId(row.integer("buildsetid")?),
-                builder: builder.clone(),
-                priority: i32::try_from(row.integer("priority")?).unwrap_or(i32::MAX),
-                submitted_at: row.instant("submitted_at")?,
-                waiting_since: row.instant("waiting_since")?,
-                attempts: u32::try_from(row.integer("attempts")?).unwrap_or(u32::MAX),
-                reason: row.text("reason")?,
-                properties: row.json("properties")?,
-                not_before: row.maybe_instant("not_before")?,
-                parent: child::parent(row)?,
-            })
-        };
-        rows.iter().map(request).collect::<Result<_, _>>().map_err(|error| failed(deed, error))
+        let read = |row: &Row| queued(row, builder.clone());
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| failed(deed, error))
     }
 
     /// Takes a request out of the queue for good: cancelled. False if it was no longer there, for a build of it runs
@@ -190,7 +178,7 @@ pub(super) const LAST_BUILDSET: &str = "SELECT submitted_at FROM buildsets
 macro_rules! queue {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.waiting_since, r.attempts, r.not_before, r.waited_for,
+            "SELECT r.id, r.buildsetid, -r.urgency AS priority, r.submitted_at, r.waiting_since, r.attempts, r.not_before, r.waited_for, r.avoid_worker,
                  s.reason, s.properties, s.parent_buildid, p.buildrequestid AS parent_request
              FROM build_requests r JOIN buildsets s ON s.id = r.buildsetid LEFT JOIN builds p ON p.id = s.parent_buildid
              WHERE r.builderid = (SELECT id FROM builders WHERE name = $1)
@@ -199,6 +187,8 @@ macro_rules! queue {
         )
     };
 }
+
+pub(super) use queue;
 
 // Two questions, since SQLite seeks an index by one column that is compared, not by a pair of them.
 /// The rest of a priority, after some request.
@@ -211,7 +201,25 @@ pub(super) const OLDER_SAME: &str =
 pub(super) const OLDER_LOWER: &str =
     queue!("AND r.urgency > $2 AND r.id < $4 AND r.waited_for = 0 ORDER BY r.urgency, r.id LIMIT $3");
 
-pub(super) async fn add(
+pub(super) /// A request that waits, from a row of such a question.
+pub(super) fn queued(row: &Row, builder: BuilderName) -> Result<QueuedRequest, sqlx::Error> {
+    Ok(QueuedRequest {
+        id: BuildRequestId(row.integer("id")?),
+        buildset: BuildsetId(row.integer("buildsetid")?),
+        builder,
+        priority: i32::try_from(row.integer("priority")?).unwrap_or(i32::MAX),
+        submitted_at: row.instant("submitted_at")?,
+        waiting_since: row.instant("waiting_since")?,
+        attempts: u32::try_from(row.integer("attempts")?).unwrap_or(u32::MAX),
+        reason: row.text("reason")?,
+        properties: row.json("properties")?,
+        not_before: row.maybe_instant("not_before")?,
+        avoid: row.maybe_text("avoid_worker")?.and_then(|name| WorkerName::new(&name).ok()),
+        parent: child::parent(row)?,
+    })
+}
+
+async fn add(
     work: &mut Work,
     new: NewBuildset,
     at: Timestamp,
@@ -362,15 +370,16 @@ pub(super) async fn requeue(
     request: BuildRequestId,
     not_before: Option<Timestamp>,
     counted: bool,
+    worker: i64,
     at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = format!(
         "UPDATE build_requests SET claimed_at = NULL, claimed_by = NULL, attempts = attempts + $1, not_before = $2,
-             waiting_since = $3
+             waiting_since = $3, avoid_worker = CASE WHEN $1 = 1 THEN (SELECT name FROM workers WHERE id = $5) ELSE avoid_worker END
          WHERE id = $4 RETURNING {}",
         BuildRequestRow::TABLE.columns
     );
-    let args = args![i64::from(counted), not_before, at, request.0];
+    let args = args![i64::from(counted), not_before, at, request.0, worker];
     let row = work.one(AssertSqlSafe(sql), args).await?;
     let row = BuildRequestRow::read(&row, work.master)?;
     work.tell(EventKind::BuildRequestUnclaimed, request.0, at, &row);

@@ -35,6 +35,9 @@ pub struct RunningCommand {
     pub session: String,
     /// The names of the builder's steps: it goes on only with the same.
     pub steps: Vec<String>,
+    /// Which of the builder's places on the worker it has.
+    #[serde(default)]
+    pub place: u32,
     /// The names of the secrets that the build had read.
     pub secrets: Vec<String>,
 }
@@ -137,6 +140,7 @@ fn read(row: &Row, step: StepId, note: Note, ended: &[Row]) -> Result<Unfinished
             reason: row.text("reason")?,
             properties: row.json("wanted")?,
             not_before: None,
+            avoid: None,
             parent: child::parent(row)?,
         },
         worker: row.parsed("worker")?,

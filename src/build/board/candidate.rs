@@ -6,7 +6,7 @@ use crate::{
         busy::Busy,
     },
     definition::{BuilderDefinition, Mismatch},
-    model::{Remark, Timestamp, WorkerName},
+    model::{Quarantine, Remark},
 };
 
 /// How a worker stands, whoever asks.
@@ -23,12 +23,7 @@ pub enum Standing {
     /// The operator, or the worker itself, wants it to stop once its builds are done.
     Stopping(Remark),
     /// It failed its builds.
-    Quarantined {
-        /// Until when, unless it is released.
-        until: Timestamp,
-        /// How it failed, for people.
-        cause: String,
-    },
+    Quarantined(Quarantine),
 }
 
 /// Why a worker does not take a build now.

@@ -182,7 +182,7 @@ impl WhyNot {
                 Standing::Dismissed => "told_to_stop",
                 Standing::Paused(_) => "paused",
                 Standing::Stopping(_) => "stopping",
-                Standing::Quarantined { .. } => "quarantined",
+                Standing::Quarantined(_) => "quarantined",
             },
             Self::Mismatch(_) => "no_match",
             Self::Full { .. } => "full",
@@ -202,7 +202,7 @@ impl WhyNot {
                 Standing::Stopping(_) => {
                     format!("`lunabot worker DIR resume {worker}`, or its program is started again")
                 }
-                Standing::Quarantined { .. } => format!("its end, or `lunabot worker DIR release {worker}`"),
+                Standing::Quarantined(_) => format!("its end, or `lunabot worker DIR release {worker}`"),
             },
             Self::Mismatch(_) => "another property of the worker, or another `worker_match`".into(),
             Self::Full { .. } => "one of its builds ends; or a larger `max_builds`".into(),
@@ -223,8 +223,9 @@ impl fmt::Display for WhyNot {
                 Standing::Dismissed => write!(f, "was told to stop"),
                 Standing::Paused(remark) => write!(f, "is paused{}", By(remark)),
                 Standing::Stopping(remark) => write!(f, "stops once its builds are done{}", By(remark)),
-                Standing::Quarantined { until, cause } => {
-                    write!(f, "is quarantined until {}: {cause}", until.strftime("%F %T UTC"))
+                Standing::Quarantined(quarantine) => {
+                    let until = quarantine.until.strftime("%F %T UTC");
+                    write!(f, "is quarantined until {until}: {}", quarantine.cause)
                 }
             },
             Self::Mismatch(mismatch) => mismatch.fmt(f),

@@ -33,10 +33,11 @@ use std::{
 pub use self::{
     candidate::{Standing, WhyNot},
     explain::{Explanation, Hindrance, WorkerExplained},
+    question::Said,
 };
 pub(super) use self::{
-    question::{Answer, Question, Said},
-    round::{Move, Round, Start},
+    question::{Answer, AnswerTo, BuilderFacts, Matter, Question, WorkerFacts},
+    round::{Move, Round, Start, Wanted},
 };
 use self::farm::Farm;
 use crate::{
@@ -234,6 +235,15 @@ impl Board {
             {
                 pending.children.push(child);
             }
+        }
+    }
+
+    /// A request is complete, perhaps without a build.
+    pub(super) fn forget(&mut self, builder: &BuilderName, request: BuildRequestId) {
+        if let Some(pending) = self.pending.get_mut(builder)
+            && let Some(index) = pending.find(request)
+        {
+            pending.take(index);
         }
     }
 

@@ -46,8 +46,7 @@ pub(in crate::build) enum Matter {
 /// What functions are told of a builder.
 #[derive(Clone, Debug)]
 pub(in crate::build) struct BuilderFacts {
-    pub(in crate::build) name: BuilderName,
-    pub(in crate::build) tags: Vec<String>,
+    pub(in crate::build) builder: Arc<BuilderDefinition>,
     pub(in crate::build) running: usize,
     /// So many are known; there may be more.
     pub(in crate::build) waiting: usize,
@@ -109,11 +108,10 @@ impl Board {
             || selects()
     }
 
-    pub(super) fn about(&self, builder: &BuilderDefinition) -> BuilderFacts {
+    pub(super) fn about(&self, builder: &Arc<BuilderDefinition>) -> BuilderFacts {
         let pending = self.pending.get(&builder.name);
         BuilderFacts {
-            name: builder.name.clone(),
-            tags: builder.tags.clone(),
+            builder: Arc::clone(builder),
             running: self.busy.of_builder(&builder.name),
             waiting: pending.map_or(0, |pending| pending.window.len()),
             first: pending.and_then(|pending| pending.first()).cloned(),

@@ -35,6 +35,15 @@ pub(in crate::build) struct Round {
     pub(in crate::build) wake_at: Option<Instant>,
 }
 
+/// Which requests may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::build) enum Wanted {
+    /// All.
+    All,
+    /// Those for which a running build waits: the master is stopping, and waits for that one.
+    Children,
+}
+
 /// One thing to do.
 #[derive(Debug)]
 pub(in crate::build) enum Move {
@@ -83,8 +92,12 @@ impl Board {
         &mut self,
         outlook: &dyn Outlook,
         lent: &HashSet<BuildRequestId>,
+        wanted: Wanted,
         now: Instant,
     ) -> Round {
+        if wanted == Wanted::Children {
+            return self.children_only(outlook, lent);
+        }
         let mut round = Round::default();
         let mut seen = Seen::new(outlook, &self.farm);
         self.wake_at = None;
@@ -122,6 +135,56 @@ impl Board {
         round
     }
 
+    /// Those for which running builds wait. No function is asked about them: the master is stopping, and they end that.
+    fn children_only(&mut self, outlook: &dyn Outlook, lent: &HashSet<BuildRequestId>) -> Round {
+        let mut round = Round::default();
+        let mut seen = Seen::new(outlook, &self.farm);
+        let names: Vec<BuilderName> = self.pending.keys().cloned().collect();
+        for name in names {
+            let Some(builder) = self.definition.builders.get(&name).cloned() else { continue };
+            let children: Vec<BuildRequestId> =
+                self.pending[&name].children.iter().map(|request| request.id).collect();
+            for child in children {
+                let Some(index) = self.pending[&name].find(child) else { continue };
+                let ordinary = self.candidates(&builder, &mut seen);
+                let request = self.pending[&name].request(index).expect("it was just found").clone();
+                let candidates = self.for_request(&builder, &request, &ordinary, &mut seen, lent);
+                if let Some(chosen) = self.take_locks(&builder, request.id, &candidates) {
+                    let start = self.start(&builder, index, candidates[chosen]);
+                    round.moves.push(Move::Start(Box::new(start)));
+                }
+            }
+        }
+        round
+    }
+
+    /// The first of these candidates on which a request has all its locks, which it takes; nothing if it must wait in their
+    /// lines.
+    fn take_locks(
+        &self,
+        builder: &BuilderDefinition,
+        request: BuildRequestId,
+        candidates: &[Candidate],
+    ) -> Option<usize> {
+        let alternatives: Vec<Vec<Want>> =
+            candidates.iter().map(|candidate| self.wants(builder, candidate)).collect();
+        match alternatives.first() {
+            None => None,
+            Some(first) if first.is_empty() => Some(0),
+            Some(_) => match self.locks.try_take(Owner::Request(request), &alternatives) {
+                Ok(lock::Answer::Granted(chosen)) => Some(chosen),
+                Ok(lock::Answer::Waiting) => None,
+                Err(fault) => unreachable!("checked locks can be asked for: {fault}"),
+            },
+        }
+    }
+
+    /// How many builds of a builder run, and how many of its requests are known to wait.
+    pub(in crate::build) fn numbers(&self, builder: &BuilderName) -> (usize, usize) {
+        let waiting = self.pending.get(builder).map_or(0, |pending| pending.window.len());
+        (self.busy.of_builder(builder), waiting)
+    }
+
     /// What a function said of a question. A build that starts for it is returned.
     pub(in crate::build) fn answer(
         &mut self,
@@ -141,9 +204,9 @@ impl Board {
         let is_lent = self.lends(request, lent) == Some(number);
         let mut seen = Seen::new(outlook, &self.farm);
         let candidate = seen.candidate((&self.farm, &self.busy), &definition, number, is_lent)?;
-        let wants = self.wants(&definition, &candidate);
-        if !wants.is_empty() && self.locks.try_take(Owner::Request(request.id), &[wants]).is_none() {
-            self.in_line.insert(request.id);
+        let id = request.id;
+        if self.take_locks(&definition, id, &[candidate]).is_none() {
+            self.in_line.insert(id);
             return None;
         }
         Some(self.start(&definition, index, candidate))
@@ -243,12 +306,7 @@ impl Board {
                 }
                 continue;
             }
-            let alternatives: Vec<Vec<Want>> =
-                candidates.iter().map(|candidate| self.wants(&builder, candidate)).collect();
-            let chosen = match alternatives.iter().position(Vec::is_empty) {
-                Some(first) if alternatives[..first].is_empty() => Some(first),
-                _ => self.locks.try_take(Owner::Request(request.id), &alternatives),
-            };
+            let chosen = self.take_locks(&builder, request.id, &candidates);
             match chosen {
                 Some(chosen) => {
                     found = Some((index, candidates[chosen]));

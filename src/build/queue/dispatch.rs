@@ -1,162 +1,161 @@
-//! From the requests that are known to the builds that start.
+//! From what the board decides to the builds that start.
 //!
 //! # Not here
-//! The decision (`claim`), what wakes the queue (`super`).
+//! The decision (`board`), what wakes the queue (`super`).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::{AFTER_FAILURE, Builds};
+use super::{AFTER_FAILURE, Builds, ask, collapse::Deciding, handle::StopMode};
 use crate::{
     build::{
-        claim::{self, Candidate, Head},
+        board::{Answer, Move, PAGE, Question, Refill, Start, Wanted},
+        busy::Seat,
         control::BuildControl,
         line::Line,
         resume,
         run::{self, Assignment},
     },
-    definition::{BuilderDefinition, MasterDefinition, WorkerDefinition},
-    model::{BuilderName, Timestamp, WorkerName},
+    definition::{BuilderDefinition, Collapse, MasterDefinition, WorkerDefinition},
+    model::{BuildRequestId, BuilderName, Timestamp},
     protocol::SessionId,
     store::QueuedRequest,
     worker::ConnectionHandle,
 };
 
-/// Requests of one builder that are looked at together: as many may start before the store is asked again.
-const WINDOW: u32 = 32;
-
 impl Builds {
     /// Starts all that can start; says when to look again by the clock.
     pub(super) async fn dispatch(&mut self) -> Option<Instant> {
-        if self.stop.borrow().is_some() {
-            return None;
-        }
-        let definition = Arc::clone(&self.definition.borrow());
-        let mut wake: Option<Duration> = None;
+        self.keep_patience().await;
+        let wanted = match &*self.stop.borrow() {
+            None => Wanted::All,
+            Some(StopMode::Drain) => Wanted::Children,
+            Some(StopMode::Requeue) => return None,
+        };
         loop {
-            let mut heads = Vec::new();
-            let mut refill = Vec::new();
-            for (name, pending) in &self.pending {
-                if !pending.stale && pending.window.is_empty() {
-                    continue;
-                }
-                let Some(builder) = definition.builders.get(name) else { continue };
-                // Whether there is one at all is all that counts before its requests are known.
-                let most = if pending.stale { 1 } else { usize::MAX };
-                let candidates = self.candidates(&definition, builder, most);
-                if candidates.is_empty() {
-                    continue;
-                }
-                if pending.stale {
-                    refill.push(name.clone());
-                } else if let Some(first) = pending.window.front() {
-                    let (priority, submitted_at) = (first.priority, first.submitted_at);
-                    heads.push(Head { builder: name, priority, submitted_at, candidates });
+            let lent = self.family.lending.changes().borrow().clone();
+            let round = self.board.round(&self.outlook, &lent, wanted, Instant::now().into_std());
+            let mut is_done = round.refills.is_empty();
+            for done in round.moves {
+                match done {
+                    Move::Start(start) => is_done &= self.start(*start),
+                    Move::Ask(question) => self.ask(*question),
                 }
             }
-            // With a builder whose requests are not known, the order of the others is not known either.
-            if !refill.is_empty() {
-                drop(heads);
-                for name in refill {
-                    match self.refill(&name).await {
-                        Ok(next) => wake = earlier(wake, next),
-                        Err(()) => return Some(Instant::now() + AFTER_FAILURE),
+            for refill in round.refills {
+                if self.refill(refill).await.is_err() {
+                    return Some(Instant::now() + AFTER_FAILURE);
+                }
+            }
+            if is_done {
+                return round.wake_at.map(Instant::from_std);
+            }
+        }
+    }
+
+    /// Reads what the board wants to know of a builder's queue.
+    async fn refill(&mut self, refill: Refill) -> Result<(), ()> {
+        let mut next = Some(refill);
+        while let Some(refill) = next {
+            let limit = u32::try_from(PAGE).expect("a page is short");
+            let name = &refill.builder;
+            let requests = match self.store.due_requests(name, Timestamp::now(), refill.after, limit).await {
+                Ok(requests) => requests,
+                Err(failure) => {
+                    let source =
+                        self.definition.borrow().builders.get(name).map(|builder| builder.place.clone());
+                    let source = source.map(tracing::field::display);
+                    let error = &failure as &dyn std::error::Error;
+                    error!(builder = %name, source, error, "cannot read the queue");
+                    return Err(());
+                }
+            };
+            let more = requests.len() >= PAGE;
+            next = self.board.refill(&refill, requests, more);
+        }
+        Ok(())
+    }
+
+    /// Reads the requests for which builds wait, wherever they are in their queues.
+    pub(super) async fn look_at_children(&mut self) {
+        let parents: Vec<BuildRequestId> = self.family.lending.changes().borrow().iter().copied().collect();
+        match self.store.waiting_children(&parents).await {
+            Ok(children) => self.board.set_children(children),
+            Err(failure) => {
+                let error = &failure as &dyn std::error::Error;
+                error!(error, "cannot read the requests for which builds wait");
+                self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
+            }
+        }
+    }
+
+    /// Asks functions of the configuration, beside the queue.
+    fn ask(&self, question: Question) {
+        let (registry, answers, cancelled) =
+            (self.registry.clone(), self.tell_answer.clone(), self.cancelled.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                // Cancel-safe: nobody hears the answer any more.
+                () = cancelled.cancelled() => {}
+                answer = ask::answer(&question, &registry) => if answers.send(answer).await.is_err() {
+                    debug!("a function answered after the queue");
+                },
+            }
+        });
+    }
+
+    /// Heeds what functions said.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let lent = self.family.lending.changes().borrow().clone();
+        let start = self.board.answer(answer, &self.outlook, &lent, Instant::now().into_std());
+        if let Some(start) = start {
+            self.start(start);
+        }
+    }
+
+    /// Asks a function which older requests give way to a new one, beside the queue.
+    pub(super) fn decide_collapse(&self, builder: &BuilderName, request: BuildRequestId) {
+        let definition = Arc::clone(&self.definition.borrow());
+        let Some(builder) = definition.builders.get(builder).cloned() else { return };
+        let Collapse::Decided(function) = definition.collapse(&builder).clone() else { return };
+        let (running, waiting) = self.board.numbers(&builder.name);
+        let (store, cancelled) = (self.store.clone(), self.cancelled.clone());
+        tokio::spawn(async move {
+            let decided = async {
+                match store.waiting_request(request).await {
+                    Ok(Some(new)) => {
+                        let hooks = definition.interpreter.hooks();
+                        let deciding =
+                            Deciding { store: &store, hooks, function: &function, builder: &builder, running, waiting };
+                        deciding.collapse_into(&new).await;
+                    }
+                    // It has begun, or is gone.
+                    Ok(None) => {}
+                    Err(failure) => {
+                        let error = &failure as &dyn std::error::Error;
+                        error!(builder = %builder.name, %request, error, "cannot read a request");
                     }
                 }
-                continue;
+            };
+            tokio::select! {
+                // Cancel-safe: those that gave way have done so.
+                () = cancelled.cancelled() => {}
+                () = decided => {}
             }
-            let Some((head, candidate)) = claim::choose(&heads) else { break };
-            let (builder, worker) =
-                (heads[head].builder.clone(), heads[head].candidates[candidate].worker.clone());
-            self.start(&definition, &builder, &worker);
-        }
-        wake.map(|delay| Instant::now() + delay)
-    }
-
-    /// The connected workers of a builder that have room for it; no more than `most` of them.
-    fn candidates<'a>(
-        &self,
-        definition: &'a MasterDefinition,
-        builder: &'a BuilderDefinition,
-        most: usize,
-    ) -> Vec<Candidate<'a>> {
-        let load = self.busy.load.borrow();
-        let connected = builder.workers(&definition.workers).filter_map(|worker| {
-            let name = &worker.name;
-            let max_builds = worker.max_builds.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
-            let running = load.of_worker(name);
-            let runs_this_builder = running > 0 && load.pairs.contains(&(builder.name.clone(), name.clone()));
-            if runs_this_builder || max_builds.is_some_and(|most| running >= most) {
-                return None;
-            }
-            if !self.operator.allows_builds(name) {
-                return None;
-            }
-            let connection =
-                self.registry.connection(name.as_str()).filter(ConnectionHandle::takes_builds)?;
-            if builder.worker_match.asks_for_facts(worker)
-                && builder.worker_match.fits(worker, Some(&connection.info())).is_err()
-            {
-                return None;
-            }
-            let last_used = self.busy.last_used.get(name).copied().unwrap_or(0);
-            Some(Candidate { worker: &worker.name, running, max_builds, runs_this_builder, last_used })
         });
-        connected.take(most).collect()
     }
 
-    /// Reads a builder's first requests; says how long until the next of those that wait after a loss.
-    async fn refill(&mut self, name: &BuilderName) -> Result<Option<Duration>, ()> {
-        let now = Timestamp::now();
-        let requests = match self.store.queued_requests(name, None, WINDOW).await {
-            Ok(requests) => requests,
-            Err(failure) => {
-                let source = self.definition.borrow().builders.get(name).map(|builder| builder.place.clone());
-                let source = source.map(tracing::field::display);
-                let error = &failure as &dyn std::error::Error;
-                error!(builder = %name, source, error, "cannot read the queue");
-                return Err(());
-            }
-        };
-        // Those that start just now may not be claimed in the store yet.
-        let full = requests.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
-        let mut later = None;
-        let mut window = VecDeque::new();
-        for request in requests {
-            match request.not_before.filter(|at| *at > now) {
-                Some(at) => later = earlier(later, Duration::try_from(at - now).ok()),
-                None if self.busy.builds.contains_key(&request.id) => {}
-                None => window.push_back(request),
-            }
-        }
-        if let Some(pending) = self.pending.get_mut(name) {
-            // An empty window of a full page: all of them start just now, and each will wake this task when it ends.
-            pending.stale = false;
-            pending.window = window;
-            if full && pending.window.is_empty() {
-                later = earlier(later, Some(Duration::from_secs(1)));
-            }
-        }
-        Ok(later)
-    }
-
-    fn start(&mut self, definition: &MasterDefinition, builder: &BuilderName, worker: &WorkerName) {
-        let Some(pending) = self.pending.get_mut(builder) else { return };
-        let Some(request) = pending.window.pop_front() else { return };
-        // The window was one page; what lies behind it is looked up when it is used up.
-        pending.stale |= pending.window.is_empty();
-        let (Some(builder), Some(worker)) =
-            (definition.builders.get(builder), definition.workers.get(worker))
-        else {
-            return;
-        };
+    /// Starts a build; false if its worker went away meanwhile.
+    fn start(&mut self, start: Start) -> bool {
+        let Start { request, builder, worker, place, control } = start;
+        let (name, folder) = builder.slot(place);
         let connection = self.registry.connection(worker.name.as_str());
         // Now, since a reload may come before the build has begun; and before the operator's word is asked again: a program
         // is told to stop only while there is no lease.
         let leased = connection.map(|connection| {
-            let lease = connection.lease(builder.name.as_str(), &builder.worker_build_dir);
+            let lease = connection.lease(&name, &folder);
             (connection, lease)
         });
         let may_begin = |connection: &ConnectionHandle| {
@@ -164,16 +163,15 @@ impl Builds {
         };
         let Some((connection, lease)) = leased.filter(|(connection, _)| may_begin(connection)) else {
             warn!(worker = %worker.name, source = %worker.place, "went away while a build was given to it");
-            pending.stale = true;
-            return;
+            self.board.release(request.id);
+            self.board.mark_stale(&builder.name);
+            return false;
         };
-        let control = BuildControl::new();
-        let id = request.id;
-        self.busy.take(id, &builder.name, &worker.name, control.clone());
-        let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
-        let line = Line::new(self.registry.clone(), connection, lease, name, folder);
-        let assignment = self.assignment(definition, request, (builder, worker), line, control);
-        self.spawn(assignment);
+        let line = Line::new(self.registry.clone(), connection, lease, &name, &folder);
+        let definition = Arc::clone(&self.definition.borrow());
+        let assignment = self.assignment(&definition, request, (&builder, &worker), line, control);
+        self.spawn(Assignment { place, folder, ..assignment });
+        true
     }
 
     /// Goes on with the builds that the last master left, once there is a configuration.
@@ -186,14 +184,23 @@ impl Builds {
             let Some((builder, worker, grace)) = resume::parts(&definition, &begun) else {
                 unreachable!("those that do not fit the first configuration are resolved");
             };
-            let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
+            let place = begun.running.place;
+            let (name, folder) = builder.slot(place);
             let session = SessionId::new(begun.running.session.as_str());
-            let line = Line::broken(self.registry.clone(), worker.name.clone(), name, folder, session, grace);
+            let line =
+                Line::broken(self.registry.clone(), worker.name.clone(), &name, &folder, session, grace);
             let control = BuildControl::new();
-            self.busy.take(begun.request.id, &builder.name, &worker.name, control.clone());
+            let seat = Seat {
+                builder: builder.name.clone(),
+                worker: worker.name.clone(),
+                place,
+                shared_with: None,
+                control: control.clone(),
+            };
+            self.board.busy.take(begun.request.id, seat);
             let request = begun.request.clone();
             let assignment = self.assignment(&definition, request, (builder, worker), line, control);
-            self.spawn(Assignment { begun: Some(begun), ..assignment });
+            self.spawn(Assignment { begun: Some(begun), place, folder, ..assignment });
         }
     }
 
@@ -212,6 +219,8 @@ impl Builds {
             worker: Arc::clone(worker),
             line,
             begun: None,
+            place: 0,
+            folder: builder.worker_build_dir.clone(),
             control,
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
@@ -231,12 +240,5 @@ impl Builds {
                 debug!(request = %id, "ended after the queue");
             }
         });
-    }
-}
-
-fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -2,11 +2,36 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time,
+};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::build::{busy::Load, control::Running};
+use super::explain::{Ask, Explained};
+use crate::{
+    build::{busy::Load, control::Running},
+    model::BuildRequestId,
+    store::StoreError,
+};
+
+/// How long whoever asks something waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why nobody says why a request waits.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The queue has ended.
+    #[error("the master has stopped giving out builds")]
+    Stopped,
+    /// The queue is busy.
+    #[error("the queue does not answer within {} s", ANSWER_WITHIN.as_secs())]
+    Late,
+    /// The store failed.
+    #[error("cannot read the request")]
+    Store(#[from] StoreError),
+}
 
 /// What others hold of the builds.
 #[derive(Clone)]
@@ -17,6 +42,7 @@ pub struct BuildsHandle {
     pub(super) stop: watch::Sender<Option<StopMode>>,
     pub(super) heard: watch::Receiver<bool>,
     pub(super) load: watch::Receiver<Load>,
+    pub(super) questions: mpsc::Sender<Ask>,
 }
 
 /// How the builds are stopped.
@@ -52,6 +78,22 @@ impl BuildsHandle {
             debug!("the queue ended first");
         }
         self.tracker.wait().await;
+    }
+
+    /// Why a request waits; nothing if it does not.
+    ///
+    /// # Errors
+    /// [`ExplainError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing has changed.
+    pub async fn explain(&self, request: BuildRequestId) -> Result<Option<Explained>, ExplainError> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.questions.send(Ask { request, answer }).await.map_err(|_| ExplainError::Stopped)?;
+            Ok(answered.await.map_err(|_| ExplainError::Stopped)??)
+        };
+        time::timeout(ANSWER_WITHIN, asked).await.unwrap_or(Err(ExplainError::Late))
     }
 
     /// What runs where, as it changes.
