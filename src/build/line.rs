@@ -173,6 +173,22 @@ impl Line {
         self.registry.abandon(self.worker.clone(), id.clone()).await;
     }
 
+    /// Waits until the worker is gone: its link, and with it the life in which its commands would go on.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing is lost.
+    pub async fn lost(&self) {
+        loop {
+            if let Some(connection) = self.connection() {
+                connection.gone().await;
+            }
+            let Some((_, grace)) = &self.session else { return };
+            if self.again(Instant::now() + *grace).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Cuts the link.
     pub fn close(&self) {
         if let Some(connection) = self.connection() {

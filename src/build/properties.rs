@@ -120,6 +120,7 @@ mod tests {
             properties: table(&[("who", "builder"), ("os", "builder")]),
             default_properties: table(&[("who", "no"), ("colour", "builder")]),
             tags: Vec::new(),
+            locks: Vec::new(),
             description: None,
             place: place.clone(),
         };
@@ -134,6 +135,7 @@ mod tests {
             resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
+            locks: Vec::new(),
             place,
         };
         let mut request = Properties::new();

@@ -34,6 +34,7 @@ use crate::{
     build::{
         busy::Busy,
         control::{Running, StopKind},
+        lock::{self, Locks},
         run::Ran,
     },
     definition::{MasterDefinition, Secrets},
@@ -57,6 +58,8 @@ pub struct Surroundings {
     pub secrets: Arc<dyn Secrets>,
     /// The builds that the last master left, and that go on.
     pub left: Vec<Unfinished>,
+    /// The locks that all builds share.
+    pub locks: Locks,
 }
 
 /// Gives requests to workers: runs in its own task.
@@ -114,6 +117,7 @@ impl Builds {
             stop,
             heard,
             load: busy.load.subscribe(),
+            locks: around.locks.clone(),
         };
         let wanted = [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed];
         let events = mq.subscribe(EventFilter::kinds(wanted));
@@ -215,6 +219,7 @@ impl Builds {
             }
         }
         let definition = Arc::clone(&self.definition.borrow_and_update());
+        self.around.locks.set_limits(lock::limits(&definition));
         self.take_up();
         self.pending.retain(|name, _| definition.builders.contains_key(name));
         self.busy.last_used.retain(|name, _| definition.workers.contains_key(name));

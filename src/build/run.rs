@@ -10,6 +10,7 @@ use crate::{
         MOST_ATTEMPTS,
         control::{BuildControl, Running, StopKind},
         line::Line,
+        lock::{Held, Locks, Owner},
         progress::Progress,
         properties::{self, Composed},
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
@@ -50,6 +51,8 @@ pub(super) struct Assignment {
     pub interpreter: Interpreter,
     /// Who knows secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// The locks that all builds share. Those of this build, taken before it was given out, are given back at its end.
+    pub locks: Locks,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -74,7 +77,8 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
         Some(begun) => begun.info.clone(),
         None => assignment.line.connection().map(|connection| connection.info()).unwrap_or_default(),
     };
-    let build = Build { assignment, info, secrets, store };
+    let held = assignment.locks.held(Owner::Request(request));
+    let build = Build { assignment, info, secrets, store, held };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -93,6 +97,8 @@ struct Build {
     /// What it has read.
     secrets: Arc<BuildSecrets>,
     store: Store,
+    /// Its locks, those of its steps too.
+    held: Held,
 }
 
 impl Build {
@@ -166,6 +172,7 @@ impl Build {
         let end = match came {
             Ok(Some(progress)) => self.verdict(&progress),
             Ok(None) => {
+                self.held.keep();
                 info!(builder = %self.assignment.builder.name, number, "build is left to the next master");
                 return;
             }
@@ -238,7 +245,8 @@ impl Build {
         properties: &mut Properties,
         begun: Option<&Unfinished>,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, line, control, master_dir, interpreter, .. } = &self.assignment;
+        let Assignment { request, builder, line, control, master_dir, interpreter, locks, .. } =
+            &self.assignment;
         // Of a step that goes on, a stop may have come before it.
         let stop = if begun.is_some() { control.listen_to_all() } else { control.listen() };
         let sources = SourceStamps::of_properties(properties);
@@ -259,6 +267,8 @@ impl Build {
         let context = StepContext {
             step: id,
             build,
+            request: request.id,
+            locks,
             store: &self.store,
             line,
             info: &self.info,

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     definition::{
+        lock::LockAccess,
         plan::{FieldChange, Planned, changes},
         problem::Problem,
         record::{Record, Value},
@@ -33,6 +34,8 @@ pub struct BuilderDefinition {
     pub properties: BTreeMap<String, Worth>,
     /// Set on each of its builds where nothing else did.
     pub default_properties: BTreeMap<String, Worth>,
+    /// What its builds hold of locks.
+    pub locks: Vec<LockAccess>,
     /// Words to find it by.
     pub tags: Vec<String>,
     /// A sentence for people.
@@ -77,6 +80,7 @@ impl BuilderDefinition {
             Some(Value::Object(factory)) => factory_steps(&factory, problems),
             _ => return None,
         };
+        let locks = LockAccess::all_from_record(record, problems);
         Some(Self {
             name: name?,
             worker_names,
@@ -85,6 +89,7 @@ impl BuilderDefinition {
             env: record.environment("env"),
             properties: record.properties("properties"),
             default_properties: record.properties("defaultProperties"),
+            locks,
             tags: record.texts("tags"),
             description: record.text("description"),
             place: record.place.clone(),
@@ -145,6 +150,7 @@ impl Planned for BuilderDefinition {
             "env" env InPlace,
             "properties" properties InPlace,
             "defaultProperties" default_properties InPlace,
+            "locks" locks InPlace,
             "tags" tags InPlace,
             "description" description InPlace,
         );

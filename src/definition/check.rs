@@ -12,7 +12,7 @@ use crate::{
         Draft, MasterDefinition, Password, Problem, SecretName, SecretUse, SecretsProvider,
         SecretsProviderKind, latent,
         listener::{self, ListenerId, Protocol},
-        suggest, suspect,
+        lock, suggest, suspect,
     },
     model::{Place, WorkerName},
 };
@@ -92,6 +92,13 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     }
     let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
     missing.check(&reporters, &mut problems);
+    // A name of which nothing is known may be that of a worker that could not be read.
+    let is_absent = |name: &WorkerName| {
+        !workers.contains_key(name)
+            && !unreadable.contains(name.as_str())
+            && (whole || suggest::nearest(name.as_str(), workers.keys().map(WorkerName::as_str)).is_some())
+    };
+    lock::Parts { workers: &workers, builders: &builders, is_absent: &is_absent }.check(&mut problems);
     shared_folders(&builders, &mut problems);
     local_folders(&workers, &mut problems);
     latent::shared_parts(workers.values().map(|worker| &**worker), &mut problems);

@@ -251,6 +251,7 @@ mod tests {
             resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
+            locks: Vec::new(),
             place: Place::new("master.cfg.lua", line),
         })
     }
@@ -265,6 +266,7 @@ mod tests {
             properties: BTreeMap::new(),
             default_properties: BTreeMap::new(),
             tags: Vec::new(),
+            locks: Vec::new(),
             description: None,
             place: Place::new("master.cfg.lua", 9),
         })

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    build::{self, Builds, BuildsHandle, Surroundings},
+    build::{self, Builds, BuildsHandle, Surroundings, lock::Locks},
     config::{self, FileWatch, Pace},
     definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
@@ -158,7 +158,12 @@ pub async fn start(
         Registry::new(store.clone(), roster_watch.clone(), operator_handle.clone(), cancelled.clone());
     let (queue, builds) = Builds::new(
         store.clone(),
-        Surroundings { master_dir: folder.root().into(), secrets: Arc::new(keeper.clone()), left },
+        Surroundings {
+            master_dir: folder.root().into(),
+            secrets: Arc::new(keeper.clone()),
+            left,
+            locks: Locks::default(),
+        },
         registry_handle.clone(),
         operator_handle.clone(),
         definition_watch.clone(),

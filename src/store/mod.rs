@@ -17,6 +17,7 @@ mod connection;
 mod error;
 mod generation;
 mod job;
+mod lock;
 mod log;
 mod open;
 mod query;
@@ -46,6 +47,7 @@ use tokio::{
 pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
 pub use error::{BeginError, StoreError};
 pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
+pub use lock::LockOwner;
 pub use log::{LogError, LogLines, LogPiece, LogPlace, LogWriter, Note};
 pub use open::OpenError;
 pub use query::{Direction, Filter, FilterOp, MOST_ROWS, OrderBy, Page, Query, QueryError};

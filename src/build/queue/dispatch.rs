@@ -184,6 +184,8 @@ impl Builds {
             let (name, folder) = (builder.name.as_str(), builder.worker_build_dir.as_str());
             let session = SessionId::new(begun.running.session.as_str());
             let line = Line::broken(self.registry.clone(), worker.name.clone(), name, folder, session, grace);
+            // Before any other build can have them.
+            self.around.locks.hold_again(&begun, builder, worker);
             let control = BuildControl::new();
             self.busy.take(begun.request.id, &builder.name, &worker.name, control.clone());
             let request = begun.request.clone();
@@ -211,6 +213,7 @@ impl Builds {
             master_dir: Arc::clone(&self.around.master_dir),
             interpreter: definition.interpreter.clone(),
             secrets: Arc::clone(&self.around.secrets),
+            locks: self.around.locks.clone(),
         }
     }
 

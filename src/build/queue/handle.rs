@@ -6,13 +6,15 @@ use tokio::{sync::watch, time};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::build::{busy::Load, control::Running};
+use crate::build::{busy::Load, control::Running, lock::Locks};
 
 /// What others hold of the builds.
 #[derive(Clone)]
 pub struct BuildsHandle {
     /// The builds that run.
     pub running: Running,
+    /// The locks that they share.
+    pub locks: Locks,
     pub(super) tracker: TaskTracker,
     pub(super) stop: watch::Sender<Option<StopMode>>,
     pub(super) heard: watch::Receiver<bool>,

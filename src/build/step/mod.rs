@@ -9,6 +9,7 @@ mod command;
 mod download;
 mod folder;
 mod landing;
+mod locked;
 mod logs;
 mod peer;
 mod place;
@@ -30,9 +31,15 @@ pub(super) use worker_path::WorkerPaths;
 
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
-    build::{control::StopListener, line::Line},
+    build::{
+        control::StopListener,
+        line::Line,
+        lock::{Held, Locks, TurnError},
+    },
     definition::{EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text},
-    model::{BuildId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo},
+    model::{
+        BuildId, BuildRequestId, Outcome, Place, Properties, PropertyValue, SourceStamps, StepId, WorkerInfo,
+    },
     protocol::CommandId,
     secret::BuildSecrets,
     store::{LogError, Note, RunningCommand, Store, StoreError},
@@ -47,6 +54,10 @@ pub struct StepContext<'a> {
     pub step: StepId,
     /// Of which build.
     pub build: BuildId,
+    /// Of which request.
+    pub request: BuildRequestId,
+    /// The locks that all builds share.
+    pub locks: &'a Locks,
     /// Where its logs go.
     pub store: &'a Store,
     /// Where its commands go.
@@ -125,6 +136,8 @@ enum StepError {
     NoCommand,
     #[error("{place}: `extract_fn` returned {found}, where a table of names and values is wanted")]
     Extract { place: Place, found: &'static str },
+    #[error(transparent)]
+    Lock(#[from] TurnError),
     #[error("cannot write the log")]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -142,8 +155,20 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
         Ok(false) => (StepEnd::new(Outcome::Skipped, "skipped"), None),
         Ok(true) => {
             let mut logs = context.open_logs().await?;
-            let end = match perform(&step.kind, &mut context, &mut logs).await {
-                Ok(end) => end,
+            // Given back when this has ended, in whatever way.
+            let taken = locked::take(step, &mut context).await;
+            let end = match taken {
+                Ok(Ok(held)) => {
+                    let end = match perform(&step.kind, &mut context, &mut logs).await {
+                        Ok(end) => end,
+                        Err(error) => failed(error, &context, &mut logs).await?,
+                    };
+                    if end.worker == WorkerLeft::Left {
+                        held.iter().for_each(Held::keep);
+                    }
+                    end
+                }
+                Ok(Err(end)) => end,
                 Err(error) => failed(error, &context, &mut logs).await?,
             };
             (end, Some(logs))
@@ -169,6 +194,7 @@ pub async fn go_on(
     let secrets = Arc::clone(context.secrets);
     let mut logs = Logs::reopen(context.store, context.step, secrets, note.logs).await?;
     let id = CommandId::new(running.command.as_str());
+    let held = locked::still_held(&context);
     let end = match &step.kind {
         StepKind::Shell(command) => {
             match shell::go_on(command, &id, note.number, &mut context, &mut logs).await {
@@ -179,6 +205,9 @@ pub async fn go_on(
         // Nothing else is noted.
         _ => StepEnd::lost(),
     };
+    if end.worker == WorkerLeft::Left {
+        held.keep();
+    }
     conclude(step, end, Some(logs), context).await
 }
 

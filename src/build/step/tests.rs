@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    build::control::{BuildControl, StopKind},
+    build::{
+        control::{BuildControl, StopKind},
+        lock::Locks,
+    },
     definition::{
         DatabaseDefinition, Extraction, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
         step::Description,
@@ -38,6 +41,8 @@ struct Bench {
     connection: ConnectionHandle,
     registry: RegistryHandle,
     build: BuildId,
+    request: BuildRequestId,
+    locks: Locks,
     properties: Properties,
     control: BuildControl,
     worker: Player,
@@ -103,6 +108,8 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         connection,
         registry: handle,
         build,
+        request,
+        locks: Locks::default(),
         properties,
         control: BuildControl::new(),
         worker: player,
@@ -139,6 +146,8 @@ impl Bench {
         let context = StepContext {
             step: id,
             build: self.build,
+            request: self.request,
+            locks: &self.locks,
             store: &self.store,
             line: &line,
             info: &self.connection.info(),

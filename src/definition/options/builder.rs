@@ -1,6 +1,6 @@
 //! The options of builders and their factories.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
+use super::{Class, Constructor, Default, Kind, OptionSpec, lock::locks, option, rendered};
 
 static BUILDER: &[OptionSpec] = &[
     option("name", Kind::Text, Default::Required, "Its name: free text of at most 70 characters."),
@@ -37,6 +37,7 @@ static BUILDER: &[OptionSpec] = &[
         Default::Empty,
         "Set on each of its builds where nothing else has.",
     )),
+    locks("What each of its builds holds, from before it begins to its end."),
     option("tags", Kind::Texts, Default::Empty, "Words to find it by."),
     option("description", Kind::Text, Default::None, "A sentence for people."),
 ];
@@ -52,7 +53,6 @@ pub static BUILDER_CONFIG: Constructor = Constructor {
         "nextWorker",
         "nextBuild",
         "canStartBuild",
-        "locks",
         "collapseRequests",
         "do_build_if",
         "project",

@@ -246,6 +246,7 @@ fn definition(workers: &[&str], builders: &[(&str, &[&str])]) -> MasterDefinitio
             properties: BTreeMap::new(),
             default_properties: BTreeMap::new(),
             tags: Vec::new(),
+            locks: Vec::new(),
             description: None,
             place: Place::new("master.cfg.lua", 2),
         };
