@@ -32,6 +32,3 @@ pub use control::{BuildControl, Running, StopKind, Stopped};
 pub use family::Family;
 pub use lending::Lending;
 pub use queue::{Builds, BuildsHandle, Surroundings};
-
-/// How often a request may lose its build through no fault of its own before it is given up.
-pub const MOST_ATTEMPTS: u32 = 3;

@@ -127,6 +127,7 @@ mod tests {
             resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
+            locks: Vec::new(),
             place,
         };
         let mut request = Properties::new();

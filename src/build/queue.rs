@@ -27,8 +27,8 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use explain::Ask;
 pub use explain::Explained;
-pub use handle::{BuildsHandle, ExplainError};
 use handle::StopMode;
+pub use handle::{BuildsHandle, ExplainError};
 use outlook::Farmland;
 use patience::Patience;
 use tokio::{
@@ -43,7 +43,7 @@ use crate::{
         Family, Lending,
         board::{Answer, Board},
         control::{Running, StopKind},
-        lock::Locks,
+        lock::{self, Locks},
         run::Ran,
     },
     definition::{MasterDefinition, Secrets, Triggers},
@@ -75,6 +75,8 @@ pub struct Surroundings {
     pub triggers: Arc<dyn Triggers>,
     /// The builds that the last master left, and that go on.
     pub left: Vec<Unfinished>,
+    /// The locks that all builds share.
+    pub locks: Locks,
 }
 
 /// Gives requests to workers: runs in its own task.
@@ -132,12 +134,10 @@ impl Builds {
             heard,
             load: board.busy.load.subscribe(),
             questions: ask,
+            locks: around.locks.clone(),
         };
-        let wanted = [
-            EventKind::BuildRequestAdded,
-            EventKind::BuildRequestUnclaimed,
-            EventKind::BuildRequestComplete,
-        ];
+        let wanted =
+            [EventKind::BuildRequestAdded, EventKind::BuildRequestUnclaimed, EventKind::BuildRequestComplete];
         let events = mq.subscribe(EventFilter::kinds(wanted));
         let family = Family {
             triggers: Arc::clone(&around.triggers),
@@ -145,6 +145,7 @@ impl Builds {
             running: handle.running.clone(),
             lending: Lending::new(),
         };
+        let outlook = Farmland::new(registry.clone(), operator.clone());
         let builds = Self {
             store,
             family,
@@ -154,7 +155,7 @@ impl Builds {
             definition,
             events,
             board,
-            outlook: Farmland::new(registry.clone(), operator.clone()),
+            outlook,
             patience: Patience::default(),
             names: HashMap::new(),
             answers,
@@ -279,6 +280,7 @@ impl Builds {
             }
         }
         let definition = Arc::clone(&self.definition.borrow_and_update());
+        self.around.locks.set_limits(lock::limits(&definition));
         self.take_up();
         self.outlook.forget();
         self.patience.look_at_all(&definition);

@@ -7,9 +7,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     build::{
-        Family, MOST_ATTEMPTS, conduct,
+        Family, conduct,
         control::{BuildControl, Running, StopKind},
         line::Line,
+        lock::{Held, Locks, Owner},
         progress::Progress,
         properties::{self, Composed},
         step::{self, StepContext, StepEnd, WorkerLeft, WorkerPaths},
@@ -28,6 +29,9 @@ use crate::{
 
 /// How long a request waits after its first loss; twice as long after each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
+
+/// How long it waits at most.
+const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 
 /// All that a build needs.
 pub(super) struct Assignment {
@@ -59,6 +63,8 @@ pub(super) struct Assignment {
     pub operator: OperatorHandle,
     /// How it asks for other builds.
     pub family: Family,
+    /// The locks that all builds share. Those of this build, taken before it was given out, are given back at its end.
+    pub locks: Locks,
 }
 
 /// The delays before an end that could not be written down is written again: some ten minutes in all.
@@ -83,7 +89,8 @@ pub(super) async fn run(assignment: Assignment, store: Store, running: Running) 
         Some(begun) => begun.info.clone(),
         None => assignment.line.connection().map(|connection| connection.info()).unwrap_or_default(),
     };
-    let build = Build { assignment, info, secrets, store };
+    let held = assignment.locks.held(Owner::Request(request));
+    let build = Build { assignment, info, secrets, store, held };
     match build.run(&running).await {
         Ok(()) => Ran::Settled,
         Err(failure) => {
@@ -102,6 +109,8 @@ struct Build {
     /// What it has read.
     secrets: Arc<BuildSecrets>,
     store: Store,
+    /// Its locks, those of its steps too.
+    held: Held,
 }
 
 impl Build {
@@ -180,6 +189,7 @@ impl Build {
                 end
             }
             Ok(None) => {
+                self.held.keep();
                 info!(builder = %self.assignment.builder.name, number, "build is left to the next master");
                 return;
             }
@@ -253,7 +263,7 @@ impl Build {
         properties: &mut Properties,
         begun: Option<&Unfinished>,
     ) -> Result<StepEnd, LogError> {
-        let Assignment { builder, line, control, master_dir, interpreter, .. } = &self.assignment;
+        let Assignment { builder, line, control, master_dir, interpreter, locks, .. } = &self.assignment;
         // Of a step that goes on, a stop may have come before it.
         let stop = if begun.is_some() { control.listen_to_all() } else { control.listen() };
         let sources = SourceStamps::of_properties(properties);
@@ -275,7 +285,9 @@ impl Build {
         let context = StepContext {
             step: id,
             build,
+            place: self.assignment.place,
             request: &self.assignment.request,
+            locks,
             store: &self.store,
             line,
             info: &self.info,
@@ -339,20 +351,23 @@ impl Build {
             let state = format!("{why}; not tried again, since build {} waits for it", parent.build);
             return (Outcome::Exception, state, RequestEnd::Complete);
         }
-        lost(request.attempts, why, Timestamp::now())
+        lost(request.attempts, self.assignment.builder.max_retries, why, Timestamp::now())
     }
 }
 
-/// A build that was lost through no fault of its own, after so many earlier attempts: tried again, but not for ever.
-fn lost(earlier: u32, why: &str, now: Timestamp) -> (Outcome, String, RequestEnd) {
-    let attempts = earlier + 1;
-    if attempts >= MOST_ATTEMPTS {
-        let state = format!("{why}; given up after {attempts} attempts");
+/// A build that was lost through no fault of its own, after so many earlier losses: tried again, but not for ever.
+fn lost(earlier: u32, max_retries: u32, why: &str, now: Timestamp) -> (Outcome, String, RequestEnd) {
+    let (losses, attempts) = (earlier.saturating_add(1), max_retries.saturating_add(1));
+    if losses >= attempts {
+        let state = match losses {
+            1 => format!("{why}; not tried again"),
+            losses => format!("{why}; given up after {losses} attempts"),
+        };
         return (Outcome::Exception, state, RequestEnd::Complete);
     }
-    let not_before = now + FIRST_RETRY * 2_u32.pow(earlier);
-    let state = format!("{why}; attempt {attempts} of {MOST_ATTEMPTS}");
-    (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(not_before), counted: true })
+    let delay = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(earlier)).min(LONGEST_RETRY);
+    let state = format!("{why}; attempt {losses} of {attempts}");
+    (Outcome::Retry, state, RequestEnd::Requeue { not_before: Some(now + delay), counted: true })
 }
 
 fn tell_unwritten(build: BuildId, failure: &StoreError, again_in: Option<u64>) {
@@ -386,18 +401,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_build_has_three_attempts_each_after_a_longer_wait_and_then_is_given_up() {
+    fn a_lost_build_is_tried_again_after_longer_and_longer_waits_and_then_is_given_up() {
         let now = Timestamp::UNIX_EPOCH;
         let again = |seconds| RequestEnd::Requeue {
             not_before: Some(Timestamp::from_second(seconds).unwrap()),
             counted: true,
         };
-        let (outcome, _, end) = lost(0, "lost", now);
-        assert_eq!((outcome, end), (Outcome::Retry, again(10)));
-        let (outcome, _, end) = lost(1, "lost", now);
-        assert_eq!((outcome, end), (Outcome::Retry, again(20)));
-        let (outcome, state, end) = lost(2, "lost", now);
+        for (earlier, seconds) in [(0, 10), (1, 20), (2, 40)] {
+            let (outcome, _, end) = lost(earlier, 3, "lost", now);
+            assert_eq!((outcome, end), (Outcome::Retry, again(seconds)));
+        }
+        let (outcome, state, end) = lost(3, 3, "lost", now);
         assert_eq!((outcome, end), (Outcome::Exception, RequestEnd::Complete));
-        assert_eq!(state, "lost; given up after 3 attempts");
+        assert_eq!(state, "lost; given up after 4 attempts");
+        let (_, _, end) = lost(900, 1000, "lost", now);
+        assert_eq!(end, again(3600));
+    }
+
+    #[test]
+    fn a_builder_may_want_no_retries() {
+        let (outcome, state, end) = lost(0, 0, "lost", Timestamp::UNIX_EPOCH);
+        assert_eq!((outcome, end), (Outcome::Exception, RequestEnd::Complete));
+        assert_eq!(state, "lost; not tried again");
     }
 }

@@ -16,6 +16,7 @@ mod force;
 mod hash_password;
 #[cfg(test)]
 mod kept_log;
+mod locks;
 mod log;
 mod log_file;
 mod log_mask;
@@ -119,6 +120,15 @@ enum Command {
     },
     /// Show the workers and what they are doing
     Workers {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the locks: who holds them, and who waits for them in which order
+    Locks {
         /// The master's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
@@ -266,6 +276,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Reconfig { dir, dry_run, max_disconnects, json } => {
             reconfig::run(&dir, dry_run, max_disconnects, json).await
         }
+        Command::Locks { dir, json } => locks::run(&dir, json).await,
         Command::Workers { dir, json } => workers::run(&dir, json).await,
         Command::Worker { dir, deed, name, reason, json } => {
             worker::run(&dir, deed, &name, reason.as_deref(), json).await

@@ -127,7 +127,13 @@ fn broken_off(session: &Session) -> Draft {
             Class::Scheduler => "schedulers",
             Class::Reporter => "reporters",
             Class::SecretsProvider => "secretsProviders",
-            Class::Factory | Class::Step | Class::Generator | Class::Formatter | Class::Settings => continue,
+            Class::Factory
+            | Class::Step
+            | Class::Lock
+            | Class::LockAccess
+            | Class::Generator
+            | Class::Formatter
+            | Class::Settings => continue,
         };
         let Ok(part) = made.finish(session) else { break };
         if let record::Value::Objects(parts) =
@@ -148,6 +154,17 @@ fn broken_off(session: &Session) -> Draft {
 
 /// Warns of what was made and is used nowhere.
 fn unlisted(session: &Session) {
+    // Of what is not used, what it wants of locks says nothing more, and of an access its lock.
+    for made in session.made() {
+        match made.fields.borrow().get("locks") {
+            // Of these, where they stand is what is told.
+            Some(Field::Parts(accesses)) => accesses.iter().for_each(|access| access.listed.set(true)),
+            Some(Field::Plain(_) | Field::Part(_)) | None => {}
+        }
+        if let Some(lock) = made.lock() {
+            lock.listed.set(true);
+        }
+    }
     // Of a factory that is not used, its steps say nothing more.
     for factory in session.made().iter().filter(|made| made.constructor.class == Class::Factory) {
         for field in factory.fields.borrow().values() {
@@ -170,6 +187,10 @@ fn unlisted(session: &Session) {
             Class::Generator => "made, but no reporter in `c.reporters` uses it",
             Class::Formatter => "made, but nothing in `c.reporters` uses it",
             Class::SecretsProvider => "made, but not listed in `c.secretsProviders`",
+            Class::Lock => {
+                "made, but nothing in the configuration wants it: no access of it stands in a `locks`"
+            }
+            Class::LockAccess => "made, but in no `locks` of the configuration",
             Class::Factory => "made, but no builder in `c.builders` uses it",
             Class::Step => "made, but in no factory",
             Class::Settings => continue,

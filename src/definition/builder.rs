@@ -9,6 +9,7 @@ use std::{
 use crate::{
     definition::{
         Collapse, Hook, WorkerDefinition, WorkerMatch,
+        lock::LockAccess,
         plan::{FieldChange, Planned, changes},
         problem::Problem,
         record::{Record, Value},
@@ -37,6 +38,8 @@ pub struct BuilderDefinition {
     pub properties: BTreeMap<String, Worth>,
     /// Set on each of its builds where nothing else did.
     pub default_properties: BTreeMap<String, Worth>,
+    /// What its builds hold of locks.
+    pub locks: Vec<LockAccess>,
     /// Words to find it by.
     pub tags: Vec<String>,
     /// A sentence for people.
@@ -96,6 +99,7 @@ impl BuilderDefinition {
             Some(Value::Object(factory)) => factory_steps(&factory, problems),
             _ => return None,
         };
+        let locks = LockAccess::all_from_record(record, problems);
         Some(Self {
             name: name?,
             worker_names,
@@ -105,6 +109,7 @@ impl BuilderDefinition {
             env: record.environment("env"),
             properties: record.properties("properties"),
             default_properties: record.properties("defaultProperties"),
+            locks,
             tags: record.texts("tags"),
             description: record.text("description"),
             max_builds_per_worker: number(record, "max_builds_per_worker").unwrap_or(1),
@@ -210,6 +215,7 @@ impl Planned for BuilderDefinition {
             "env" env InPlace,
             "properties" properties InPlace,
             "defaultProperties" default_properties InPlace,
+            "locks" locks InPlace,
             "tags" tags InPlace,
             "description" description InPlace,
             "max_builds_per_worker" max_builds_per_worker InPlace,
@@ -245,6 +251,7 @@ impl BuilderDefinition {
             properties: BTreeMap::new(),
             default_properties: BTreeMap::new(),
             tags: Vec::new(),
+            locks: Vec::new(),
             description: None,
             max_builds_per_worker: 1,
             max_retries: 3,

@@ -15,7 +15,7 @@ use crate::{
         Draft, MasterDefinition, Password, Problem, SecretName, SecretUse, SecretsProvider,
         SecretsProviderKind, latent,
         listener::{self, ListenerId, Protocol},
-        suggest, suspect,
+        lock, suggest, suspect,
     },
     model::{Place, WorkerName},
 };
@@ -97,6 +97,13 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     triggers.check(&unreadable, whole, &mut problems);
     let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
     missing.check(&reporters, &mut problems);
+    // A name of which nothing is known may be that of a worker that could not be read.
+    let is_absent = |name: &WorkerName| {
+        !workers.contains_key(name)
+            && !unreadable.contains(name.as_str())
+            && (whole || suggest::nearest(name.as_str(), workers.keys().map(WorkerName::as_str)).is_some())
+    };
+    lock::Parts { workers: &workers, builders: &builders, is_absent: &is_absent }.check(&mut problems);
     folders::of_builders(&builders, &workers, &mut problems);
     folders::of_local_workers(&workers, &mut problems);
     labels::Farm { workers: &workers, is_whole: whole && unreadable.is_empty() }

@@ -44,8 +44,8 @@ mod tests {
     use crate::definition::options::{
         BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD, DOCKER_LATENT_WORKER,
         EC2_LATENT_WORKER, FILE_DOWNLOAD, FILE_UPLOAD, LATENT_WORKER, LIBVIRT_WORKER, LOCAL_WORKER,
-        MULTIPLE_FILE_UPLOAD, OPENSTACK_LATENT_WORKER, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND,
-        STRING_DOWNLOAD, WORKER,
+        LOCK_ACCESS, MASTER_LOCK, MULTIPLE_FILE_UPLOAD, OPENSTACK_LATENT_WORKER, SET_PROPERTY_FROM_COMMAND,
+        SHELL_COMMAND, STRING_DOWNLOAD, WORKER, WORKER_LOCK,
     };
 
     fn compare(file: &str, text: &str) {
@@ -78,7 +78,7 @@ mod tests {
     fn each_option_stands_in_both() {
         let (page, stubs) = (config_md(), luals_stubs());
         let nested = CONSTRUCTORS.iter().flat_map(|constructor| tables(constructor));
-        for constructor in CONSTRUCTORS.iter().copied().chain(nested).chain(SETTINGS) {
+        for constructor in CONSTRUCTORS.iter().copied().chain(nested).chain([&LOCK_ACCESS]).chain(SETTINGS) {
             for option in constructor.options() {
                 assert!(
                     page.contains(&format!("| `{}` |", option.name)),
@@ -97,17 +97,19 @@ mod tests {
     }
 
     /// Typed by hand from Buildbot 4.3.0, so that the table is not its own witness. Name, and default as Lua writes it.
-    const BASE: [(&str, &str); 7] = [
+    const BASE: [(&str, &str); 8] = [
         ("max_builds", "`None`"),
         ("notify_on_missing", "`{}`"),
         ("missing_timeout", "`3600`"),
         ("properties", "`{}`"),
         ("defaultProperties", "`{}`"),
         ("keepalive_interval", "`3600`"),
+        ("locks", "`{}`"),
         ("keepalive_timeout", "the smaller of 30 s and three intervals"),
     ];
-    const BASE_NOT_YET: [&str; 2] = ["locks", "machine_name"];
-    const BUILDER: [(&str, &str); 12] = [
+    const BASE_NOT_YET: [&str; 1] = ["machine_name"];
+    const BUILDER: [(&str, &str); 13] = [
+        ("locks", "`{}`"),
         ("workername", "`None`"),
         ("workernames", "`{}`"),
         ("builddir", "the name, made safe for a file system"),
@@ -122,7 +124,7 @@ mod tests {
         // `None` in Buildbot, which means the same.
         ("collapseRequests", "`c.collapseRequests`"),
     ];
-    const BUILDER_NOT_YET: [&str; 2] = ["locks", "do_build_if"];
+    const BUILDER_NOT_YET: [&str; 1] = ["do_build_if"];
 
     fn holds(constructor: &Constructor, options: &[(&str, &str)], not_yet: &[&str]) {
         for (name, written) in options {
@@ -149,6 +151,17 @@ mod tests {
         holds(&BUILDER_CONFIG, &BUILDER, &BUILDER_NOT_YET);
         assert_eq!(WORKER.positional, ["name", "password"]);
         assert_eq!(LOCAL_WORKER.positional, ["name", "workdir"]);
+    }
+
+    #[test]
+    fn names_places_and_defaults_of_locks_are_buildbots() {
+        assert_eq!(MASTER_LOCK.positional, ["name", "maxCount"]);
+        assert_eq!(WORKER_LOCK.positional, ["name", "maxCount", "maxCountForWorker"]);
+        assert_eq!(LOCK_ACCESS.positional, ["mode", "count"]);
+        holds(&MASTER_LOCK, &[("name", "required"), ("maxCount", "`1`")], &[]);
+        holds(&WORKER_LOCK, &[("name", "required"), ("maxCount", "`1`"), ("maxCountForWorker", "`{}`")], &[]);
+        // Buildbot's count is `None`, and then 1.
+        holds(&LOCK_ACCESS, &[("mode", "required"), ("count", "`1`")], &[]);
     }
 
     /// Buildbot's parameters in their order, and what stands for them; `required` where Buildbot raises without.
@@ -329,7 +342,8 @@ mod tests {
             (&FILE_DOWNLOAD, "download", "`16384`"),
             (&STRING_DOWNLOAD, "string_download", "`16384`"),
         ] {
-            holds(constructor, &transfer, &["locks", "doStepIf", "hideStepIf"]);
+            holds(constructor, &transfer, &[]);
+            holds(constructor, &[("locks", "`{}`"), ("doStepIf", "`true`"), ("hideStepIf", "`false`")], &[]);
             holds(constructor, &[("name", &format!("`{name:?}`")), ("blocksize", block)], &[]);
         }
         holds(&FILE_UPLOAD, &[("mode", "`None`"), ("keepstamp", "`false`"), ("urlText", "`None`")], &[]);

@@ -7,6 +7,7 @@
 //! Names and defaults: Buildbot 4.3.0. Where ours differ, the sentence says so.
 
 mod builder;
+mod lock;
 mod reporter;
 mod scheduler;
 mod secrets;
@@ -15,6 +16,7 @@ mod step;
 mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
+pub use lock::{LOCK_ACCESS, MASTER_LOCK, WORKER_LOCK};
 pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC, TRIGGERABLE};
 pub use secrets::{SECRET_IN_A_FILE, SECRET_IN_COMMAND, SECRET_IN_ENVIRONMENT, SECRET_IN_PASS};
@@ -100,6 +102,13 @@ pub enum Kind {
     Outcomes,
     /// Names of logs, and the files that they watch: a path, or `{ filename = …, follow = true }`.
     LogFiles,
+    /// A table of names and whole numbers.
+    Counts {
+        /// The least that is allowed.
+        least: i64,
+        /// The most that is allowed.
+        most: i64,
+    },
     /// Permissions of a file: octal digits as text, since Lua has no octal numbers.
     Mode,
     /// What JSON can hold.
@@ -171,6 +180,10 @@ pub enum Class {
     Factory,
     /// A build step.
     Step,
+    /// A lock.
+    Lock,
+    /// What is wanted of a lock.
+    LockAccess,
     /// A scheduler.
     Scheduler,
     /// A reporter.
@@ -274,6 +287,7 @@ impl Kind {
             Self::LogFiles => {
                 "a table of names and paths, or of names and `{ filename = …, follow = … }`".into()
             }
+            Self::Counts { .. } => "a table of names and whole numbers".into(),
             Self::Mode => "permissions in octal, as text: \"0644\"".into(),
             Self::Json => "text, a number, true or false, or a table of such values".into(),
             Self::Record(constructor) => format!("a table with {}", constructor.names()),
@@ -282,6 +296,7 @@ impl Kind {
                 format!("true or false, or a table with {}", constructor.names())
             }
             Self::Object(class) => format!("a {}", class.noun()),
+            Self::Objects(Class::LockAccess) => "a list of lock accesses".into(),
             Self::Objects(class) => format!("a list of {}s", class.noun()),
         }
     }
@@ -295,6 +310,8 @@ impl Class {
             Self::Builder => "builder",
             Self::Factory => "build factory",
             Self::Step => "step",
+            Self::Lock => "lock",
+            Self::LockAccess => "lock access",
             Self::Scheduler => "scheduler",
             Self::Reporter => "reporter",
             Self::Generator => "generator",
@@ -319,6 +336,8 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &LATENT_WORKER,
     &BUILDER_CONFIG,
     &BUILD_FACTORY,
+    &MASTER_LOCK,
+    &WORKER_LOCK,
     &SHELL_COMMAND,
     &SET_PROPERTY_FROM_COMMAND,
     &SET_PROPERTY,
@@ -366,9 +385,16 @@ mod tests {
 
     #[test]
     fn no_constructor_has_an_option_twice_and_each_position_is_an_option() {
-        for constructor in
-            CONSTRUCTORS.iter().copied().chain([&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS])
-        {
+        for constructor in CONSTRUCTORS.iter().copied().chain([
+            &LOCK_ACCESS,
+            &MASTER,
+            &DB,
+            &PROTOCOLS,
+            &PB,
+            &MSGPACK,
+            &PORT,
+            &TLS,
+        ]) {
             let names: Vec<_> = constructor.options().map(|o| o.name).collect();
             for (i, name) in names.iter().enumerate() {
                 assert!(!names[i + 1..].contains(name), "{}: {name} stands twice", constructor.path());

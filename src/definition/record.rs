@@ -56,6 +56,8 @@ pub enum Value {
     Pairs(Vec<(String, String)>),
     /// Environment variables.
     Environment(BTreeMap<String, EnvironmentValue>),
+    /// Names and whole numbers within the bounds of their option.
+    Counts(BTreeMap<String, i64>),
     /// Exit codes and the words for their outcomes.
     Outcomes(BTreeMap<i32, String>),
     /// Names of logs, and the files that they watch.
@@ -259,6 +261,15 @@ impl Record {
             Text::Rendered(other) => unreachable!("{LAW}: {name} holds {other:?}"),
         };
         self.text_table(name).into_iter().map(plain).collect()
+    }
+
+    /// Names and whole numbers.
+    pub fn counts(&self, name: &str) -> BTreeMap<String, i64> {
+        match self.get(name) {
+            None => BTreeMap::new(),
+            Some(Value::Counts(counts)) => counts,
+            Some(other) => unreachable!("{LAW}: {name} is {other:?}"),
+        }
     }
 
     /// Texts that are not shown.

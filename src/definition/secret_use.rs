@@ -96,6 +96,7 @@ impl Walk<'_> {
             | Value::Hook(_)
             | Value::Condition(step::Condition::Fixed(_) | step::Condition::Asked(_))
             | Value::Pairs(_)
+            | Value::Counts(_)
             | Value::Outcomes(_) => {}
         }
         for name in names {

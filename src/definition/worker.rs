@@ -6,6 +6,7 @@ use crate::{
     definition::{
         address::Mailbox,
         latent::LatentDefinition,
+        lock::LockAccess,
         password::{PasswordError, Passwords},
         plan::{Cost, FieldChange, Planned, changes},
         problem::Problem,
@@ -39,6 +40,8 @@ pub struct WorkerDefinition {
     pub missing_timeout: Option<Duration>,
     /// Who is told when it is missing.
     pub notify_on_missing: Vec<Mailbox>,
+    /// What each build on it holds of locks.
+    pub locks: Vec<LockAccess>,
     /// Where it was written.
     pub place: Place,
 }
@@ -93,6 +96,7 @@ impl WorkerDefinition {
                 .filter(|grace| !grace.is_zero()),
             missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
             notify_on_missing: notify_on_missing?,
+            locks: LockAccess::all_from_record(record, problems),
             place: record.place.clone(),
         })
     }
@@ -196,6 +200,7 @@ impl Planned for WorkerDefinition {
             "resume_grace" resume_grace InPlace,
             "missing_timeout" missing_timeout InPlace,
             "notify_on_missing" notify_on_missing InPlace,
+            "locks" locks InPlace,
         );
         match (&self.kind, &new.kind) {
             // The next login needs the new password; a live link was proved with the old one and stays.

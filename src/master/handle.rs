@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    build::{BuildsHandle, StopKind},
+    build::{BuildsHandle, StopKind, lock::LockState},
     definition::MasterDefinition,
     master::{Attempt, Cause, Generations, ReloadError, ReloadHandle},
     model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerName},
@@ -95,6 +95,11 @@ impl MasterHandle {
     /// Since when it runs.
     pub const fn started_at(&self) -> Timestamp {
         self.started_at
+    }
+
+    /// The locks that builds hold and wait for.
+    pub fn locks(&self) -> Vec<LockState> {
+        self.builds.locks.snapshot()
     }
 
     /// How many builds run.

@@ -139,11 +139,11 @@ impl Impact {
                 Transition::Add(_) | Transition::Change { .. } => None,
             })
             .collect();
-        for (builder, worker) in &live.load.pairs {
+        for ((builder, worker), count) in &live.load.pairs {
             match cuts.get(worker).map(|cut| cut.why) {
-                Some(Why::Reattached | Why::Replaced) => impact.builds_again += 1,
-                Some(Why::Removed) => impact.builds_draining += 1,
-                None if gone.contains(builder) => impact.builds_draining += 1,
+                Some(Why::Reattached | Why::Replaced) => impact.builds_again += *count,
+                Some(Why::Removed) => impact.builds_draining += *count,
+                None if gone.contains(builder) => impact.builds_draining += *count,
                 None => {}
             }
         }
@@ -251,6 +251,7 @@ mod tests {
             resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
+            locks: Vec::new(),
             place: Place::new("master.cfg.lua", line),
         })
     }

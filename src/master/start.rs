@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    build::{self, Builds, BuildsHandle, Surroundings},
+    build::{self, Builds, BuildsHandle, Surroundings, lock::Locks},
     config::{self, FileWatch, Pace},
     definition::{MasterDefinition, Problem, ReconfigPlan},
     master::{
@@ -145,7 +145,8 @@ pub async fn start(
     if !left.is_empty() {
         info!(builds = left.len(), "builds of the last master wait for their workers, to go on");
     }
-    let unfinished = store.resolve_unfinished(build::MOST_ATTEMPTS, &left, Timestamp::now()).await;
+    let retries = new.builders.values().map(|builder| (builder.name.clone(), builder.max_retries)).collect();
+    let unfinished = store.resolve_unfinished(retries, &left, Timestamp::now()).await;
     let unfinished = unfinished.map_err(StartError::Resolve)?;
     if unfinished.builds > 0 {
         let (builds, requeued, failed) = (unfinished.builds, unfinished.requeued, unfinished.failed);
@@ -170,6 +171,7 @@ pub async fn start(
             secrets: Arc::new(keeper.clone()),
             triggers: Arc::new(Triggerables::new(definition_watch.clone(), store.clone())),
             left,
+            locks: Locks::default(),
         },
         registry_handle.clone(),
         operator_handle.clone(),

@@ -56,6 +56,8 @@ kinds! {
     BuildFinished = "builds/finished",
     /// A step began.
     StepStarted = "steps/new",
+    /// A step waits for its locks, or has them now.
+    StepUpdated = "steps/updated",
     /// A step has its outcome.
     StepFinished = "steps/finished",
     /// A log was opened.

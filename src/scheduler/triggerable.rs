@@ -7,17 +7,17 @@
 //! Behaviour: Buildbot, `schedulers/triggerable.py`. There, `reason` of the scheduler has no effect as soon as the step has
 //! properties to set.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::{
     definition::{
-        MasterDefinition, SchedulerDefinition, SchedulerKind, TriggerError, TriggerOrder, Triggered,
-        Triggers, suggest,
+        Collapse, MasterDefinition, SchedulerDefinition, SchedulerKind, TriggerError, TriggerOrder,
+        Triggered, Triggers, suggest,
     },
-    model::{Properties, Timestamp},
+    model::{BuilderName, Properties, Timestamp},
     store::{NewBuildset, Parent, Store},
 };
 
@@ -88,10 +88,17 @@ fn buildset(definition: &MasterDefinition, order: TriggerOrder) -> Result<NewBui
         scheduler: Some(scheduler.name.clone()),
         reason,
         properties,
+        collapse: collapsing(definition, scheduler),
         builders: scheduler.builder_names.clone(),
         priority: 0,
         parent: Some(Parent { build: parent, waits, relationship }),
     })
+}
+
+/// Those of its builders whose older requests give way to these.
+fn collapsing(definition: &MasterDefinition, scheduler: &SchedulerDefinition) -> BTreeSet<BuilderName> {
+    let names = scheduler.builder_names.iter();
+    names.filter(|name| *definition.collapse(name) == Collapse::Alike).cloned().collect()
 }
 
 #[cfg(test)]
@@ -99,7 +106,7 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
-    use crate::model::{BuildId, BuilderName, Place, SchedulerName};
+    use crate::model::{BuildId, Place, SchedulerName};
 
     fn definition() -> MasterDefinition {
         let mut definition = MasterDefinition::nothing();

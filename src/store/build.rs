@@ -113,7 +113,8 @@ impl Store {
         self.write("begin a step", move |work| {
             Box::pin(async move {
                 let sql = format!(
-                    "INSERT INTO steps (buildid, number, name, started_at, state_string) VALUES ($1, $2, $3, $4, $5) RETURNING {}",
+                    "INSERT INTO steps (buildid, number, name, started_at, locks_acquired_at, state_string)
+                     VALUES ($1, $2, $3, $4, $4, $5) RETURNING {}",
                     StepRow::TABLE.columns
                 );
                 let args = args![build.0, number, name, at, state];

@@ -201,7 +201,7 @@ pub(super) const OLDER_SAME: &str =
 pub(super) const OLDER_LOWER: &str =
     queue!("AND r.urgency > $2 AND r.id < $4 AND r.waited_for = 0 ORDER BY r.urgency, r.id LIMIT $3");
 
-pub(super) /// A request that waits, from a row of such a question.
+/// A request that waits, from a row of such a question.
 pub(super) fn queued(row: &Row, builder: BuilderName) -> Result<QueuedRequest, sqlx::Error> {
     Ok(QueuedRequest {
         id: BuildRequestId(row.integer("id")?),
@@ -219,7 +219,7 @@ pub(super) fn queued(row: &Row, builder: BuilderName) -> Result<QueuedRequest, s
     })
 }
 
-async fn add(
+pub(super) async fn add(
     work: &mut Work,
     new: NewBuildset,
     at: Timestamp,

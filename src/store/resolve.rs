@@ -1,7 +1,9 @@
 //! After a start: what the last run of this master left without an end gets one.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    model::{BuildId, MasterId, Outcome, StepId, Timestamp},
+    model::{BuildId, BuilderName, MasterId, Outcome, StepId, Timestamp},
     store::{
         Store,
         build::{EndedStep, RequestEnd, end_build, end_step},
@@ -14,6 +16,9 @@ use crate::{
         worker,
     },
 };
+
+/// How often a build of a builder that is no longer configured may be tried again.
+const DEFAULT_RETRIES: u32 = 3;
 
 /// What was resolved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,14 +37,14 @@ impl Store {
     /// Gives an end to all builds, steps and logs of this master that have none, and notes that no worker is attached.
     /// To be called once, before the first build begins. The builds of `taken_up` are left as they are: they go on.
     ///
-    /// A build without an end becomes `Retry` and its request waits again, unless this was attempt number
-    /// `most_attempts`: then both end as `Exception`. Logs keep what is on disk.
+    /// A build without an end becomes `Retry` and its request waits again, unless it was lost
+    /// more often than its builder's number in `retries` (3 for one that is not there): then both end as `Exception`. Logs keep what is on disk.
     ///
     /// # Errors
     /// [`LogError`]: a file of a log cannot be read, or the database failed. Called again, it goes on.
     pub async fn resolve_unfinished(
         &self,
-        most_attempts: u32,
+        retries: BTreeMap<BuilderName, u32>,
         taken_up: &[Unfinished],
         at: Timestamp,
     ) -> Result<Resolved, LogError> {
@@ -49,7 +54,7 @@ impl Store {
         let builds: Vec<BuildId> = taken_up.iter().map(|build| build.build).collect();
         let resolved = self.write("resolve what the last run left", move |work| {
             Box::pin(async move {
-                Ok::<_, JobError<StoreError>>(resolve(work, most_attempts, &steps, &builds, at).await?)
+                Ok::<_, JobError<StoreError>>(resolve(work, &retries, &steps, &builds, at).await?)
             })
         });
         Ok(resolved.await?)
@@ -60,12 +65,13 @@ pub(super) const OPEN_STEPS: &str = "SELECT s.id FROM steps s JOIN builds b ON b
      WHERE s.complete_at IS NULL AND b.masterid = $1 ORDER BY s.id";
 
 pub(super) const OPEN_BUILDS: &str =
-    "SELECT b.id, r.attempts FROM builds b JOIN build_requests r ON r.id = b.buildrequestid
+    "SELECT b.id, r.attempts, n.name AS builder FROM builds b JOIN build_requests r ON r.id = b.buildrequestid
+         JOIN builders n ON n.id = b.builderid
      WHERE b.complete_at IS NULL AND b.masterid = $1 ORDER BY b.id";
 
 async fn resolve(
     work: &mut Work,
-    most_attempts: u32,
+    retries: &BTreeMap<BuilderName, u32>,
     steps: &[StepId],
     builds: &[BuildId],
     at: Timestamp,
@@ -86,7 +92,8 @@ async fn resolve(
         if builds.contains(&build) {
             continue;
         }
-        let again = row.integer("attempts")? + 1 < i64::from(most_attempts);
+        let retries = retries.get(&row.parsed::<BuilderName>("builder")?).copied().unwrap_or(DEFAULT_RETRIES);
+        let again = row.integer("attempts")? < i64::from(retries);
         let (outcome, request) = if again {
             (Outcome::Retry, RequestEnd::Requeue { not_before: None, counted: true })
         } else {

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use crate::{
-    model::{BuildRequestId, BuilderName, BuildsetId, Outcome, Timestamp},
+    model::{BuildRequestId, BuilderName, Outcome, Timestamp},
     store::{
         Store,
-        child,
         connection::{Row, args},
         error::{JobError, StoreError, failed},
         request::{self, QueueMark, QueuedRequest, queue},
@@ -86,7 +85,8 @@ impl Store {
     /// Since when the request of a builder waits that waits for the longest time.
     pub async fn longest_waiting(&self, builder: &BuilderName) -> Result<Option<Timestamp>, StoreError> {
         let deed = "find the request that waits longest";
-        let row = self.pool.row(LONGEST, args![builder.as_str()]).await.map_err(|error| failed(deed, error))?;
+        let row =
+            self.pool.row(LONGEST, args![builder.as_str()]).await.map_err(|error| failed(deed, error))?;
         row.map(|row| row.instant("waiting_since")).transpose().map_err(|error| failed(deed, error))
     }
 
@@ -102,7 +102,8 @@ impl Store {
         self.write("give up requests that waited too long", move |work| {
             Box::pin(async move {
                 let rows = work.rows(TOO_LONG, args![builder.as_str(), at - patience, MOST_EXPIRED]).await?;
-                let because = format!("no worker took it within its `queue_timeout` of {} s", patience.as_secs());
+                let because =
+                    format!("no worker took it within its `queue_timeout` of {} s", patience.as_secs());
                 let mut gone = Vec::with_capacity(rows.len());
                 for row in rows {
                     let id = BuildRequestId(row.integer("id")?);
@@ -116,8 +117,9 @@ impl Store {
     }
 }
 
-pub(super) const DUE_SAME: &str =
-    queue!("AND r.urgency = $2 AND r.id > $4 AND (r.not_before IS NULL OR r.not_before <= $5) ORDER BY r.id LIMIT $3");
+pub(super) const DUE_SAME: &str = queue!(
+    "AND r.urgency = $2 AND r.id > $4 AND (r.not_before IS NULL OR r.not_before <= $5) ORDER BY r.id LIMIT $3"
+);
 pub(super) const DUE_LOWER: &str = queue!(
     "AND r.urgency > $2 AND (r.not_before IS NULL OR r.not_before <= $4) ORDER BY r.urgency, r.id LIMIT $3"
 );

@@ -14,7 +14,8 @@ mod caller;
 pub mod control;
 pub mod error;
 pub mod generation;
-pub mod log;
+pub mod lock;
+mod log;
 mod mask;
 pub mod query;
 pub mod resource;
@@ -34,6 +35,7 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/masters", get(resource::masters))
         .route("/masters/{id}", get(resource::master).post(control::master))
         .route("/generations", get(generation::list))
+        .route("/locks", get(lock::list))
         .route("/forceschedulers", get(resource::force_schedulers))
         .route("/forceschedulers/{name}", get(resource::force_scheduler).post(control::force))
         .route("/workers/{key}", get(resource::one_worker).post(control::worker))

@@ -81,6 +81,7 @@ fn roster_of(kind: WorkerKind, interval: Option<Duration>, limit: Option<Duratio
         resume_grace: Some(Duration::from_secs(60)),
         missing_timeout: None,
         notify_on_missing: Vec::new(),
+        locks: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
     };
     let mut all = MasterDefinition::nothing();

@@ -7,7 +7,7 @@ use super::{
     candidate::{Candidate, examine},
 };
 use crate::{
-    build::lock::Owner,
+    build::lock::{Owner, Stand, Want},
     definition::BuilderDefinition,
     model::{BuildRequestId, BuilderName, Remark, Timestamp, WorkerName},
     store::QueuedRequest,
@@ -115,7 +115,34 @@ impl Board {
         if wants.is_empty() || self.locks.would_grant(owner, &wants) {
             return None;
         }
-        Some(WhyNot::Locked { locks: self.locks.described(owner, &wants) })
+        Some(WhyNot::Locked { locks: self.taken(owner, &wants) })
+    }
+}
+
+impl Board {
+    /// The locks among these that cannot be had, each with who holds it and who waits for it.
+    fn taken(&self, owner: Owner, wants: &[Want]) -> Vec<String> {
+        let states = self.locks.snapshot();
+        let blocked = wants.iter().filter(|want| !self.locks.would_grant(owner, std::slice::from_ref(want)));
+        let told = blocked.map(|want| {
+            let state =
+                states.iter().find(|state| state.name == want.lock.name && state.worker == want.lock.worker);
+            let names = |stands: &[Stand]| {
+                let others = stands.iter().filter(|stand| stand.owner.request() != owner.request());
+                others
+                    .map(|stand| format!("request {}", stand.owner.request()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            let holders = state.map(|state| names(&state.holders)).filter(|names| !names.is_empty());
+            let waiters = state.map(|state| names(&state.waiters)).filter(|names| !names.is_empty());
+            match (holders, waiters) {
+                (Some(holders), _) => format!("lock {}, held by {holders}", want.lock),
+                (None, Some(waiters)) => format!("lock {}, for which {waiters} waits", want.lock),
+                (None, None) => format!("lock {}", want.lock),
+            }
+        });
+        told.collect()
     }
 }
 
@@ -141,7 +168,9 @@ impl Hindrance {
             Self::NotConfigured(builder) => {
                 format!("define builder `{builder}` again, or cancel the request")
             }
-            Self::NoWorker => "name workers in `workernames`, or a `worker_match` that one of them fits".into(),
+            Self::NoWorker => {
+                "name workers in `workernames`, or a `worker_match` that one of them fits".into()
+            }
             Self::NotBefore(_) => "it is tried again then".into(),
             Self::Given(_) => "nothing: it starts".into(),
             Self::Behind { .. } => "a higher priority, more workers, or builds that end".into(),
@@ -157,7 +186,9 @@ impl fmt::Display for Hindrance {
             Self::Stopping => write!(f, "the master gives out no more builds: it is stopping"),
             Self::NotConfigured(builder) => write!(f, "builder `{builder}` is not in the configuration"),
             Self::NoWorker => write!(f, "no worker of the configuration can ever run it"),
-            Self::NotBefore(at) => write!(f, "its last build was lost; it waits until {}", at.strftime("%F %T UTC")),
+            Self::NotBefore(at) => {
+                write!(f, "its last build was lost; it waits until {}", at.strftime("%F %T UTC"))
+            }
             Self::Given(worker) => write!(f, "it was just given to worker `{worker}`"),
             Self::Behind { requests: 1, at_least: false } => {
                 write!(f, "1 request of its builder comes before it")

@@ -30,6 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::farm::Farm;
 pub use self::{
     candidate::{Standing, WhyNot},
     explain::{Explanation, Hindrance, WorkerExplained},
@@ -37,9 +38,8 @@ pub use self::{
 };
 pub(super) use self::{
     question::{Answer, AnswerTo, BuilderFacts, Matter, Question, WorkerFacts},
-    round::{Move, Round, Start, Wanted},
+    round::{Move, Start, Wanted},
 };
-use self::farm::Farm;
 use crate::{
     build::{
         busy::Busy,
@@ -252,11 +252,6 @@ impl Board {
         self.version += 1;
         self.locks.release(Owner::Request(request));
         self.busy.release(request);
-    }
-
-    /// Whether this request was given to a worker.
-    pub(super) fn is_given(&self, request: BuildRequestId) -> bool {
-        self.busy.builds.contains_key(&request)
     }
 }
 

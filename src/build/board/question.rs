@@ -28,10 +28,7 @@ pub(in crate::build) struct Question {
 #[derive(Debug)]
 pub(in crate::build) enum Matter {
     /// In which order the builders are served.
-    Ranking {
-        hook: Hook,
-        builders: Vec<BuilderFacts>,
-    },
+    Ranking { hook: Hook, builders: Vec<BuilderFacts> },
     /// Which request of a builder starts on which worker.
     Build {
         builder: Arc<BuilderDefinition>,
@@ -114,7 +111,7 @@ impl Board {
             builder: Arc::clone(builder),
             running: self.busy.of_builder(&builder.name),
             waiting: pending.map_or(0, |pending| pending.window.len()),
-            first: pending.and_then(|pending| pending.first()).cloned(),
+            first: pending.and_then(|pending| pending.first().cloned()),
         }
     }
 

@@ -254,10 +254,15 @@ impl Board {
     /// The order of the builders that a function gives, if there is one; nothing while it is asked.
     #[expect(clippy::option_option, reason = "no order by a function is not the same as no answer yet")]
     fn ranks(&mut self, round: &mut Round, now: Instant) -> Option<Option<BTreeMap<BuilderName, usize>>> {
-        let hook = self.definition.settings.as_ref().and_then(|settings| settings.prioritize_builders.clone());
+        let hook =
+            self.definition.settings.as_ref().and_then(|settings| settings.prioritize_builders.clone());
         let Some(hook) = hook else { return Some(None) };
-        let waiting: Vec<&BuilderName> =
-            self.pending.iter().filter(|(_, pending)| pending.first().is_some()).map(|(name, _)| name).collect();
+        let waiting: Vec<&BuilderName> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.first().is_some())
+            .map(|(name, _)| name)
+            .collect();
         if waiting.is_empty() || self.ranking_asked {
             return None;
         }
@@ -322,7 +327,9 @@ impl Board {
             }
         }
         match found {
-            Some((index, candidate)) => Came::Move(Move::Start(Box::new(self.start(&builder, index, candidate)))),
+            Some((index, candidate)) => {
+                Came::Move(Move::Start(Box::new(self.start(&builder, index, candidate))))
+            }
             None => Came::Nothing,
         }
     }
@@ -390,7 +397,11 @@ impl Board {
             pending.asked = true;
         }
         let matter = Matter::Build {
-            select: self.definition.settings.as_ref().and_then(|settings| settings.select_next_worker.clone()),
+            select: self
+                .definition
+                .settings
+                .as_ref()
+                .and_then(|settings| settings.select_next_worker.clone()),
             about: self.about(builder),
             builder: Arc::clone(builder),
             requests,
@@ -460,12 +471,7 @@ impl Board {
     }
 
     /// Takes a request out of the window and gives it its seat.
-    fn start(
-        &mut self,
-        builder: &Arc<BuilderDefinition>,
-        index: Index,
-        candidate: Candidate,
-    ) -> Start {
+    fn start(&mut self, builder: &Arc<BuilderDefinition>, index: Index, candidate: Candidate) -> Start {
         let pending = self.pending.get_mut(&builder.name).expect("a builder that is served has a window");
         let request = pending.take(index);
         let worker = Arc::clone(&self.farm.workers[candidate.number]);

@@ -138,6 +138,7 @@ pub struct Book {
     held: BTreeMap<BuildRequestId, BTreeMap<Owner, Wants>>,
     waiting: BTreeMap<BuildRequestId, BTreeMap<Owner, Waiter>>,
     next_ticket: u64,
+    version: u64,
 }
 
 /// Where limits come from.
@@ -219,9 +220,15 @@ impl Book {
         self.next_ticket = self.next_ticket.max(ticket + 1);
         let stands = standing(&alternatives);
         let waiters = self.waiting.entry(owner.request()).or_default();
-        let earlier = waiters.insert(owner, Waiter { ticket, alternatives });
+        let earlier = waiters.insert(owner, Waiter { ticket, alternatives: alternatives.clone() });
         for (lock, mode) in &stands {
             self.locks.entry(lock.clone()).or_default().waiters.insert(ticket, (owner, *mode));
+        }
+        let is_new = earlier.as_ref().is_none_or(|earlier| earlier.alternatives != alternatives);
+        if is_new && (earlier.is_some() || self.held.contains_key(&owner.request())) {
+            // It may take less than before; or others wait now for a build that they did not wait for, and so stand no more
+            // before it.
+            self.version += 1;
         }
         let earlier = earlier.map(|waiter| standing(&waiter.alternatives)).unwrap_or_default();
         for id in earlier.keys().filter(|id| !stands.contains_key(*id)) {
@@ -241,6 +248,12 @@ impl Book {
     /// Gives an owner what it had when its build outlived a master, whatever others hold.
     pub fn hold(&mut self, owner: Owner, wants: &[Want]) {
         self.enter(owner, merged(wants));
+        self.version += 1;
+    }
+
+    /// A number that grows with each change by which somebody may get what it waits for, or be in a deadlock.
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Takes an owner out of all lines; true if it stood in one.
@@ -295,6 +308,7 @@ impl Book {
         }
         let is_new = next != self.limits;
         self.limits = next;
+        self.version += u64::from(is_new);
         is_new
     }
 
@@ -350,6 +364,7 @@ impl Book {
     fn leave(&mut self, id: &LockId, change: impl FnOnce(&mut Lock)) {
         let Some(lock) = self.locks.get_mut(id) else { return };
         change(lock);
+        self.version += 1;
         if !lock.holders.is_empty() || !lock.waiters.is_empty() {
             return;
         }

@@ -87,7 +87,9 @@ impl Asker<'_> {
             PropertyValue::Object(table) if table.is_empty() => &[],
             _ => return Err(wrong()),
         };
-        list.iter().map(|one| named(one).and_then(|name| BuilderName::new(name).ok()).ok_or_else(wrong)).collect()
+        list.iter()
+            .map(|one| named(one).and_then(|name| BuilderName::new(name).ok()).ok_or_else(wrong))
+            .collect()
     }
 
     async fn build(
@@ -98,7 +100,8 @@ impl Asker<'_> {
         requests: &[(QueuedRequest, Vec<WorkerFacts>)],
     ) -> AnswerTo {
         let table = table_of(about);
-        let not = |request: Option<BuildRequestId>, said: Said| AnswerTo::Not(builder.name.clone(), request, said);
+        let not =
+            |request: Option<BuildRequestId>, said: Said| AnswerTo::Not(builder.name.clone(), request, said);
         let chosen = match &builder.next_build {
             None => requests.first(),
             Some(hook) => match self.next_build(hook, &table, requests).await {
@@ -121,17 +124,19 @@ impl Asker<'_> {
         while !left.is_empty() {
             let index = match select {
                 None => 0,
-                Some((function, hook)) => match self.next_worker(function, hook, &table, &left, request).await {
-                    Ok(Some(index)) => index,
-                    Ok(None) => {
-                        let what = "chose none of the workers".into();
-                        return not(Some(request.id), Said { function, what });
+                Some((function, hook)) => {
+                    match self.next_worker(function, hook, &table, &left, request).await {
+                        Ok(Some(index)) => index,
+                        Ok(None) => {
+                            let what = "chose none of the workers".into();
+                            return not(Some(request.id), Said { function, what });
+                        }
+                        Err(said) => {
+                            complain(&said, hook, Some(&builder.name));
+                            return not(Some(request.id), said);
+                        }
                     }
-                    Err(said) => {
-                        complain(&said, hook, Some(&builder.name));
-                        return not(Some(request.id), said);
-                    }
-                },
+                }
             };
             let facts = left.remove(index);
             let name = facts.worker.name.clone();
@@ -147,7 +152,10 @@ impl Asker<'_> {
                 }
             }
         }
-        not(Some(request.id), Said { function: "canStartBuild", what: "said no to each worker that is free".into() })
+        not(
+            Some(request.id),
+            Said { function: "canStartBuild", what: "said no to each worker that is free".into() },
+        )
     }
 
     async fn next_build<'r>(
@@ -157,7 +165,8 @@ impl Asker<'_> {
         requests: &'r [(QueuedRequest, Vec<WorkerFacts>)],
     ) -> Result<Option<&'r (QueuedRequest, Vec<WorkerFacts>)>, Said> {
         const FUNCTION: &str = "nextBuild";
-        let tables: Vec<PropertyValue> = requests.iter().map(|(request, _)| tables::request(request)).collect();
+        let tables: Vec<PropertyValue> =
+            requests.iter().map(|(request, _)| tables::request(request)).collect();
         let answer = self.call(FUNCTION, hook, vec![builder.clone(), tables.into()]).await?;
         if answer.is_null() {
             return Ok(None);
@@ -166,7 +175,9 @@ impl Asker<'_> {
         let found = id.and_then(|id| requests.iter().find(|(request, _)| request.id.0 == id));
         found.map(Some).ok_or_else(|| Said {
             function: FUNCTION,
-            what: format!("must return one of the requests that it was given, its id, or nil; it returned {answer}"),
+            what: format!(
+                "must return one of the requests that it was given, its id, or nil; it returned {answer}"
+            ),
         })
     }
 
@@ -188,7 +199,9 @@ impl Asker<'_> {
         let index = name.and_then(|name| workers.iter().position(|facts| facts.worker.name == name));
         index.map(Some).ok_or_else(|| Said {
             function,
-            what: format!("must return one of the workers that it was given, its name, or nil; it returned {answer}"),
+            what: format!(
+                "must return one of the workers that it was given, its name, or nil; it returned {answer}"
+            ),
         })
     }
 
@@ -222,7 +235,9 @@ impl Asker<'_> {
         let answer = self.hooks.call(HookCall { hook: hook.id, arguments }).await;
         match answer.map_err(|error| failed(format!("failed: {error}")))? {
             Worth::Plain(value) => Ok(value),
-            _ => Err(failed("returned what must be rendered first, which has no build to be rendered with".into())),
+            _ => Err(failed(
+                "returned what must be rendered first, which has no build to be rendered with".into(),
+            )),
         }
     }
 

@@ -119,7 +119,7 @@ impl Builds {
     pub(super) fn decide_collapse(&self, builder: &BuilderName, request: BuildRequestId) {
         let definition = Arc::clone(&self.definition.borrow());
         let Some(builder) = definition.builders.get(builder).cloned() else { return };
-        let Collapse::Decided(function) = definition.collapse(&builder).clone() else { return };
+        let Collapse::Decided(function) = definition.collapse(&builder.name).clone() else { return };
         let (running, waiting) = self.board.numbers(&builder.name);
         let (store, cancelled) = (self.store.clone(), self.cancelled.clone());
         tokio::spawn(async move {
@@ -127,8 +127,14 @@ impl Builds {
                 match store.waiting_request(request).await {
                     Ok(Some(new)) => {
                         let hooks = definition.interpreter.hooks();
-                        let deciding =
-                            Deciding { store: &store, hooks, function: &function, builder: &builder, running, waiting };
+                        let deciding = Deciding {
+                            store: &store,
+                            hooks,
+                            function: &function,
+                            builder: &builder,
+                            running,
+                            waiting,
+                        };
                         deciding.collapse_into(&new).await;
                     }
                     // It has begun, or is gone.
@@ -189,6 +195,8 @@ impl Builds {
             let session = SessionId::new(begun.running.session.as_str());
             let line =
                 Line::broken(self.registry.clone(), worker.name.clone(), &name, &folder, session, grace);
+            // Before any other build can have them.
+            self.around.locks.hold_again(&begun, builder, worker);
             let control = BuildControl::new();
             let seat = Seat {
                 builder: builder.name.clone(),
@@ -227,6 +235,7 @@ impl Builds {
             secrets: Arc::clone(&self.around.secrets),
             operator: self.operator.clone(),
             family: self.family.clone(),
+            locks: self.around.locks.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::explain::{Ask, Explained};
 use crate::{
-    build::{busy::Load, control::Running},
+    build::{busy::Load, control::Running, lock::Locks},
     model::BuildRequestId,
     store::StoreError,
 };
@@ -38,6 +38,8 @@ pub enum ExplainError {
 pub struct BuildsHandle {
     /// The builds that run.
     pub running: Running,
+    /// The locks that they share.
+    pub locks: Locks,
     pub(super) tracker: TaskTracker,
     pub(super) stop: watch::Sender<Option<StopMode>>,
     pub(super) heard: watch::Receiver<bool>,

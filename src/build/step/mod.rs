@@ -9,6 +9,7 @@ mod command;
 mod download;
 mod folder;
 mod landing;
+mod locked;
 mod logs;
 mod peer;
 mod place;
@@ -31,7 +32,12 @@ pub(super) use worker_path::WorkerPaths;
 
 use self::{logs::Logs, place::PlaceError, transfer::TransferError};
 use crate::{
-    build::{Family, control::StopListener, line::Line},
+    build::{
+        Family,
+        control::StopListener,
+        line::Line,
+        lock::{Held, Locks, TurnError},
+    },
     definition::{
         EnvironmentValue, HookArgument, Hooks, Known, RenderError, StepDefinition, StepKind, Text,
         TriggerError,
@@ -53,6 +59,10 @@ pub struct StepContext<'a> {
     pub build: BuildId,
     /// For which request.
     pub request: &'a QueuedRequest,
+    /// The locks that all builds share.
+    pub locks: &'a Locks,
+    /// Which of the builder's places on the worker it has.
+    pub place: u32,
     /// Where its logs go.
     pub store: &'a Store,
     /// Where its commands go.
@@ -141,6 +151,8 @@ enum StepError {
     NoTable { option: &'static str },
     #[error(transparent)]
     Trigger(#[from] TriggerError),
+    #[error(transparent)]
+    Lock(#[from] TurnError),
     #[error("cannot write the log")]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -158,8 +170,20 @@ pub async fn run(step: &StepDefinition, mut context: StepContext<'_>) -> Result<
         Ok(false) => (StepEnd::new(Outcome::Skipped, "skipped"), None),
         Ok(true) => {
             let mut logs = context.open_logs().await?;
-            let end = match perform(step, &mut context, &mut logs).await {
-                Ok(end) => end,
+            // Given back when this has ended, in whatever way.
+            let taken = locked::take(step, &mut context).await;
+            let end = match taken {
+                Ok(Ok(held)) => {
+                    let end = match perform(step, &mut context, &mut logs).await {
+                        Ok(end) => end,
+                        Err(error) => failed(error, &context, &mut logs).await?,
+                    };
+                    if end.worker == WorkerLeft::Left {
+                        held.iter().for_each(Held::keep);
+                    }
+                    end
+                }
+                Ok(Err(end)) => end,
                 Err(error) => failed(error, &context, &mut logs).await?,
             };
             (end, Some(logs))
@@ -185,6 +209,7 @@ pub async fn go_on(
     let secrets = Arc::clone(context.secrets);
     let mut logs = Logs::reopen(context.store, context.step, secrets, note.logs).await?;
     let id = CommandId::new(running.command.as_str());
+    let held = locked::still_held(&context);
     let end = match &step.kind {
         StepKind::Shell(command) => {
             match shell::go_on(command, &id, note.number, &mut context, &mut logs).await {
@@ -195,6 +220,9 @@ pub async fn go_on(
         // Nothing else is noted.
         _ => StepEnd::lost(),
     };
+    if end.worker == WorkerLeft::Left {
+        held.keep();
+    }
     conclude(step, end, Some(logs), context).await
 }
 

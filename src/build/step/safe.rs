@@ -72,6 +72,7 @@ impl Safe {
             command: id.as_str().to_owned(),
             session: session.as_str().to_owned(),
             steps: context.steps.iter().map(|step| step.name.clone()).collect(),
+            place: context.place,
             secrets: context.secrets.names(),
         };
         context.store.note_command(context.step, running).await?;

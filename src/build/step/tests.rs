@@ -22,6 +22,7 @@ use crate::{
     build::{
         Lending, Running,
         control::{BuildControl, StopKind},
+        lock::Locks,
     },
     definition::{
         DatabaseDefinition, Extraction, NoHooks, SetPropertyFromCommand, ShellCommand, WatchedFile, Worth,
@@ -48,6 +49,8 @@ struct Bench {
     connection: ConnectionHandle,
     registry: RegistryHandle,
     build: BuildId,
+    request: BuildRequestId,
+    locks: Locks,
     properties: Properties,
     control: BuildControl,
     worker: Player,
@@ -130,6 +133,8 @@ async fn bench_of(grace: Option<Duration>) -> Bench {
         connection,
         registry: handle,
         build,
+        request,
+        locks: Locks::default(),
         properties,
         control: BuildControl::new(),
         worker: player,
@@ -169,6 +174,7 @@ impl Bench {
             step: id,
             build: self.build,
             request: &self.request,
+            locks: &self.locks,
             store: &self.store,
             line: &line,
             info: &self.connection.info(),

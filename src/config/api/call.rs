@@ -9,7 +9,7 @@ use mlua::{AnyUserData, Lua, MultiValue, Value};
 
 use super::{
     dud::is_dud,
-    made::{Handle, Made, handle},
+    made::{Field, Handle, Made, OF_LOCK, handle},
 };
 use crate::{
     config::{field::Reader, session::Session, shape::Shape, source::Given},
@@ -36,11 +36,25 @@ pub(super) fn construct(
     constructor: &'static Constructor,
     arguments: MultiValue,
 ) -> mlua::Result<AnyUserData> {
+    construct_of(lua, session, constructor, arguments, None)
+}
+
+/// The same for a method of a lock: what it makes is of that lock.
+pub(super) fn construct_of(
+    lua: &Lua,
+    session: &Rc<Session>,
+    constructor: &'static Constructor,
+    arguments: MultiValue,
+    lock: Option<&Rc<Made>>,
+) -> mlua::Result<AnyUserData> {
     session.only_in_a_load(lua, &format!("`{}` cannot be made", constructor.path()))?;
     let arguments = sort(constructor, arguments.into_vec())?;
     let place = arguments.place_of_call(lua, session, constructor);
     let made = Rc::new(Made::new(constructor, place.clone()));
-    made.broken.set(arguments.has_dud);
+    made.broken.set(arguments.has_dud || lock.is_some_and(|lock| lock.broken.get()));
+    if let Some(lock) = lock {
+        made.fields.borrow_mut().insert(OF_LOCK, Field::Part(Rc::clone(lock)));
+    }
     let mut reader = Reader { lua, session, place, label: Some(constructor.path()), prefix: String::new() };
 
     let mut named = arguments.named;
@@ -209,23 +223,26 @@ fn is_list_of_parts(constructor: &Constructor, shape: &Shape) -> bool {
 
 /// Whether the last of several arguments is the table of named options, and not a value by position.
 fn is_keywords(constructor: &Constructor, count: usize, shape: &Shape) -> bool {
+    let kind =
+        constructor.positional.get(count - 1).and_then(|name| constructor.option(name)).map(|it| it.kind);
+    if let Some(Kind::Counts { .. }) = kind {
+        // Names of the operator's own, unless one of them is an option.
+        return shape.named.keys().any(|name| constructor.option(name).is_some());
+    }
     if !shape.named.is_empty() {
         return true;
     }
-    let takes_table =
-        constructor.positional.get(count - 1).and_then(|name| constructor.option(name)).is_some_and(
-            |option| {
-                matches!(
-                    option.kind,
-                    Kind::Texts
-                        | Kind::Secrets
-                        | Kind::Command
-                        | Kind::Objects(_)
-                        | Kind::Names
-                        | Kind::Pairs
-                        | Kind::Records(_)
-                )
-            },
-        );
+    let takes_table = kind.is_some_and(|kind| {
+        matches!(
+            kind,
+            Kind::Texts
+                | Kind::Secrets
+                | Kind::Command
+                | Kind::Objects(_)
+                | Kind::Names
+                | Kind::Pairs
+                | Kind::Records(_)
+        )
+    });
     shape.numbered.is_empty() && !takes_table
 }

@@ -10,7 +10,7 @@ use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, 
 
 pub(in crate::config) use super::none::is_none;
 
-use super::dud::is_dud;
+use super::{call, dud::is_dud};
 use crate::{
     config::{
         meter::Stop,
@@ -19,7 +19,7 @@ use crate::{
     },
     definition::{
         Problem,
-        options::{Class, Constructor, Kind},
+        options::{Class, Constructor, Kind, LOCK_ACCESS},
         record::{self, Record},
         render::Text,
         suggest,
@@ -61,6 +61,9 @@ pub(in crate::config) struct Handle {
     session: Rc<Session>,
 }
 
+/// Where an access has its lock. It is no option, since nobody can give it another one.
+pub(super) const OF_LOCK: &str = "lock";
+
 /// A record takes this much without its texts.
 const RECORD_BYTES: usize = 512;
 
@@ -87,9 +90,20 @@ impl Made {
 
     /// As problems begin: `worker "bot1"`, or `worker.Worker` while it has no name.
     pub(in crate::config) fn label(&self) -> String {
+        if let Some(lock) = self.lock() {
+            return lock.label();
+        }
         match self.name() {
             Some(name) => format!("{} {name:?}", self.constructor.class.noun()),
             None => self.constructor.path(),
+        }
+    }
+
+    /// Of what is wanted of a lock: which lock.
+    pub(in crate::config) fn lock(&self) -> Option<Rc<Self>> {
+        match self.fields.borrow().get(OF_LOCK) {
+            Some(Field::Part(lock)) => Some(Rc::clone(lock)),
+            _ => None,
         }
     }
 
@@ -199,13 +213,33 @@ impl Handle {
         Ok(())
     }
 
+    /// `lock:access("counting", 2)`, and with a dot as in Buildbot.
+    fn access(&self, lua: &Lua, arguments: MultiValue) -> mlua::Result<AnyUserData> {
+        let mut arguments = arguments;
+        if arguments.front().and_then(handle).is_some_and(|first| Rc::ptr_eq(&first.made, &self.made)) {
+            arguments.pop_front();
+        }
+        call::construct_of(lua, &self.session, &LOCK_ACCESS, arguments, Some(&self.made))
+    }
+
+    /// What can be called of it.
+    fn methods(&self) -> &'static [&'static str] {
+        match self.made.constructor.class {
+            Class::Factory => &["addStep", "addSteps"],
+            Class::Lock => &["access"],
+            _ => &[],
+        }
+    }
+
     fn read(&self, lua: &Lua, key: &Value) -> mlua::Result<Value> {
         let Value::String(key) = key else { return Ok(Value::Nil) };
         let key = key.to_string_lossy();
-        if self.made.constructor.class == Class::Factory && matches!(key.as_str(), "addStep" | "addSteps") {
+        if self.methods().contains(&key.as_str()) {
             let this = self.clone();
-            let method =
-                lua.create_function(move |lua, arguments: MultiValue| this.add(lua, &key, arguments))?;
+            let method = match self.made.constructor.class {
+                Class::Lock => lua.create_function(move |lua, arguments| this.access(lua, arguments))?,
+                _ => lua.create_function(move |lua, arguments| this.add(lua, &key, arguments))?,
+            };
             return Ok(Value::Function(method));
         }
         match self.made.fields.borrow().get(key.as_str()) {
@@ -218,8 +252,7 @@ impl Handle {
         }
         if self.made.constructor.option(&key).is_none() {
             let names = self.made.constructor.options().map(|option| option.name);
-            let methods = (self.made.constructor.class == Class::Factory).then_some(["addStep", "addSteps"]);
-            let hint = suggest::did_you_mean(&key, names.chain(methods.into_iter().flatten()));
+            let hint = suggest::did_you_mean(&key, names.chain(self.methods().iter().copied()));
             self.complain(lua, format!("{} has no `{key}`", self.made.label()), hint);
             // It will be called, or read further; neither may hide what follows.
             return lua.create_userdata(super::dud::Dud(Rc::clone(&self.session))).map(Value::UserData);

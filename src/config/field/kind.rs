@@ -6,7 +6,7 @@ use super::{
     Reader, Taken, Wrong, because,
     lists::part,
     scalar::{bytes as whole_bytes, idle, integer, mode, number, seconds},
-    tables::{log_files, outcomes, pairs, secret_table, text_table},
+    tables::{counts, log_files, outcomes, pairs, secret_table, text_table},
     taken,
     text::{digits_or_text, secret, text, utf8},
 };
@@ -102,6 +102,9 @@ impl Reader<'_> {
                 plain(V::Environment(taken!(self.environment(spec, table, bytes)?)))
             }
             (Kind::Outcomes, Value::Table(table)) => plain(V::Outcomes(taken!(outcomes(table)?))),
+            (Kind::Counts { least, most }, Value::Table(table)) => {
+                plain(V::Counts(taken!(counts(table, (least, most), bytes)?)))
+            }
             (Kind::LogFiles, Value::Table(table)) => {
                 plain(V::LogFiles(taken!(log_files(table, spec.renderable, bytes)?)))
             }

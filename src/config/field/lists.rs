@@ -135,13 +135,20 @@ impl Reader<'_> {
                 None => {
                     let reason = wrong_element(spec.kind, index, &element);
                     self.session.lose(None);
-                    self.complain(&format!("`{name}` {reason}"), self.session.uncalled(&element));
+                    let hint = self.session.uncalled(&element).or_else(|| unwanted_lock(spec.kind, &element));
+                    self.complain(&format!("`{name}` {reason}"), hint);
                 }
             }
             *bytes = bytes.saturating_add(size_of::<usize>());
         }
         Ok(Ok(parts))
     }
+}
+
+/// The hint for a lock that stands where it must be said what is wanted of it.
+pub(super) fn unwanted_lock(kind: Kind, value: &Value) -> Option<String> {
+    let is_lock = matches!(kind, Kind::Objects(Class::LockAccess)) && part(value, Class::Lock).is_some();
+    is_lock.then(|| "write `{ lock:access(\"exclusive\") }`".to_owned())
 }
 
 /// What a constructor of this class made.

@@ -171,7 +171,8 @@ impl Reader<'_> {
                     _ => describe(value),
                 };
                 let text = format!("`{name}` takes {}, not {found}", spec.kind.words());
-                let hint = self.session.uncalled(value).or_else(|| {
+                let hint = self.session.uncalled(value).or_else(|| lists::unwanted_lock(spec.kind, value));
+                let hint = hint.or_else(|| {
                     let is_late = spec.renderable && matches!(value, Value::Function(_));
                     is_late.then(|| "write `util.renderer(function(props) … end)`".to_owned())
                 });

@@ -7,6 +7,7 @@ use mlua::{Table, Value};
 use super::{
     Reader, Taken, VALUE_BYTES, Wrong, because,
     lists::{list, wrong_element},
+    scalar::integer,
     taken,
     text::{secret, text, utf8},
 };
@@ -182,6 +183,31 @@ pub(super) fn pairs(table: &Table, bytes: &mut usize) -> Taken<Vec<(String, Stri
         }
     }
     Ok(Ok(pairs))
+}
+
+/// Reads `{ name = 5 }`.
+pub(super) fn counts(
+    table: &Table,
+    (least, most): (i64, i64),
+    bytes: &mut usize,
+) -> Taken<BTreeMap<String, i64>> {
+    let shape = Shape::of(table)?;
+    if let Some(odd) = shape.numbered.keys().map(ToString::to_string).chain(shape.odd).next() {
+        return Ok(because(format!("takes a table of names and whole numbers; it has the key {odd}")));
+    }
+    let mut counts = BTreeMap::new();
+    for (name, value) in shape.named {
+        *bytes = bytes.saturating_add(name.len() + VALUE_BYTES);
+        match integer(&value, least, most) {
+            Ok(count) => counts.insert(name, count),
+            Err(_) if is_dud(&value) => return Ok(Err(Wrong::Told)),
+            Err(Wrong::Because(reason)) => return Ok(because(format!("`{name}` {reason}"))),
+            Err(_) => {
+                return Ok(because(format!("`{name}` takes a whole number, not {}", describe(&value))));
+            }
+        };
+    }
+    Ok(Ok(counts))
 }
 
 /// The members of a table that has names only.

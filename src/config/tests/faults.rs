@@ -76,12 +76,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "a lock for -5 holders is taken",
         "util.MasterLock('a', { maxCount = -5 })",
-        "master.cfg.lua:6:6: `util.MasterLock` is not in Lunabot yet",
+        "master.cfg.lua:6:24: lock \"a\": `maxCount` takes a whole number from 1 to 4294967295, not -5",
     ),
     (
         "a lock for -5 holders is taken, one for each worker too",
         "util.WorkerLock('a', { maxCount = -5 })",
-        "master.cfg.lua:6:6: `util.WorkerLock` is not in Lunabot yet",
+        "master.cfg.lua:6:24: lock \"a\": `maxCount` takes a whole number from 1 to 4294967295, not -5",
     ),
     (
         "an unknown machine is told in the log, once the master runs",

@@ -66,6 +66,10 @@ fn told(path: &Path, definition: &MasterDefinition) -> Option<String> {
             let steps = definition.builders.values().flat_map(|builder| builder.steps.iter());
             outline(steps.map(|step| (titled("step", &step.name), step)))
         }
+        "lock" => {
+            let locks = definition.locks();
+            outline(locks.values().map(|lock| (titled("lock", lock.name.as_str()), &**lock)))
+        }
         "scheduler" => {
             outline(definition.schedulers.values().map(|s| (titled("scheduler", s.name.as_str()), &**s)))
         }

@@ -188,6 +188,26 @@ for i = 1, 10 do schedulers.ForceScheduler('f' .. i, { 'b' }) end",
 }
 
 #[tokio::test]
+async fn of_a_lock_that_nothing_holds_one_thing_is_said() {
+    let text = around(
+        "c.workers = { worker.LocalWorker 'w' }
+util.MasterLock 'a'
+util.WorkerLock('b'):access 'counting'
+steps.ShellCommand { command = 'true', locks = { util.MasterLock('c'):access 'exclusive' } }",
+    );
+    let warnings = checked(&text).await.warnings;
+    let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "master.cfg.lua:4:1: warning: lock \"a\": made, but nothing in the configuration wants it: no access of it stands in a `locks`",
+            "master.cfg.lua:5:1: warning: lock \"b\": made, but in no `locks` of the configuration",
+            "master.cfg.lua:6:1: warning: steps.ShellCommand: made, but in no factory",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_error_that_ends_the_file_hides_no_problem_before_it_and_invents_none() {
     let text = around(
         "c.workers = { worker.LocalWorker('w1', { max_build = 1 }) }

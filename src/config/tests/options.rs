@@ -9,7 +9,7 @@ use std::{
 use super::{LIMITS, files::lua_files};
 use crate::{
     config::{meter::Seen, script, session::FilesRead},
-    definition::options::{CONSTRUCTORS, DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS},
+    definition::options::{CONSTRUCTORS, DB, LOCK_ACCESS, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS},
 };
 
 /// Constructors whose options have their cases elsewhere, and why.
@@ -36,7 +36,7 @@ fn shown(path: &Path) -> Arc<str> {
 }
 
 fn lacking(given: &BTreeSet<(String, &'static str, bool)>, is_good: bool) -> Vec<String> {
-    let settings = [&MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS];
+    let settings = [&LOCK_ACCESS, &MASTER, &DB, &PROTOCOLS, &PB, &MSGPACK, &PORT, &TLS];
     let mut lacking = Vec::new();
     for constructor in CONSTRUCTORS.iter().copied().chain(settings) {
         if EXCEPTED.iter().any(|(path, _)| *path == constructor.path()) {

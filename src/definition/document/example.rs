@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 21] = [
+const EXAMPLES: [(&str, &str); 22] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("worker.EC2LatentWorker", EC2),
@@ -15,6 +15,7 @@ const EXAMPLES: [(&str, &str); 21] = [
     ("worker.LatentWorker", LATENT),
     ("util.BuilderConfig", BUILDER),
     ("util.BuildFactory", FACTORY),
+    ("lock.access", LOCKS),
     ("steps.ShellCommand", SHELL),
     ("steps.SetPropertyFromCommand", PROPERTY),
     ("steps.FileUpload", UPLOAD),
@@ -170,6 +171,34 @@ c.builders = {
   },
 }
 c.schedulers = { schedulers.ForceScheduler("force", { "linux" }) }
+"#;
+
+const LOCKS: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, steps = plugins.worker, plugins.util, plugins.steps
+
+-- One database, on which four builds may work at a time; and of each machine the disk, twice on the big one.
+local db = util.MasterLock("db", 4)
+local disk = util.WorkerLock("disk", { maxCountForWorker = { big = 2 } })
+
+c.workers = { worker.LocalWorker "big", worker.LocalWorker "small" }
+c.builders = {
+  util.BuilderConfig {
+    name = "check",
+    workernames = { "big", "small" },
+    locks = { db:access("counting") },
+    factory = util.BuildFactory {
+      steps.ShellCommand { command = "make" },
+      steps.ShellCommand { command = "make package", locks = { disk:access("counting") } },
+    },
+  },
+  util.BuilderConfig {
+    name = "migrate",
+    workername = "big",
+    -- Alone, and it is not starved: who comes later waits behind it.
+    locks = { db:access("exclusive") },
+    factory = util.BuildFactory { steps.ShellCommand { command = "make migrate" } },
+  },
+}
 "#;
 
 const FACTORY: &str = r#"local plugins = require "buildbot.plugins"

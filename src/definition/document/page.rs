@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{SETTINGS, default, example, tables};
 use crate::definition::{
     known,
-    options::{CONSTRUCTORS, Constructor, Kind, OptionSpec},
+    options::{CONSTRUCTORS, Constructor, Kind, LOCK_ACCESS, OptionSpec, WORKER_LOCK},
 };
 
 /// Writing to a `String` cannot fail.
@@ -19,6 +19,9 @@ pub fn config_md() -> String {
         section(&mut page, constructor);
         for table in tables(constructor) {
             section(&mut page, table);
+        }
+        if std::ptr::eq(*constructor, &raw const WORKER_LOCK) {
+            section(&mut page, &LOCK_ACCESS);
         }
     }
     page.push_str("\n## The configuration itself\n");

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{SETTINGS, default, tables};
-use crate::definition::options::{CONSTRUCTORS, Class, Constructor, Default, Kind, MASTER, OptionSpec};
+use crate::definition::options::{
+    CONSTRUCTORS, Class, Constructor, Default, Kind, LOCK_ACCESS, MASTER, OptionSpec,
+};
 
 /// Writing to a `String` cannot fail.
 const LAW: &str = "a string takes all that is written to it";
@@ -14,6 +16,7 @@ pub fn luals_stubs() -> String {
     for settings in SETTINGS.iter().rev() {
         fields(&mut out, &class_name(settings), settings);
     }
+    fields(&mut out, "lunabot.options.access", &LOCK_ACCESS);
     for constructor in CONSTRUCTORS {
         for table in tables(constructor) {
             fields(&mut out, &class_name(table), table);
@@ -147,6 +150,8 @@ const fn made(class: Class) -> &'static str {
         Class::Builder => "lunabot.Builder",
         Class::Factory => "lunabot.Factory",
         Class::Step => "lunabot.Step",
+        Class::Lock => "lunabot.Lock",
+        Class::LockAccess => "lunabot.LockAccess",
         Class::Scheduler => "lunabot.Scheduler",
         Class::Reporter => "lunabot.Reporter",
         Class::Generator => "lunabot.Generator",
@@ -190,6 +195,7 @@ fn lua_type(option: &OptionSpec) -> String {
         Kind::Pairs => "string[][]".to_owned(),
         Kind::Environment => format!("table<string, {text}|{list}|lunabot.None|false>"),
         Kind::Outcomes => "table<integer, lunabot.Outcome>".to_owned(),
+        Kind::Counts { .. } => "table<string, integer>".to_owned(),
         Kind::LogFiles => format!("table<string, {text}|{{ filename: {text}, follow?: boolean }}>"),
         Kind::Mode => "string".to_owned(),
         Kind::Json => "lunabot.Value".to_owned(),
@@ -353,6 +359,26 @@ function RunningStep:getProperties() end
 ---@class lunabot.Builder
 ---@field private _builder true
 ---@field name string
+
+---What is wanted of a lock.
+---@class lunabot.LockAccess
+---@field private _lock_access true
+
+---@class lunabot.Lock
+---@field private _lock true
+---@field name string
+local Lock = {}
+
+-- With a colon, or with a dot as in Buildbot: then the mode comes first.
+
+---What is wanted of it: `"counting"`, beside others up to `maxCount`, or `"exclusive"`, alone.
+---@overload fun(mode: "counting"|"exclusive", count?: integer): lunabot.LockAccess
+---@overload fun(self: lunabot.Lock, options: lunabot.options.access): lunabot.LockAccess
+---@param self lunabot.Lock
+---@param mode "counting"|"exclusive"
+---@param count? integer How much of it; 0 is always to be had. Default: `1`.
+---@return lunabot.LockAccess
+function Lock.access(self, mode, count) end
 
 ---@class lunabot.Scheduler
 ---@field private _scheduler true

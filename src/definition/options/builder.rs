@@ -1,6 +1,6 @@
 //! The options of builders and their factories.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
+use super::{Class, Constructor, Default, Kind, OptionSpec, lock::locks, option, rendered};
 
 static BUILDER: &[OptionSpec] = &[
     option("name", Kind::Text, Default::Required, "Its name: free text of at most 70 characters."),
@@ -43,6 +43,7 @@ static BUILDER: &[OptionSpec] = &[
         Default::Empty,
         "Set on each of its builds where nothing else has.",
     )),
+    locks("What each of its builds holds, from before it begins to its end."),
     option("tags", Kind::Texts, Default::Empty, "Words to find it by."),
     option("description", Kind::Text, Default::None, "A sentence for people."),
     option(
@@ -99,7 +100,7 @@ pub static BUILDER_CONFIG: Constructor = Constructor {
     class: Class::Builder,
     positional: &["name"],
     groups: &[BUILDER],
-    not_yet: &["locks", "do_build_if", "project", "description_format"],
+    not_yet: &["do_build_if", "project", "description_format"],
     sentence: "A builder: which steps, on which workers.",
 };
 

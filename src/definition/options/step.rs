@@ -10,7 +10,7 @@ pub use transfer::{
 };
 pub use trigger::TRIGGER;
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
+use super::{Class, Constructor, Default, Kind, OptionSpec, lock::locks, option, or_none, rendered};
 
 /// No number in a configuration is larger: what is, Lua has rounded.
 const MOST: i64 = 1 << 53;
@@ -106,7 +106,7 @@ static SHELL: &[OptionSpec] = &[
 ];
 
 /// The options that all steps have. Kinds of steps differ in their name, and in whether a failure is the end.
-const fn base(name: &'static str, halts: bool) -> [OptionSpec; 12] {
+const fn base(name: &'static str, halts: bool) -> [OptionSpec; 13] {
     [
         option(
             "name",
@@ -160,13 +160,14 @@ const fn base(name: &'static str, halts: bool) -> [OptionSpec; 12] {
             Default::Bool(false),
             "Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step.",
         )),
+        locks("What it holds while it runs. A step that waits for its locks tells who has them."),
     ]
 }
 
 static SHELL_BASE: &[OptionSpec] = &base("shell", false);
 
 /// What Buildbot's steps know besides.
-const NOT_YET: &[&str] = &["locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"];
+const NOT_YET: &[&str] = &["progressMetrics", "logEncoding", "updateBuildSummaryPolicy"];
 
 /// `steps.ShellCommand`.
 pub static SHELL_COMMAND: Constructor = Constructor {
@@ -217,7 +218,7 @@ pub static SET_PROPERTY_FROM_COMMAND: Constructor = Constructor {
     class: Class::Step,
     positional: &["property"],
     groups: &[FROM_COMMAND, SHELL, FROM_COMMAND_BASE],
-    not_yet: &["locks", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"],
+    not_yet: &["progressMetrics", "logEncoding", "updateBuildSummaryPolicy"],
     sentence: "Runs a command on the worker and makes its output a property of the build, which the steps that follow \
                can use. Output of more than 1 MiB is a failure.",
 };

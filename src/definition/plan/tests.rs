@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     definition::{
-        Collapse, DatabaseDefinition, EnvironmentValue, Passwords, SchedulerKind, SecretsProviderKind,
-        StepDefinition, Text, TlsFiles, WorkerKind, Worth,
+        Collapse, DatabaseDefinition, EnvironmentValue, LockAccess, LockDefinition, LockKind, LockMode,
+        Passwords, SchedulerKind, SecretsProviderKind, StepDefinition, Text, TlsFiles, WorkerKind, Worth,
         address::{Address, Mailbox},
         listener::Protocol,
         options::SHELL_COMMAND,
@@ -20,7 +20,9 @@ use crate::{
             WatchedWorkers,
         },
     },
-    model::{BuilderName, Place, Places, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName},
+    model::{
+        BuilderName, LockName, Place, Places, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName,
+    },
 };
 
 fn worths(properties: BTreeMap<String, PropertyValue>) -> BTreeMap<String, Worth> {
@@ -61,9 +63,10 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
     ];
     let mail = "[a-b]".prop_map(|name| Mailbox::parse(&format!("{name}@x")).expect("it is an address"));
     let mails = prop::collection::vec(mail, 0..2);
+    let told = (mails, locks());
     let keepalive = (seconds(), seconds());
-    (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), mails, place()).prop_map(
-        |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, mails, place)| {
+    (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), told, place()).prop_map(
+        |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, (mails, locks), place)| {
             WorkerDefinition {
                 name: WorkerName::new(&name).expect("a letter is a name"),
                 kind,
@@ -75,10 +78,28 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
                 resume_grace: None,
                 missing_timeout: missing,
                 notify_on_missing: mails,
+                locks,
                 place,
             }
         },
     )
+}
+
+fn locks() -> impl Strategy<Value = Vec<LockAccess>> {
+    let mode = prop_oneof![(0..3u32).prop_map(LockMode::Counting), Just(LockMode::Exclusive)];
+    let access =
+        ("[a-b]", 1..3u32, any::<bool>(), mode, place()).prop_map(|(name, max, of_worker, mode, place)| {
+            let name = LockName::new(&name).expect("a letter is a name");
+            let for_worker = BTreeMap::from([(WorkerName::new("a").expect("a letter is a name"), max)]);
+            let kind = if of_worker {
+                LockKind::Worker { max_count_for_worker: for_worker }
+            } else {
+                LockKind::Master
+            };
+            let lock = LockDefinition { name, kind, max_count: max, place: place.clone() };
+            LockAccess { lock: Arc::new(lock), mode, place }
+        });
+    prop::collection::vec(access, 0..2)
 }
 
 fn environment() -> impl Strategy<Value = BTreeMap<String, EnvironmentValue>> {
@@ -111,25 +132,28 @@ fn step() -> impl Strategy<Value = StepDefinition> {
 fn builder() -> impl Strategy<Value = BuilderDefinition> {
     let workers = prop::collection::vec("[a-d]", 1..3);
     let steps = prop::collection::vec(step(), 0..3);
-    let description = prop::option::of("[a-b]");
-    (name(), workers, steps, "[a-b]", environment(), properties(), description, 0..2_u32, place()).prop_map(
-        |(name, workers, steps, dir, env, properties, description, retries, place)| BuilderDefinition {
-            worker_names: workers
-                .iter()
-                .map(|name| WorkerName::new(name).expect("a letter is a name"))
-                .collect(),
-            steps: steps.into(),
-            worker_build_dir: dir,
-            env,
-            properties: worths(properties.clone()),
-            default_properties: worths(properties),
-            tags: description.iter().cloned().collect(),
-            description,
-            max_builds_per_worker: retries + 1,
-            max_retries: retries,
-            collapse: (retries > 0).then_some(Collapse::Alike),
-            place,
-            ..BuilderDefinition::bare(&name)
+    let words = (prop::option::of("[a-b]"), locks());
+    (name(), workers, steps, "[a-b]", environment(), properties(), words, 0..2_u32, place()).prop_map(
+        |(name, workers, steps, dir, env, properties, (description, locks), retries, place)| {
+            BuilderDefinition {
+                worker_names: workers
+                    .iter()
+                    .map(|name| WorkerName::new(name).expect("a letter is a name"))
+                    .collect(),
+                steps: steps.into(),
+                worker_build_dir: dir,
+                env,
+                properties: worths(properties.clone()),
+                default_properties: worths(properties),
+                locks,
+                tags: description.iter().cloned().collect(),
+                description,
+                max_builds_per_worker: retries + 1,
+                max_retries: retries,
+                collapse: (retries > 0).then_some(Collapse::Alike),
+                place,
+                ..BuilderDefinition::bare(&name)
+            }
         },
     )
 }
@@ -371,6 +395,7 @@ fn worker_at(name: &str, workdir: &str, line: u32) -> WorkerDefinition {
         resume_grace: None,
         missing_timeout: None,
         notify_on_missing: Vec::new(),
+        locks: Vec::new(),
         place: Place::new("master.cfg.lua", line),
     }
 }

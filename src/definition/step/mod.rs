@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::{
     definition::{
         hook::Hook,
+        lock::LockAccess,
         problem::Problem,
         record::Record,
         render::{Text, Worth},
@@ -45,6 +46,8 @@ pub struct StepDefinition {
     pub do_step_if: Condition,
     /// Whether it is left out where steps are shown.
     pub hide_step_if: Condition,
+    /// What it holds of locks while it runs.
+    pub locks: Vec<LockAccess>,
     /// Where it was written.
     pub place: Place,
 }
@@ -166,6 +169,7 @@ impl StepDefinition {
             always_run: record.flag("alwaysRun"),
             do_step_if: record.condition("doStepIf"),
             hide_step_if: record.condition("hideStepIf"),
+            locks: LockAccess::all_from_record(record, problems),
             place: record.place.clone(),
         })
     }
@@ -260,6 +264,7 @@ impl StepDefinition {
             always_run: false,
             do_step_if: Condition::Fixed(true),
             hide_step_if: Condition::Fixed(false),
+            locks: Vec::new(),
             place: Place::new("master.cfg.lua", 1),
         }
     }

@@ -233,6 +233,9 @@ pub struct StepRow {
     /// When it began.
     #[serde(serialize_with = "seconds")]
     pub started_at: Timestamp,
+    /// When it had its locks: when it began, unless it had to wait; nothing while it waits.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub locks_acquired_at: Option<Timestamp>,
     /// Whether it has ended.
     pub complete: bool,
     /// When it ended.
@@ -252,7 +255,7 @@ impl ApiRow for StepRow {
     const TABLE: Table = Table {
         resource: "steps",
         relation: "steps",
-        columns: "id, number, name, buildid, started_at, complete_at, results, state_string, hidden, urls",
+        columns: "id, number, name, buildid, started_at, locks_acquired_at, complete_at, results, state_string, hidden, urls",
         fields: &[
             field("stepid", "id", FieldKind::Integer),
             field("number", "number", FieldKind::Integer),
@@ -271,6 +274,7 @@ impl ApiRow for StepRow {
             name: row.text("name")?,
             buildid: BuildId(row.integer("buildid")?),
             started_at: row.instant("started_at")?,
+            locks_acquired_at: row.maybe_instant("locks_acquired_at")?,
             complete: complete_at.is_some(),
             complete_at,
             results: row.maybe_outcome("results")?,

@@ -44,6 +44,7 @@ fn roster_of<'a>(workers: impl Iterator<Item = (&'a str, WorkerKind)>) -> Arc<Ro
             resume_grace: None,
             missing_timeout: None,
             notify_on_missing: Vec::new(),
+            locks: Vec::new(),
             place: Place::new("master.cfg.lua", 1),
         };
         all.workers.insert(definition.name.clone(), Arc::new(definition));

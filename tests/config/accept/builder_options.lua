@@ -2,6 +2,7 @@ local plugins = require "buildbot.plugins"
 local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
 
 c.workers = { worker.LocalWorker "bot1", worker.LocalWorker "bot2", worker.LocalWorker "bot3" }
+local db = util.MasterLock("db", 2)
 local factory = util.BuildFactory { steps = { steps.ShellCommand { command = "make" } } }
 c.builders = {
   util.BuilderConfig { name = "a plain one", workername = "bot1", factory = factory },
@@ -16,6 +17,7 @@ c.builders = {
     env = { CC = "gcc", PATH = { "/opt/bin", util.Property "path" }, DISPLAY = None, A = false, B = util.Interpolate "%(prop:b)s" },
     properties = { n = 1, x = 1.5, t = true, none = None, list = { 1, "a" }, rendered = util.Property "n", deep = { a = util.Property "b" } },
     defaultProperties = { branch = "main", rendered = util.Interpolate "%(prop:branch)s" },
+    locks = { db:access("counting", 2) },
     tags = { "fast", "arm" },
     description = "All of it",
   },

@@ -6,6 +6,8 @@ c.protocols = { pb = { port = 9989 } }
 
 local function nothing() end
 
+local db, disk = util.MasterLock("db", 3), util.WorkerLock "disk"
+
 -- What each needs besides.
 local classes = {
   Worker = { password = "sesame" },
@@ -33,6 +35,7 @@ for class in pairs(classes) do
     defaultProperties = { branch = util.Property("branch", "main") },
     keepalive_interval = 60.5,
     keepalive_timeout = "5s",
+    locks = { db:access("counting"), disk:access("exclusive") },
   })
   make(class, 2, {
     max_builds = None,

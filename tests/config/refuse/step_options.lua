@@ -11,7 +11,7 @@ local factory = util.BuildFactory {
   steps.ShellCommand { command = "true", decodeRC = { [0] = "sucess" } },
   steps.ShellCommand { command = "true", decodeRC = { ok = "success" } },
   steps.ShellCommand { command = "true", interruptSignal = "SIGTREM" },
-  steps.ShellCommand { command = "true", locks = {} },
+  steps.ShellCommand { command = "true", progressMetrics = {} },
   steps.ShellCommand { command = "true", name = "" },
   steps.ShellCommand { command = { } },
 }

@@ -16,6 +16,6 @@ factory:addStep(steps.ShellCommand { command = "make", haltOnFailure = "yes" })
 factory:addStep(steps.ShellCommand { command = util.Interpolate "make %(prop:os" })
 
 c.builders = {
-  util.BuilderConfig { name = "linux", workernames = { "arm64-3", "arm-9" }, factory = factory, locks = {} },
+  util.BuilderConfig { name = "linux", workernames = { "arm64-3", "arm-9" }, factory = factory, description_format = "markdown" },
 }
 c.schedulers = { schedulers.Periodic("nightly", { "linux" }, 0.5) }

@@ -25,6 +25,7 @@ pub(super) fn roster(grace: Duration) -> Roster {
         resume_grace: Some(grace),
         missing_timeout: None,
         notify_on_missing: Vec::new(),
+        locks: Vec::new(),
         place: Place::new("master.cfg.lua", 1),
     };
     let mut all = MasterDefinition::nothing();
@@ -299,6 +300,7 @@ impl Bench {
             step: unfinished.step,
             build: self.build,
             request: &self.request,
+            locks: &self.locks,
             store: &self.store,
             line: &line,
             info: &info,

@@ -1,6 +1,6 @@
 //! The options of workers: what all share, those that connect by themselves, those that are started on demand.
 
-use super::{Class, Constructor, Default, Kind, OptionSpec, option, or_none, rendered};
+use super::{Class, Constructor, Default, Kind, OptionSpec, lock::locks, option, or_none, rendered};
 
 mod docker;
 mod ec2;
@@ -48,6 +48,9 @@ static WORKER_BASE: &[OptionSpec] = &[
         Default::Seconds(3600),
         "How long it may be away before it counts as missing; `None` or 0: it never does.",
     )),
+    locks(
+        "What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together.",
+    ),
     rendered(option(
         "properties",
         Kind::Properties,
@@ -84,7 +87,7 @@ static RESUME: &[OptionSpec] = &[or_none(option(
 ))];
 
 /// Known from Buildbot and not there yet, for every worker.
-const NOT_YET: &[&str] = &["locks", "machine_name"];
+const NOT_YET: &[&str] = &["machine_name"];
 
 /// `worker.Worker`.
 pub static WORKER: Constructor = Constructor {
