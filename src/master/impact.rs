@@ -270,10 +270,10 @@ mod tests {
 
     fn load(pairs: &[(&str, &str)]) -> Load {
         let mut workers: HashMap<WorkerName, usize> = HashMap::new();
-        let mut all = HashSet::new();
+        let mut all = HashMap::new();
         for (builder, worker) in pairs {
             *workers.entry(name(worker)).or_default() += 1;
-            all.insert((BuilderName::new(builder).unwrap(), name(worker)));
+            *all.entry((BuilderName::new(builder).unwrap(), name(worker))).or_default() += 1;
         }
         Load { definition: Arc::new(MasterDefinition::nothing()), workers, pairs: all }
     }

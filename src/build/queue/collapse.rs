@@ -186,6 +186,7 @@ mod tests {
                     properties,
                     builders: vec![builder.name.clone()],
                     priority: 0,
+                    parent: None,
                     collapse: BTreeSet::new(),
                 };
                 store.add_buildset(new, Timestamp::now()).await.unwrap();

@@ -152,7 +152,7 @@ on_both! {
             std::fs::write(path, bytes).unwrap();
         }
         let again = house.open().await;
-        again.store.resolve_unfinished(3, &[], at(9)).await.unwrap();
+        again.store.resolve_unfinished([].into(), &[], at(9)).await.unwrap();
         assert_eq!(read_all(&again.store, small.id(), 99).await, b"owhole\nEtor\n");
         let bytes = read_all(&again.store, large.id(), 99).await;
         assert_eq!(stream_of(&bytes, LogStream::Stdout), text);

@@ -96,7 +96,7 @@ on_both! {
         begin(&open.store, running.requests[0].1, 3).await;
 
         let open = house.open().await;
-        let resolved = open.store.resolve_unfinished(3, &[], at(10)).await.unwrap();
+        let resolved = open.store.resolve_unfinished([].into(), &[], at(10)).await.unwrap();
         assert_eq!((resolved.builds, resolved.requeued, resolved.failed), (2, 2, 0));
         assert_eq!(outcome(&open.store, waiting.id).await, Some(Outcome::Cancelled));
         assert_eq!(outcome(&open.store, running.id).await, Some(Outcome::Cancelled));
@@ -112,7 +112,7 @@ on_both! {
         let free = open.store.add_buildset(asked_by(parent.id, false), at(2)).await.unwrap();
         let sql = "UPDATE builds SET complete_at = 5, results = 6 WHERE id = $1";
         trouble::beside(house).await.execute(sql, connection::args![parent.id.0]).await.unwrap();
-        let resolved = open.store.resolve_unfinished(3, &[], at(10)).await.unwrap();
+        let resolved = open.store.resolve_unfinished([].into(), &[], at(10)).await.unwrap();
         assert_eq!(resolved, Resolved { cancelled: 1, ..Resolved::default() });
         assert_eq!(outcome(&open.store, waiting.id).await, Some(Outcome::Cancelled));
         assert_eq!(outcome(&open.store, free.id).await, None);

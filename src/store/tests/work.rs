@@ -193,7 +193,7 @@ on_both! {
 
         // Killed: nothing is closed, another process opens the same.
         let open = house.open().await;
-        let resolved = open.store.resolve_unfinished(2, &[], at(10)).await.unwrap();
+        let resolved = open.store.resolve_unfinished([(builder("a"), 1)].into(), &[], at(10)).await.unwrap();
         assert_eq!(resolved, Resolved { builds: 1, requeued: 1, failed: 0, cancelled: 0 });
         let builds = open.store.builds(&Query::all()).await.unwrap().rows;
         assert_eq!((builds[0].results, builds[0].complete_at), (Some(Outcome::Retry), Some(at(10))));
@@ -209,11 +209,11 @@ on_both! {
         let new = NewBuild { request: queue[0].id, worker: worker("w"), properties: Properties::new() };
         assert_eq!(open.store.begin_build(new, at(11)).await.unwrap().number, 2);
         let open = house.open().await;
-        let resolved = open.store.resolve_unfinished(2, &[], at(20)).await.unwrap();
+        let resolved = open.store.resolve_unfinished([(builder("a"), 1)].into(), &[], at(20)).await.unwrap();
         assert_eq!(resolved, Resolved { builds: 1, requeued: 0, failed: 1, cancelled: 0 });
         assert!(open.store.queued_requests(&builder("a"), None, 9).await.unwrap().is_empty());
         let set = open.store.buildsets(&Query::all()).await.unwrap().rows.remove(0);
         assert_eq!(set.results, Some(Outcome::Exception));
-        assert_eq!(open.store.resolve_unfinished(2, &[], at(21)).await.unwrap(), Resolved::default());
+        assert_eq!(open.store.resolve_unfinished([(builder("a"), 1)].into(), &[], at(21)).await.unwrap(), Resolved::default());
     }
 }

@@ -301,6 +301,7 @@ impl Bench {
             build: self.build,
             request: &self.request,
             locks: &self.locks,
+            place: 0,
             store: &self.store,
             line: &line,
             info: &info,

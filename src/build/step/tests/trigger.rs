@@ -46,6 +46,7 @@ impl Triggers for AllSchedulers {
                 properties,
                 builders: vec![BuilderName::new("b").unwrap()],
                 priority: 0,
+                collapse: BTreeSet::new(),
                 parent: Some(parent),
             };
             let added = self.0.add_buildset(wanted, Timestamp::now()).await.unwrap();
