@@ -300,9 +300,13 @@ impl Board {
             return self.ask(&builder, &ordinary, seen, lent, now);
         }
         let Some(pending) = self.pending.get(name) else { return Came::Nothing };
-        let mut found = None;
+        let (mut found, mut is_blocked) = (None, false);
         for index in pending.indexes() {
             let Some(request) = pending.request(index) else { continue };
+            // Those behind it want the same locks, unless they stand before it in the lines, or have a seat that it has not.
+            if is_blocked && lent.is_empty() && !self.in_line.contains(&request.id) {
+                continue;
+            }
             let candidates = self.for_request(&builder, request, &ordinary, seen, lent);
             if candidates.is_empty() {
                 // Only a child whose parent waits has others than all have.
@@ -319,10 +323,7 @@ impl Board {
                 }
                 None => {
                     in_line.insert(request.id);
-                    // Those behind it want the same locks, unless they have a seat that it has not.
-                    if lent.is_empty() {
-                        break;
-                    }
+                    is_blocked = true;
                 }
             }
         }
