@@ -119,6 +119,26 @@ function RunningStep:getProperties() end
 ---@field private _builder true
 ---@field name string
 
+---What is wanted of a lock.
+---@class lunabot.LockAccess
+---@field private _lock_access true
+
+---@class lunabot.Lock
+---@field private _lock true
+---@field name string
+local Lock = {}
+
+-- With a colon, or with a dot as in Buildbot: then the mode comes first.
+
+---What is wanted of it: `"counting"`, beside others up to `maxCount`, or `"exclusive"`, alone.
+---@overload fun(mode: "counting"|"exclusive", count?: integer): lunabot.LockAccess
+---@overload fun(self: lunabot.Lock, options: lunabot.options.access): lunabot.LockAccess
+---@param self lunabot.Lock
+---@param mode "counting"|"exclusive"
+---@param count? integer How much of it; 0 is always to be had. Default: `1`.
+---@return lunabot.LockAccess
+function Lock.access(self, mode, count) end
+
 ---@class lunabot.Scheduler
 ---@field private _scheduler true
 ---@field name string
@@ -206,13 +226,21 @@ function Factory.addSteps(self, steps) end
 ---@field db lunabot.options.c.db Where the master keeps what it must not forget. A change needs a restart. Default: `None`.
 ---@field db_url? string|lunabot.None|false Short for `c.db = { db_url = … }`. Default: `None`.
 
+---What is wanted of a lock: a method of what `util.MasterLock` and `util.WorkerLock` make, to be called with a colon, or with a dot as in Buildbot.
+---@class lunabot.options.access: { mode?: any, count?: any, [string]: lunabot.NoSuchOption }
+---@field mode? string `"counting"`, beside others up to `maxCount`, or `"exclusive"`, alone.
+---@field count? integer How much of it; 0 is always to be had. An exclusive access has the count 1. Default: `1`.
+---@field [1]? string The same as `mode`.
+---@field [2]? integer The same as `count`.
+
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
----@class lunabot.options.Worker: { name?: any, password?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.Worker: { name?: any, password?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -222,12 +250,13 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[] The same as `password`.
 
 ---A worker inside the master's process, for small set-ups and for trying things out. It needs no password.
----@class lunabot.options.LocalWorker: { name?: any, workdir?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LocalWorker: { name?: any, workdir?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field workdir? string|lunabot.None|false Its folder, below `DIR/workers` unless absolute. Default: its name.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -262,7 +291,7 @@ function Factory.addSteps(self, steps) end
 ---@field region_name? string|lunabot.None|false The region. Default: `None`.
 
 ---A worker on a machine of Amazon's EC2 that is started when there is a build for it. Loading asks nothing of AWS.
----@class lunabot.options.EC2LatentWorker: { name?: any, password?: any, instance_type?: any, ami?: any, valid_ami_owners?: any, valid_ami_location_regex?: any, elastic_ip?: any, identifier?: any, secret_identifier?: any, aws_id_file_path?: any, user_data?: any, region?: any, keypair_name?: any, security_name?: any, spot_instance?: any, max_spot_price?: any, volumes?: any, placement?: any, price_multiplier?: any, tags?: any, product_description?: any, subnet_id?: any, security_group_ids?: any, instance_profile_name?: any, block_device_map?: any, session?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.EC2LatentWorker: { name?: any, password?: any, instance_type?: any, ami?: any, valid_ami_owners?: any, valid_ami_location_regex?: any, elastic_ip?: any, identifier?: any, secret_identifier?: any, aws_id_file_path?: any, user_data?: any, region?: any, keypair_name?: any, security_name?: any, spot_instance?: any, max_spot_price?: any, volumes?: any, placement?: any, price_multiplier?: any, tags?: any, product_description?: any, subnet_id?: any, security_group_ids?: any, instance_profile_name?: any, block_device_map?: any, session?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field instance_type? string The size of the machine: `m5.large`.
@@ -295,6 +324,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -328,7 +358,7 @@ function Factory.addSteps(self, steps) end
 ---@field [26]? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false The same as `session`.
 
 ---A worker on a virtual machine of libvirt that is started when there is a build for it.
----@class lunabot.options.LibVirtWorker: { name?: any, password?: any, hd_image?: any, base_image?: any, uri?: any, xml?: any, masterFQDN?: any, cheap_copy?: any, graceful_shutdown?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LibVirtWorker: { name?: any, password?: any, hd_image?: any, base_image?: any, uri?: any, xml?: any, masterFQDN?: any, cheap_copy?: any, graceful_shutdown?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start. Default: `None`.
@@ -344,6 +374,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -368,7 +399,7 @@ function Factory.addSteps(self, steps) end
 ---@field volume_size? integer|lunabot.Renderable|lunabot.None|false Its size in GiB. Default: that of what it begins as.
 
 ---A worker on a server of OpenStack that is started when there is a build for it.
----@class lunabot.options.OpenStackLatentWorker: { name?: any, password?: any, flavor?: any, os_username?: any, os_password?: any, os_tenant_name?: any, os_auth_url?: any, os_user_domain?: any, os_project_domain?: any, os_auth_args?: any, block_devices?: any, region?: any, image?: any, meta?: any, nova_args?: any, client_version?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.OpenStackLatentWorker: { name?: any, password?: any, flavor?: any, os_username?: any, os_password?: any, os_tenant_name?: any, os_auth_url?: any, os_user_domain?: any, os_project_domain?: any, os_auth_args?: any, block_devices?: any, region?: any, image?: any, meta?: any, nova_args?: any, client_version?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field flavor? string|integer|lunabot.Renderable The size of the server: name or id.
@@ -391,6 +422,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -421,7 +453,7 @@ function Factory.addSteps(self, steps) end
 ---@field verify? boolean Whether the engine's certificate is verified. Default: `true`.
 
 ---A worker in a container of Docker that is started when there is a build for it.
----@class lunabot.options.DockerLatentWorker: { name?: any, password?: any, docker_host?: any, image?: any, command?: any, volumes?: any, dockerfile?: any, version?: any, tls?: any, followStartupLogs?: any, masterFQDN?: any, master_protocol?: any, hostconfig?: any, autopull?: any, alwaysPull?: any, custom_context?: any, encoding?: any, target?: any, buildargs?: any, hostname?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.DockerLatentWorker: { name?: any, password?: any, docker_host?: any, image?: any, command?: any, volumes?: any, dockerfile?: any, version?: any, tls?: any, followStartupLogs?: any, masterFQDN?: any, master_protocol?: any, hostconfig?: any, autopull?: any, alwaysPull?: any, custom_context?: any, encoding?: any, target?: any, buildargs?: any, hostname?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field docker_host? string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
@@ -448,6 +480,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -475,7 +508,7 @@ function Factory.addSteps(self, steps) end
 ---@field [20]? string|lunabot.Renderable|lunabot.None|false The same as `hostname`.
 
 ---A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.
----@class lunabot.options.LatentWorker: { name?: any, password?: any, start_instance?: any, stop_instance?: any, check_instance?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LatentWorker: { name?: any, password?: any, start_instance?: any, stop_instance?: any, check_instance?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field start_instance function Starts an instance.
@@ -487,6 +520,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
 ---@field keepalive_interval? number|string|lunabot.None|false How often an idle link is asked for a sign of life; `None` turns that off. Default: `3600`.
@@ -496,7 +530,7 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false The same as `password`.
 
 ---A builder: which steps, on which workers.
----@class lunabot.options.BuilderConfig: { name?: any, workername?: any, workernames?: any, worker_match?: any, factory?: any, builddir?: any, workerbuilddir?: any, env?: any, properties?: any, defaultProperties?: any, tags?: any, description?: any, max_builds_per_worker?: any, max_retries?: any, queue_timeout?: any, nextWorker?: any, nextBuild?: any, canStartBuild?: any, collapseRequests?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.BuilderConfig: { name?: any, workername?: any, workernames?: any, worker_match?: any, factory?: any, builddir?: any, workerbuilddir?: any, env?: any, properties?: any, defaultProperties?: any, locks?: any, tags?: any, description?: any, max_builds_per_worker?: any, max_retries?: any, queue_timeout?: any, nextWorker?: any, nextBuild?: any, canStartBuild?: any, collapseRequests?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name: free text of at most 70 characters.
 ---@field workername? string|lunabot.None|false The one worker that may run its builds. Default: `None`.
 ---@field workernames? string|string[] The workers that may run its builds. Default: `{}`.
@@ -507,6 +541,7 @@ function Factory.addSteps(self, steps) end
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Environment of all its commands, over the worker's. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds, over those of the request. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has. Default: `{}`.
+---@field locks? lunabot.LockAccess[] What each of its builds holds, from before it begins to its end. Default: `{}`.
 ---@field tags? string|string[] Words to find it by. Default: `{}`.
 ---@field description? string|lunabot.None|false A sentence for people. Default: `None`.
 ---@field max_builds_per_worker? integer How many of its builds one worker may run at once. The second runs in the folder of the first with `-2` behind it, and so on; the worker knows it as builder `NAME #2`. Default: `1`.
@@ -523,8 +558,24 @@ function Factory.addSteps(self, steps) end
 ---@field steps? lunabot.Step[] The steps, in order; `addStep` and `addSteps` add more. Default: `{}`.
 ---@field [integer] lunabot.Step The same as `steps`.
 
+---A lock for the whole master. `lock:access("exclusive")` or `lock:access("counting", 2)` stands in `locks` of builders, workers and steps.
+---@class lunabot.options.MasterLock: { name?: any, maxCount?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name: free text of at most 100 characters. Two locks of one name must be alike in all, and are one lock.
+---@field maxCount? integer The sum of counts that can be held at once. A lower one takes nothing from those who hold it. Default: `1`.
+---@field [1]? string The same as `name`.
+---@field [2]? integer The same as `maxCount`.
+
+---A lock that each worker has for itself: builds on different workers do not meet in it.
+---@class lunabot.options.WorkerLock: { name?: any, maxCount?: any, maxCountForWorker?: any, [string]: lunabot.NoSuchOption }
+---@field name? string Its name: free text of at most 100 characters. Two locks of one name must be alike in all, and are one lock.
+---@field maxCount? integer The sum of counts that can be held at once. A lower one takes nothing from those who hold it. Default: `1`.
+---@field maxCountForWorker? table<string, integer> The same for single workers, by their names. Default: `{}`.
+---@field [1]? string The same as `name`.
+---@field [2]? integer The same as `maxCount`.
+---@field [3]? table<string, integer> The same as `maxCountForWorker`.
+
 ---Runs a command on the worker. Its exit code is the outcome, its output the log `stdio`.
----@class lunabot.options.ShellCommand: { command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.ShellCommand: { command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [integer]: lunabot.NoSuchOption, [string]: lunabot.NoSuchOption }
 ---@field command string|lunabot.Renderable|(string|lunabot.Renderable)[] A line for the worker's shell, or a list: program and arguments, seen by no shell.
 ---@field workdir? string|lunabot.Renderable Where it runs, below the builder's folder. Default: `"build"`.
 ---@field env? table<string, string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false> Its environment, over the builder's and the worker's. `${NAME}` in a value is replaced on the worker. Default: `{}`.
@@ -553,9 +604,10 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 
 ---Runs a command on the worker and makes its output a property of the build, which the steps that follow can use. Output of more than 1 MiB is a failure.
----@class lunabot.options.SetPropertyFromCommand: { property?: any, extract_fn?: any, strip?: any, includeStdout?: any, includeStderr?: any, command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.SetPropertyFromCommand: { property?: any, extract_fn?: any, strip?: any, includeStdout?: any, includeStderr?: any, command?: any, workdir?: any, env?: any, timeout?: any, maxTime?: any, sigtermTime?: any, interruptSignal?: any, want_stdout?: any, want_stderr?: any, logEnviron?: any, initialStdin?: any, logfiles?: any, lazylogfiles?: any, max_lines?: any, usePTY?: any, decodeRC?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field property? string|lunabot.Renderable|lunabot.None|false The property that is set. Either this or `extract_fn` is given. Default: `None`.
 ---@field extract_fn? fun(rc: integer, stdout: string, stderr: string): table<string, any>|lunabot.None|false A function that is given the exit code, the standard output and the standard error, and returns a table of properties, all of which are set; also if the command has failed. Default: `None`.
 ---@field strip? boolean Whether white space around the value is removed. Default: `true`.
@@ -589,10 +641,11 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable|lunabot.None|false The same as `property`.
 
 ---Sets a property of the build, on the master.
----@class lunabot.options.SetProperty: { property?: any, value?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.SetProperty: { property?: any, value?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field property? string|lunabot.Renderable The property that is set.
 ---@field value? lunabot.Value Its value. `util.Property` keeps the type of what it stands for.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"SetProperty"`.
@@ -607,11 +660,12 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `property`.
 ---@field [2]? lunabot.Value The same as `value`.
 
 ---Brings a file from the worker to the master. The file is replaced when all of it has come, and not before.
----@class lunabot.options.FileUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.FileUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrc? string|lunabot.Renderable The file on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
@@ -633,6 +687,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -644,7 +699,7 @@ function Factory.addSteps(self, steps) end
 ---@field [9]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings a folder from the worker to the master, into one that may be there already. Nothing changes there before all of it has come. A folder with devices, or with links that lead out of it, is refused.
----@class lunabot.options.DirectoryUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, compress?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.DirectoryUpload: { workersrc?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, compress?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrc? string|lunabot.Renderable The folder on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where `workersrc` begins, below the builder's folder. Default: `"build"`.
@@ -665,6 +720,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `workersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -675,7 +731,7 @@ function Factory.addSteps(self, steps) end
 ---@field [8]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings files and folders from the worker into a folder on the master, one after the other. The first that fails is the last.
----@class lunabot.options.MultipleFileUpload: { workersrcs?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, glob?: any, mode?: any, compress?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.MultipleFileUpload: { workersrcs?: any, masterdest?: any, workdir?: any, maxsize?: any, blocksize?: any, glob?: any, mode?: any, compress?: any, keepstamp?: any, url?: any, urlText?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field workersrcs? string|lunabot.Renderable|(string|lunabot.Renderable)[] Files and folders on the worker, below `workdir`.
 ---@field masterdest? string|lunabot.Renderable The folder on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user. Folders above it are made.
 ---@field workdir? string|lunabot.Renderable Where each of `workersrcs` begins, below the builder's folder. Default: `"build"`.
@@ -699,6 +755,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `workersrcs`.
 ---@field [2]? string|lunabot.Renderable The same as `masterdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -712,7 +769,7 @@ function Factory.addSteps(self, steps) end
 ---@field [11]? string|lunabot.Renderable|lunabot.None|false The same as `urlText`.
 
 ---Brings a file from the master to the worker.
----@class lunabot.options.FileDownload: { mastersrc?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.FileDownload: { mastersrc?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field mastersrc? string|lunabot.Renderable The file on the master, below the master's folder unless it is absolute; `~/` is the home of the master's user.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -731,6 +788,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `mastersrc`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -739,7 +797,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a text into a file on the worker.
----@class lunabot.options.StringDownload: { s?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.StringDownload: { s?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field s? string|lunabot.Renderable What the file holds.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -758,6 +816,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `s`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -766,7 +825,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Writes a value as JSON into a file on the worker.
----@class lunabot.options.JSONStringDownload: { o?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.JSONStringDownload: { o?: any, workerdest?: any, workdir?: any, maxsize?: any, blocksize?: any, mode?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field o? lunabot.Value What the file holds, as JSON.
 ---@field workerdest? string|lunabot.Renderable The file on the worker, below `workdir`; it is replaced if it is there.
 ---@field workdir? string|lunabot.Renderable Where `workerdest` begins, below the builder's folder. Default: `"build"`.
@@ -785,6 +844,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? lunabot.Value The same as `o`.
 ---@field [2]? string|lunabot.Renderable The same as `workerdest`.
 ---@field [3]? string|lunabot.Renderable The same as `workdir`.
@@ -793,7 +853,7 @@ function Factory.addSteps(self, steps) end
 ---@field [6]? string|lunabot.None|false The same as `mode`.
 
 ---Makes a folder on the worker, and those above it. One that is there already is a success.
----@class lunabot.options.MakeDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.MakeDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field dir? string|lunabot.Renderable Which, below the builder's folder: `build/out` is `out` in the folder where commands run.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"MakeDirectory"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -807,10 +867,11 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `dir`.
 
 ---Removes a folder on the worker and all in it. One that is missing is a success.
----@class lunabot.options.RemoveDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.RemoveDirectory: { dir?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field dir? string|lunabot.Renderable|(string|lunabot.Renderable)[] Which, below the builder's folder; or a list of them.
 ---@field name? string Its name; a second step of the same name gets a number. Default: `"RemoveDirectory"`.
 ---@field description? string|lunabot.Renderable|(string|lunabot.Renderable)[]|lunabot.None|false The line that people read while it runs; a list is joined by spaces. Default: `None`.
@@ -824,10 +885,11 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `dir`.
 
 ---Copies a folder on the worker, links kept.
----@class lunabot.options.CopyDirectory: { src?: any, dest?: any, timeout?: any, maxTime?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.CopyDirectory: { src?: any, dest?: any, timeout?: any, maxTime?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field src? string|lunabot.Renderable What is copied, below the builder's folder.
 ---@field dest? string|lunabot.Renderable Where to, below the builder's folder.
 ---@field timeout? number|string|lunabot.None|false How long it may be silent before it is killed; `None`: for ever. Default: `120`.
@@ -844,13 +906,14 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable The same as `src`.
 ---@field [2]? string|lunabot.Renderable The same as `dest`.
 ---@field [3]? number|string|lunabot.None|false The same as `timeout`.
 ---@field [4]? number|string|lunabot.None|false The same as `maxTime`.
 
 ---Asks for builds of other builders, and may wait for them. See [builds that ask for builds](builders.md#builds-that-ask-for-builds).
----@class lunabot.options.Trigger: { schedulerNames?: any, waitForFinish?: any, updateSourceStamp?: any, alwaysUseLatest?: any, set_properties?: any, copy_properties?: any, unimportantSchedulerNames?: any, parent_relationship?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.Trigger: { schedulerNames?: any, waitForFinish?: any, updateSourceStamp?: any, alwaysUseLatest?: any, set_properties?: any, copy_properties?: any, unimportantSchedulerNames?: any, parent_relationship?: any, name?: any, description?: any, descriptionDone?: any, descriptionSuffix?: any, haltOnFailure?: any, flunkOnFailure?: any, flunkOnWarnings?: any, warnOnFailure?: any, warnOnWarnings?: any, alwaysRun?: any, doStepIf?: any, hideStepIf?: any, locks?: any, [string]: lunabot.NoSuchOption }
 ---@field schedulerNames? string|lunabot.Renderable|(string|lunabot.Renderable)[] The `schedulers.Triggerable` that are triggered, in this order. A name that is rendered may become a list.
 ---@field waitForFinish? boolean|lunabot.Renderable Whether the step waits for the builds and takes its outcome from theirs: the gravest. Default: `false`.
 ---@field updateSourceStamp? boolean|lunabot.Renderable Whether the revision that goes along is the one that was really built, `got_revision`, if that is set. Default: `true`.
@@ -871,6 +934,7 @@ function Factory.addSteps(self, steps) end
 ---@field alwaysRun? boolean It runs even after a halt. Default: `false`.
 ---@field doStepIf? boolean|lunabot.Renderable|(fun(step: lunabot.RunningStep): any) Whether it is done; else it is skipped, which is no failure. A function is given the step. Default: `true`.
 ---@field hideStepIf? boolean|lunabot.Renderable|(fun(results: integer, step: lunabot.RunningStep): any) Whether it is left out where steps are shown. A function is given its outcome (`util.SUCCESS` and kin) and the step. Default: `false`.
+---@field locks? lunabot.LockAccess[] What it holds while it runs. A step that waits for its locks tells who has them. Default: `{}`.
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `schedulerNames`.
 
 ---Asks for builds when a person says so: `lunabot force`, or the button of the web interface.
@@ -1284,6 +1348,26 @@ function util.BuilderConfig(name) end
 ---@param steps? lunabot.Step[] The steps, in order; `addStep` and `addSteps` add more.
 ---@return lunabot.Factory
 function util.BuildFactory(steps) end
+
+---A lock for the whole master. `lock:access("exclusive")` or `lock:access("counting", 2)` stands in `locks` of builders, workers and steps.
+---@overload fun(options: lunabot.options.MasterLock): lunabot.Lock
+---@overload fun(name: string, options: lunabot.options.MasterLock): lunabot.Lock
+---@overload fun(name: string, maxCount: integer, options: lunabot.options.MasterLock): lunabot.Lock
+---@param name string Its name: free text of at most 100 characters. Two locks of one name must be alike in all, and are one lock.
+---@param maxCount? integer The sum of counts that can be held at once. A lower one takes nothing from those who hold it.
+---@return lunabot.Lock
+function util.MasterLock(name, maxCount) end
+
+---A lock that each worker has for itself: builds on different workers do not meet in it.
+---@overload fun(options: lunabot.options.WorkerLock): lunabot.Lock
+---@overload fun(name: string, options: lunabot.options.WorkerLock): lunabot.Lock
+---@overload fun(name: string, maxCount: integer, options: lunabot.options.WorkerLock): lunabot.Lock
+---@overload fun(name: string, maxCount: integer, maxCountForWorker: table<string, integer>, options: lunabot.options.WorkerLock): lunabot.Lock
+---@param name string Its name: free text of at most 100 characters. Two locks of one name must be alike in all, and are one lock.
+---@param maxCount? integer The sum of counts that can be held at once. A lower one takes nothing from those who hold it.
+---@param maxCountForWorker? table<string, integer> The same for single workers, by their names.
+---@return lunabot.Lock
+function util.WorkerLock(name, maxCount, maxCountForWorker) end
 
 ---A text with holes: `%(prop:name)s` is a property of the build, `%(kw:name)s` a keyword; or `%s` for values by position.
 ---@overload fun(format: string, keywords: table<string, any>): lunabot.Renderable
