@@ -160,6 +160,16 @@ fn steps_that_want_a_lock_alone_run_one_after_the_other_in_the_order_in_which_th
     let expected =
         ["db", "exclusively", "a/1 work (exclusive)", "b/1 work (exclusive), c/1 work (exclusive)"];
     assert_eq!(cells, expected);
+    let shown = get(&farm.dir, "/api/v2/locks?field=name&field=holders");
+    let holder = farm.step("a").unwrap();
+    let expected = serde_json::json!({
+        "name": "db",
+        "holders": [{
+            "buildrequestid": 1, "buildid": holder["buildid"], "number": 1, "builder": "a", "stepid": holder["stepid"],
+            "step": "work", "mode": "exclusive", "count": 1,
+        }],
+    });
+    assert_eq!(shown["locks"][0], expected);
     let waiting = farm.step("b").unwrap();
     assert!(waiting["locks_acquired_at"].is_null() && !waiting["started_at"].is_null(), "{waiting}");
     farm.let_go("a");
