@@ -16,6 +16,7 @@ mod isolation;
 mod layers;
 mod local_workers;
 mod lock_file;
+mod locks;
 mod lua_blocks;
 mod matrix;
 mod pb_wire;

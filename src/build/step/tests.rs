@@ -2,6 +2,7 @@
 
 mod files;
 mod functions;
+mod locks;
 mod resume;
 mod secrets;
 mod trigger;

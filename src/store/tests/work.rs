@@ -4,6 +4,32 @@ use super::*;
 use crate::model::{EventKind as K, Outcome};
 
 on_both! {
+    async fn a_step_that_waits_for_locks_has_them_later_and_that_is_told(house: &House) {
+        let mut open = house.furnished().await;
+        let store = open.store.clone();
+        let build = begun(&store, 1).await;
+        let request = store.builds(&Query::all()).await.unwrap().rows[0].buildrequestid;
+        let alone = store.lock_owners([request, BuildRequestId(99)]).await.unwrap();
+        let owner = LockOwner { builder: build.builder.clone(), build: Some((build.id, 1)), step: None };
+        assert_eq!(alone, [(request, owner.clone())].into());
+        let step = store.begin_step(build.id, 0, "shell", "running", at(2)).await.unwrap();
+        let acquired_at = async || store.steps(&Query::all()).await.unwrap().rows[0].locks_acquired_at;
+        assert_eq!(acquired_at().await, Some(at(2)));
+        store.await_locks(step, "waiting for lock `db`").await.unwrap();
+        assert_eq!(acquired_at().await, None);
+        let owners = store.lock_owners([request]).await.unwrap();
+        assert_eq!(owners, [(request, LockOwner { step: Some((step, "shell".into())), ..owner })].into());
+        store.locks_acquired(step, "running", at(5)).await.unwrap();
+        assert_eq!(acquired_at().await, Some(at(5)));
+        let events = told(&mut open, 8).await;
+        let updates: Vec<_> = events.iter().filter(|event| event.kind == K::StepUpdated).collect();
+        let states: Vec<_> = updates.iter().map(|event| &event.body["state_string"]).collect();
+        assert_eq!(states, ["waiting for lock `db`", "running"]);
+        assert_eq!(updates[1].body["locks_acquired_at"], 1_700_000_005);
+        store.finish_step(step, EndedStep { outcome: Outcome::Success, state: "done", hidden: false }, at(6)).await.unwrap();
+        assert!(matches!(store.await_locks(step, "late").await, Err(StoreError::Unknown { .. })));
+    }
+
     async fn a_build_goes_from_wish_to_outcome_and_each_change_is_told(house: &House) {
         let mut open = house.furnished().await;
         let store = open.store.clone();

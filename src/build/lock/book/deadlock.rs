@@ -6,7 +6,7 @@
 //! - It is told to each build of the circle, to nobody else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     fmt,
 };
 
@@ -57,8 +57,8 @@ impl Book {
                 if holder == build {
                     return Some(circle(&came_from, build, waiter, lock));
                 }
-                if !came_from.contains_key(&holder) {
-                    came_from.insert(holder, (waiter, lock));
+                if let Entry::Vacant(vacant) = came_from.entry(holder) {
+                    vacant.insert((waiter, lock));
                     ways.push_back(holder);
                 }
             }

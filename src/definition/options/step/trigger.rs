@@ -67,7 +67,6 @@ pub static TRIGGER: Constructor = Constructor {
     not_yet: &[
         "sourceStamp",
         "sourceStamps",
-        "locks",
         "progressMetrics",
         "logEncoding",
         "updateBuildSummaryPolicy",
