@@ -64,13 +64,7 @@ pub static TRIGGER: Constructor = Constructor {
     class: Class::Step,
     positional: &["schedulerNames"],
     groups: &[TRIGGER_OPTIONS, TRIGGER_BASE],
-    not_yet: &[
-        "sourceStamp",
-        "sourceStamps",
-        "progressMetrics",
-        "logEncoding",
-        "updateBuildSummaryPolicy",
-    ],
+    not_yet: &["sourceStamp", "sourceStamps", "progressMetrics", "logEncoding", "updateBuildSummaryPolicy"],
     sentence: "Asks for builds of other builders, and may wait for them. See \
                [builds that ask for builds](builders.md#builds-that-ask-for-builds).",
 };
