@@ -31,6 +31,7 @@ c.builders = {
       steps.FileDownload { "a", "b", locks = { disk:access("exclusive") } },
       steps.StringDownload { "a", "b", locks = { disk:access("exclusive") } },
       steps.JSONStringDownload { { a = 1 }, "b", locks = { disk:access("exclusive") } },
+      steps.Trigger { "tests", waitForFinish = true, locks = { disk:access("exclusive") } },
       steps.RemoveDirectory { "a", locks = { disk:access("exclusive") } },
       steps.CopyDirectory { "a", "b", locks = { disk:access("exclusive") } },
     },
@@ -42,4 +43,7 @@ c.builders = {
     factory = util.BuildFactory { steps.ShellCommand { command = "make", locks = { db:access("counting", 0) } } },
   },
 }
-c.schedulers = { plugins.schedulers.ForceScheduler("force", { "build", "other" }) }
+c.schedulers = {
+  plugins.schedulers.ForceScheduler("force", { "build", "other" }),
+  plugins.schedulers.Triggerable("tests", { "other" }),
+}

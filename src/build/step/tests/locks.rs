@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     build::lock::{Answer, Limits, LockId, Mode, Owner, Scope, Want},
     definition::{LockAccess, LockDefinition, LockKind, LockMode},
-    model::{LockName, Place},
+    model::{BuildRequestId, LockName, Place},
 };
 
 fn access(text: &str) -> LockAccess {
@@ -32,7 +32,7 @@ const STEP_OF_OTHER: Owner = Owner::Step { request: BuildRequestId(900), step: S
 impl Bench {
     /// What a whole build holds, of which the step is one.
     fn hold(&self, text: &str) {
-        self.locks.hold(Owner::Request(self.request), &want(text));
+        self.locks.hold(Owner::Request(self.request.id), &want(text));
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_deadlock_ends_the_step_with_the_whole_circle_in_state_and_log_and_the
     assert_eq!(bench.locks.try_take(OTHER, &[want("port")]), Ok(Answer::Granted(0)));
     assert_eq!(bench.locks.try_take(STEP_OF_OTHER, &[want("db")]), Ok(Answer::Waiting));
     let end = bench.run_step(&locked("port"), async |_| {}).await;
-    let request = bench.request;
+    let request = bench.request.id;
     let circle = format!(
         "a deadlock of locks: build of request {request} holds `db` and waits for `port`, held by request 900, which waits for `db`"
     );
