@@ -11,6 +11,7 @@ mod checkconfig;
 mod cli;
 mod editor;
 mod examples;
+mod explain;
 mod functions;
 mod isolation;
 mod layers;
