@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use serde_json::Value;
 
 use crate::cli::{
@@ -37,7 +37,7 @@ pub(super) async fn run(dir: &Path, request: &str, as_json: bool) -> Result<Exit
         let until = instant(reason, "until", "until");
         anstream::println!("- {}{until}\n  {HINT}{}{HINT:#}", text(reason, "text"), text(reason, "remedy"));
     }
-    let workers = worker_rows(rows(&told, "workers"), &told["worker_counts"]);
+    let workers = worker_rows(rows(&told, "workers"), &told["worker_counts"], &dir.display().to_string());
     if !workers.is_empty() {
         anstream::println!();
         table::print(&["WORKER", "WHY NOT", "WHAT WOULD CHANGE IT"], &workers);
@@ -106,8 +106,9 @@ fn headline(told: &Value) -> String {
     }
 }
 
-/// A line for each worker; if they are many, one for each reason.
-fn worker_rows(workers: &[Value], counts: &Value) -> Vec<Vec<Cell>> {
+/// A line for each worker; if they are many, one for each reason. Commands are told as they are to be given for this folder.
+fn worker_rows(workers: &[Value], counts: &Value, dir: &str) -> Vec<Vec<Cell>> {
+    let row = |names: String, worker: &Value| row(names, worker, dir);
     let all: u64 = counts.as_object().map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum());
     if all <= MOST_LINES as u64 {
         return workers.iter().map(|worker| row(text(worker, "name").to_owned(), worker)).collect();
@@ -133,7 +134,7 @@ fn worker_rows(workers: &[Value], counts: &Value) -> Vec<Vec<Cell>> {
     reasons.into_iter().map(line).collect()
 }
 
-fn row(names: String, worker: &Value) -> Vec<Cell> {
+fn row(names: String, worker: &Value, dir: &str) -> Vec<Cell> {
     let why = match text(worker, "text") {
         "" => Cell::styled("could take it", AnsiColor::Green.on_default()),
         why => {
@@ -141,7 +142,8 @@ fn row(names: String, worker: &Value) -> Vec<Cell> {
             Cell::styled(format!("{why}{since}{until}"), AnsiColor::Yellow.on_default())
         }
     };
-    vec![Cell::plain(names), why, Cell::styled(text(worker, "remedy"), Style::new())]
+    let remedy = text(worker, "remedy").replace("lunabot worker DIR", &format!("lunabot worker {dir}"));
+    vec![Cell::plain(names), why, Cell::plain(remedy)]
 }
 
 fn build(build: &Value) -> Vec<Cell> {
@@ -165,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(rows: Vec<Vec<Cell>>) -> Vec<Vec<String>> {
+    fn shown(rows: &[Vec<Cell>]) -> Vec<Vec<String>> {
         let plain = |cell: &Cell| anstream::adapter::strip_str(&cell.to_string()).to_string();
         rows.iter().map(|row| row.iter().map(plain).collect()).collect()
     }
@@ -176,13 +178,13 @@ mod tests {
 
     #[test]
     fn few_workers_have_a_line_each_and_many_that_say_the_same_share_one() {
-        let few = worker_rows(&[worker("a", "absent"), worker("b", "absent")], &json!({ "absent": 2 }));
-        assert_eq!(shown(few), [["a", "is absent", "wait"], ["b", "is absent", "wait"]]);
+        let few = worker_rows(&[worker("a", "absent"), worker("b", "absent")], &json!({ "absent": 2 }), "ci");
+        assert_eq!(shown(&few), [["a", "is absent", "wait"], ["b", "is absent", "wait"]]);
         let mut many: Vec<Value> = (0..40).map(|number| worker(&format!("w{number}"), "absent")).collect();
         many.push(worker("x", "full"));
-        let told = worker_rows(&many, &json!({ "absent": 5000, "full": 1 }));
+        let told = worker_rows(&many, &json!({ "absent": 5000, "full": 1 }), "ci");
         assert_eq!(
-            shown(told),
+            shown(&told),
             [["w0, w1, w2 and 4997 more", "is absent", "wait"], ["x", "is full", "wait"]]
         );
     }

@@ -74,8 +74,8 @@ fn a_request_that_waits_is_told_for_each_worker_why_it_does_not_run_there_and_wh
         "it connects",
         "is paused (by ",
         ": new disk), since 20",
-        "`lunabot worker DIR unpause held`",
-        "runs 1 builds, and `max_builds` is 1",
+        &format!("`lunabot worker {} unpause held`", dir.path().display()),
+        "runs a build, and its `max_builds` is 1",
         "or a larger `max_builds`",
     ] {
         assert!(text.contains(part), "{part}: {text}");

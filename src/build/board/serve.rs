@@ -158,7 +158,7 @@ impl Board {
                 .settings
                 .as_ref()
                 .and_then(|settings| settings.select_next_worker.clone()),
-            about: self.about(builder),
+            about: Box::new(self.about(builder)),
             builder: Arc::clone(builder),
             requests,
         };

@@ -119,8 +119,11 @@ impl fmt::Display for WhyNot {
                 Standing::Quarantined(quarantine) => write!(f, "is quarantined: {}", quarantine.cause),
             },
             Self::Mismatch(mismatch) => mismatch.fmt(f),
+            Self::Full { running: 1, max_builds } => {
+                write!(f, "runs a build, and its `max_builds` is {max_builds}")
+            }
             Self::Full { running, max_builds } => {
-                write!(f, "runs {running} builds, and `max_builds` is {max_builds}")
+                write!(f, "runs {running} builds, and its `max_builds` is {max_builds}")
             }
             Self::NoPlace { max_builds_per_worker: 1 } => write!(f, "runs a build of this builder already"),
             Self::NoPlace { max_builds_per_worker } => write!(

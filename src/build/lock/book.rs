@@ -217,7 +217,7 @@ impl Book {
             self.withdraw(owner);
             return Ok(Answer::Granted(granted));
         }
-        self.line_up(owner, ticket, alternatives);
+        self.line_up(owner, ticket, &alternatives);
         Ok(Answer::Waiting)
     }
 
@@ -229,15 +229,15 @@ impl Book {
     pub fn stand(&mut self, owner: Owner, alternatives: &[Vec<Want>]) -> Result<(), AskError> {
         let alternatives: Vec<Wants> = alternatives.iter().map(|wants| merged(wants)).collect();
         self.check(owner, &alternatives)?;
-        self.line_up(owner, self.ticket(owner), alternatives);
+        self.line_up(owner, self.ticket(owner), &alternatives);
         Ok(())
     }
 
-    fn line_up(&mut self, owner: Owner, ticket: u64, alternatives: Vec<Wants>) {
+    fn line_up(&mut self, owner: Owner, ticket: u64, alternatives: &[Wants]) {
         self.next_ticket = self.next_ticket.max(ticket + 1);
-        let stands = standing(&alternatives);
+        let stands = standing(alternatives);
         let waiters = self.waiting.entry(owner.request()).or_default();
-        let earlier = waiters.insert(owner, Waiter { ticket, alternatives: alternatives.clone() });
+        let earlier = waiters.insert(owner, Waiter { ticket, alternatives: alternatives.to_vec() });
         for (lock, mode) in &stands {
             self.locks.entry(lock.clone()).or_default().waiters.insert(ticket, (owner, *mode));
         }

@@ -29,7 +29,7 @@ impl Model {
     }
 }
 
-fn words<'a>(pairs: &[(&'a str, &'static str)]) -> Vec<(String, &'static str)> {
+fn words(pairs: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
     pairs.iter().map(|(worker, word)| ((*worker).to_owned(), *word)).collect()
 }
 
