@@ -12,6 +12,7 @@ mod cli;
 mod editor;
 mod examples;
 mod explain;
+mod family;
 mod functions;
 mod isolation;
 mod layers;

@@ -317,31 +317,6 @@ fn a_triggerable_that_a_reload_took_away_fails_the_step_that_names_it() {
 }
 
 #[test]
-fn a_child_runs_on_the_one_place_that_its_waiting_parent_lends_it() {
-    let dir = MasterDir::new(&format!(
-        "{HEAD}c.workers = {{ worker.LocalWorker('w1', {{ max_builds = 1 }}) }}\n\
-         local function build(name, step)\n\
-           table.insert(c.builders, util.BuilderConfig {{ name = name, workernames = {{ 'w1' }}, factory = util.BuildFactory {{ step }} }})\n\
-         end\n\
-         build('parent', steps.Trigger {{ {{ 'kids' }}, waitForFinish = true }})\n\
-         build('kid', steps.Trigger {{ {{ 'grandkids' }}, waitForFinish = true }})\n\
-         build('grandkid', steps.ShellCommand {{ command = 'true' }})\n\
-         c.schedulers = {{\n\
-           schedulers.ForceScheduler('force', {{ 'parent' }}),\n\
-           schedulers.Triggerable('kids', {{ 'kid' }}),\n\
-           schedulers.Triggerable('grandkids', {{ 'grandkid' }}),\n\
-         }}\n"
-    ));
-    let _master = dir.start();
-    assert!(dir.run("force", &["parent"]).status.success());
-    let builds = eventually("the end of all three", || {
-        let builds = dir.builds();
-        (builds.len() == 3 && builds.iter().all(|build| build["complete"] == true)).then_some(builds)
-    });
-    assert!(builds.iter().all(|build| build["results"] == 0), "{builds:?}");
-}
-
-#[test]
 fn a_clean_stop_still_begins_the_builds_for_which_others_wait() {
     needs_real_workers!("a_clean_stop_still_begins_the_builds_for_which_others_wait");
     let parent = format!("{WAITING}, steps.Trigger {{ {{ 'kids' }}, waitForFinish = true }}");

@@ -40,7 +40,7 @@ pub use self::{
 };
 pub(super) use self::{
     question::{Answer, AnswerTo, BuilderFacts, Matter, Question, WorkerFacts},
-    round::{Move, Start, Wanted},
+    round::{Move, Start, Stuck, Wanted},
 };
 use crate::{
     build::{

@@ -10,9 +10,12 @@ use std::{
 
 use super::{ASK_AGAIN, Board, Outlook, Question, Refill, candidate::Seen, question::Matter};
 use crate::{
-    build::{control::BuildControl, lock::Owner},
+    build::{
+        control::BuildControl,
+        lock::{Cycle, Owner},
+    },
     definition::{BuilderDefinition, WorkerDefinition},
-    model::{BuildRequestId, BuilderName, Timestamp},
+    model::{BuildRequestId, BuilderName, Place, Timestamp},
     store::QueuedRequest,
 };
 
@@ -43,6 +46,18 @@ pub(in crate::build) enum Move {
     Start(Box<Start>),
     /// A function of the configuration is to be asked.
     Ask(Box<Question>),
+    /// A request is to be given up.
+    GiveUp(Box<Stuck>),
+}
+
+/// A request that would wait for ever.
+#[derive(Debug)]
+pub(in crate::build) struct Stuck {
+    pub(in crate::build) request: QueuedRequest,
+    /// Where its builder is written.
+    pub(in crate::build) place: Place,
+    /// Who waits for whom.
+    pub(in crate::build) cycle: Cycle,
 }
 
 /// A build that starts.
@@ -144,6 +159,8 @@ impl Board {
                 if let Some(chosen) = self.take_locks(&builder, request.id, &candidates) {
                     let start = self.start(&builder, index, candidates[chosen]);
                     round.moves.push(Move::Start(Box::new(start)));
+                } else if let Some(cycle) = self.locks.deadlock(Owner::Request(child)) {
+                    round.moves.push(self.give_up(&builder, index, cycle));
                 }
             }
         }

@@ -12,13 +12,13 @@ use super::{
     Board, Index, MOST_LOOKED_AT, Outlook, PAGE, Refill,
     candidate::{Candidate, Seen},
     question::{Answer, Matter},
-    round::{Came, Move, Start},
+    round::{Came, Move, Start, Stuck},
 };
 use crate::{
     build::{
         busy::Seat,
         control::BuildControl,
-        lock::{self, Owner, Want},
+        lock::{self, Cycle, Owner, Want},
     },
     definition::{BuilderDefinition, StepDefinition},
     model::{BuildRequestId, BuilderName},
@@ -42,6 +42,7 @@ impl Board {
         }
         let Some(pending) = self.pending.get(name) else { return Came::Nothing };
         let (mut found, mut is_blocked) = (None, false);
+        let mut stuck = None;
         for index in pending.indexes() {
             let Some(request) = pending.request(index) else { continue };
             // Those behind it want the same locks, unless they stand before it in the lines, or have a seat that it has not.
@@ -56,17 +57,19 @@ impl Board {
                 }
                 continue;
             }
-            let chosen = self.take_locks(&builder, request.id, &candidates);
-            match chosen {
-                Some(chosen) => {
-                    found = Some((index, candidates[chosen]));
-                    break;
-                }
-                None => {
-                    in_line.insert(request.id);
-                    is_blocked = true;
-                }
+            if let Some(chosen) = self.take_locks(&builder, request.id, &candidates) {
+                found = Some((index, candidates[chosen]));
+                break;
             }
+            if let Some(cycle) = self.locks.deadlock(Owner::Request(request.id)) {
+                stuck = Some((index, cycle));
+                break;
+            }
+            in_line.insert(request.id);
+            is_blocked = true;
+        }
+        if let Some((index, cycle)) = stuck {
+            return Came::Move(self.give_up(&builder, index, cycle));
         }
         match found {
             Some((index, candidate)) => {
@@ -124,6 +127,9 @@ impl Board {
             let is_in_line = self.in_line.contains(&request.id);
             if is_in_line || (workers.is_empty() && !is_blocked) {
                 self.locks.stand(owner, &wants).expect("who waits in the queue holds no lock");
+                if let Some(cycle) = self.locks.deadlock(owner) {
+                    return Came::Move(self.give_up(builder, index, cycle));
+                }
                 in_line.insert(request.id);
             }
             if workers.is_empty() {
@@ -244,6 +250,15 @@ impl Board {
                 Err(fault) => unreachable!("checked locks can be asked for: {fault}"),
             },
         }
+    }
+
+    /// Takes a request out for good that would wait for ever: for a lock of a build that waits for it.
+    pub(super) fn give_up(&mut self, builder: &BuilderDefinition, index: Index, cycle: Cycle) -> Move {
+        let pending = self.pending.get_mut(&builder.name).expect("a builder that is served has a window");
+        let request = pending.take(index);
+        self.locks.withdraw(Owner::Request(request.id));
+        self.in_line.remove(&request.id);
+        Move::GiveUp(Box::new(Stuck { request, place: builder.place.clone(), cycle }))
     }
 
     /// Takes a request out of the window and gives it its seat.

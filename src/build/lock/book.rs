@@ -8,7 +8,8 @@
 //! - A count never exceeds the limit that held at the grant. Who wants more than the limit has the lock alone. What is held
 //!   [by force](Book::hold) counts, and nobody else gets any until it is below the limit again.
 //! - A waiter that waits for a build, perhaps through others, does not stand before that build. So the lines alone never lock
-//!   anybody up: only builds that hold and wait can, and that is [found](Book::deadlock).
+//!   anybody up: only builds that hold and wait can, and that is [found](Book::deadlock). Builds that wait for the ends of
+//!   [others](Book::set_children) wait as well.
 //!
 //! # Not here
 //! When to ask again (`handle`), what becomes of a deadlock (`step`).
@@ -27,7 +28,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::{
-    deadlock::{Cycle, Link},
+    deadlock::{Cycle, Link, WaitsFor},
     shown::{Blocked, LockState, Stand},
 };
 use crate::model::{BuildRequestId, LockName, StepId, WorkerName};
@@ -137,6 +138,8 @@ pub struct Book {
     locks: BTreeMap<LockId, Lock>,
     held: BTreeMap<BuildRequestId, BTreeMap<Owner, Wants>>,
     waiting: BTreeMap<BuildRequestId, BTreeMap<Owner, Waiter>>,
+    /// Builds that wait for the ends of others.
+    children: BTreeMap<BuildRequestId, BTreeSet<BuildRequestId>>,
     next_ticket: u64,
     version: u64,
 }
@@ -261,6 +264,17 @@ impl Book {
         self.check(owner, &wants).is_ok() && self.is_free(owner, self.ticket(owner), &wants[0])
     }
 
+    /// From now on a build goes on only when these others have ended; it does not wait for any more if there are none.
+    pub fn set_children(&mut self, parent: BuildRequestId, children: BTreeSet<BuildRequestId>) {
+        if children.is_empty() {
+            self.children.remove(&parent);
+        } else {
+            self.children.insert(parent, children);
+        }
+        // Somebody may stand before another no more, or be in a deadlock.
+        self.version += 1;
+    }
+
     /// Gives an owner what it had when its build outlived a master, whatever others hold.
     pub fn hold(&mut self, owner: Owner, wants: &[Want]) {
         self.enter(owner, merged(wants));
@@ -343,15 +357,19 @@ impl Book {
         owners.and_then(|owners| owners.get(&owner)).map_or(self.next_ticket, |waiter| waiter.ticket)
     }
 
+    /// Whether somebody may wait for a build: it holds something, or was asked for by one that waits for it.
+    fn keeps_others(&self, build: BuildRequestId) -> bool {
+        self.held.contains_key(&build) || self.children.values().any(|children| children.contains(&build))
+    }
+
     fn is_free(&self, owner: Owner, ticket: u64, wants: &Wants) -> bool {
         let build = owner.request();
-        let holds = self.held.contains_key(&build);
+        let keeps_others = self.keeps_others(build);
         wants.iter().all(|(id, mode)| {
             let Some(lock) = self.locks.get(id) else { return true };
-            let before = lock.before(build, ticket).filter(|(waiter, _)| {
-                // A build that holds nothing keeps nobody waiting.
-                !holds || !self.waits_for(waiter.request(), build)
-            });
+            let before = lock
+                .before(build, ticket)
+                .filter(|(waiter, _)| !keeps_others || !self.waits_for(waiter.request(), build));
             let crowd: Crowd = lock.held_by_others(build).chain(before).map(|(_, mode)| mode).collect();
             crowd.admits(*mode, self.max_count(id))
         })

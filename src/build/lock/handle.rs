@@ -8,7 +8,7 @@
 //! Who may have what (`book`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{Answer, AskError, Blocked, Book, Cycle, Limits, LockState, Owner, Want};
-use crate::model::LockName;
+use crate::model::{BuildRequestId, LockName};
 
 /// The locks of a master. Cheap to copy.
 #[derive(Clone, Debug)]
@@ -89,6 +89,17 @@ impl Locks {
         self.with(|book| book.blockers(owner))
     }
 
+    /// The circle of builds in which the build of this owner waits for itself; see [`Book::deadlock`].
+    pub fn deadlock(&self, owner: Owner) -> Option<Cycle> {
+        self.with(|book| book.deadlock(owner))
+    }
+
+    /// The build of a request waits for the ends of these until the guard is dropped.
+    pub fn await_ends(&self, parent: BuildRequestId, children: BTreeSet<BuildRequestId>) -> AwaitsEnds {
+        self.with(|book| book.set_children(parent, children));
+        AwaitsEnds { locks: self.clone(), parent }
+    }
+
     /// All locks that are configured or in use, by name.
     pub fn snapshot(&self) -> Vec<LockState> {
         self.with(|book| book.snapshot())
@@ -116,6 +127,20 @@ impl Locks {
             is_newer
         });
         done
+    }
+}
+
+/// A build waits for others as long as this lives.
+#[derive(Debug)]
+#[must_use = "the build waits only while this lives"]
+pub struct AwaitsEnds {
+    locks: Locks,
+    parent: BuildRequestId,
+}
+
+impl Drop for AwaitsEnds {
+    fn drop(&mut self) {
+        self.locks.with(|book| book.set_children(self.parent, BTreeSet::new()));
     }
 }
 

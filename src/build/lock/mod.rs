@@ -12,9 +12,10 @@ mod handle;
 use std::collections::BTreeMap;
 
 pub use book::{
-    Answer, AskError, Blocked, Book, Cycle, Limits, Link, LockId, LockState, Mode, Owner, Scope, Stand, Want,
+    Answer, AskError, Blocked, Book, Cycle, Limits, Link, LockId, LockState, Mode, Owner, Scope, Stand,
+    WaitsFor, Want,
 };
-pub use handle::{Held, Locks, Turn, TurnError, Turned};
+pub use handle::{AwaitsEnds, Held, Locks, Turn, TurnError, Turned};
 
 use crate::{
     definition::{

@@ -11,7 +11,7 @@ use tracing::{debug, error, warn};
 use super::{AFTER_FAILURE, Builds, ask, collapse::Deciding, handle::StopMode};
 use crate::{
     build::{
-        board::{Answer, Move, PAGE, Question, Refill, Start, Wanted},
+        board::{Answer, Move, PAGE, Question, Refill, Start, Stuck, Wanted},
         busy::Seat,
         control::BuildControl,
         line::Line,
@@ -19,7 +19,7 @@ use crate::{
         run::{self, Assignment},
     },
     definition::{BuilderDefinition, Collapse, MasterDefinition, WorkerDefinition},
-    model::{BuildRequestId, BuilderName, Timestamp},
+    model::{BuildRequestId, BuilderName, Outcome, Timestamp},
     protocol::SessionId,
     store::QueuedRequest,
     worker::ConnectionHandle,
@@ -42,6 +42,7 @@ impl Builds {
                 match done {
                     Move::Start(start) => is_done &= self.start(*start),
                     Move::Ask(question) => self.ask(*question),
+                    Move::GiveUp(stuck) => self.give_up_stuck(*stuck).await,
                 }
             }
             for refill in round.refills {
@@ -88,6 +89,18 @@ impl Builds {
                 error!(error, "cannot read the requests for which builds wait");
                 self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
             }
+        }
+    }
+
+    /// Ends a request that waits for a lock of a build that waits for it.
+    async fn give_up_stuck(&mut self, Stuck { request, place, cycle }: Stuck) {
+        let because = format!("a deadlock of locks: {cycle}");
+        warn!(builder = %request.builder, source = %place, request = %request.id, "{because}; it is given up");
+        if let Err(failure) =
+            self.store.give_up_request(request.id, Outcome::Exception, &because, Timestamp::now()).await
+        {
+            error!(error = &failure as &dyn std::error::Error, request = %request.id, "cannot give up a request");
+            self.look_again_at.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
         }
     }
 

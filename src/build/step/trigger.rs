@@ -85,6 +85,7 @@ pub(super) async fn run(
         return Ok(StepEnd::new(Outcome::Success, brood.line()));
     }
     let _lent = context.family.lending.lend(context.request.id);
+    let _awaits = context.locks.await_ends(context.request.id, brood.requests().collect());
     let end = match asked {
         Ok(()) => wait(&mut brood, &mut news, has_words, context, logs).await,
         Err(error) => Err(error.into()),

@@ -289,6 +289,7 @@ impl Model {
                 match done {
                     Move::Start(start) => self.begin(&start),
                     Move::Ask(question) => self.asked.push(*question),
+                    Move::GiveUp(stuck) => panic!("nobody waits for others here: {stuck:?}"),
                 }
             }
             for refill in round.refills {

@@ -16,7 +16,7 @@ use crate::model::BuildRequestId;
 /// Builds that wait for each other in a circle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cycle {
-    /// Each waits for a lock that the next one holds, and the last for one of the first.
+    /// Each waits for a lock that the next one holds, or for its end, and the last so for the first.
     pub links: Vec<Link>,
 }
 
@@ -26,16 +26,44 @@ pub struct Link {
     /// The request by which it is known.
     pub request: BuildRequestId,
     /// What it waits for.
-    pub waits_for: LockId,
+    pub waits_for: WaitsFor,
+}
+
+/// What a build waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A lock that another holds.
+    Lock(LockId),
+    /// The end of a build that it asked for.
+    End(BuildRequestId),
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lock(lock) => lock.fmt(f),
+            Self::End(child) => write!(f, "the end of request {child}"),
+        }
+    }
 }
 
 impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, others @ ..] = &*self.links else { return Ok(()) };
-        let held = self.links.last().map_or(&first.waits_for, |last| &last.waits_for);
-        write!(f, "build of request {} holds {held} and waits for {}", first.request, first.waits_for)?;
+        write!(f, "build of request {} ", first.request)?;
+        if let Some(Link { waits_for: WaitsFor::Lock(held), .. }) = self.links.last() {
+            write!(f, "holds {held} and ")?;
+        }
+        write!(f, "waits for {}", first.waits_for)?;
+        let mut before = &first.waits_for;
         for link in others {
-            write!(f, ", held by request {}, which waits for {}", link.request, link.waits_for)?;
+            match before {
+                WaitsFor::Lock(_) => {
+                    write!(f, ", held by request {}, which waits for {}", link.request, link.waits_for)
+                }
+                WaitsFor::End(_) => write!(f, ", which waits for {}", link.waits_for),
+            }?;
+            before = &link.waits_for;
         }
         Ok(())
     }
@@ -50,16 +78,19 @@ impl Book {
             return None;
         }
         // The shortest way back to it, by those who hold what is waited for.
-        let mut came_from: BTreeMap<BuildRequestId, (BuildRequestId, LockId)> = BTreeMap::new();
+        let mut came_from: BTreeMap<BuildRequestId, (BuildRequestId, WaitsFor)> = BTreeMap::new();
         let mut ways = VecDeque::from([build]);
         while let Some(waiter) = ways.pop_front() {
-            for (holder, lock) in self.held_against(waiter, Some(&stuck)) {
-                if holder == build {
-                    return Some(circle(&came_from, build, waiter, lock));
+            let held = self.held_against(waiter, Some(&stuck)).into_iter();
+            let held = held.map(|(holder, lock)| (holder, WaitsFor::Lock(lock)));
+            let children = self.children_of(waiter).filter(|child| stuck.contains(child));
+            for (other, waits_for) in held.chain(children.map(|child| (child, WaitsFor::End(child)))) {
+                if other == build {
+                    return Some(circle(&came_from, build, waiter, waits_for));
                 }
-                if let Entry::Vacant(vacant) = came_from.entry(holder) {
-                    vacant.insert((waiter, lock));
-                    ways.push_back(holder);
+                if let Entry::Vacant(vacant) = came_from.entry(other) {
+                    vacant.insert((waiter, waits_for));
+                    ways.push_back(other);
                 }
             }
         }
@@ -68,13 +99,16 @@ impl Book {
 
     /// Of the builds that this one waits for, directly or through what others hold, and itself: those that can never go on.
     fn stuck(&self, build: BuildRequestId) -> BTreeSet<BuildRequestId> {
-        let is_in_between =
-            |build: &BuildRequestId| self.held.contains_key(build) && self.waiting.contains_key(build);
+        let is_in_between = |build: &BuildRequestId| {
+            let waits = self.waiting.contains_key(build) || self.children.contains_key(build);
+            waits && self.keeps_others(*build)
+        };
         let mut stuck = BTreeSet::new();
         let mut ways = vec![build];
         while let Some(next) = ways.pop() {
             if is_in_between(&next) && stuck.insert(next) {
                 ways.extend(self.held_against(next, None).into_iter().map(|(holder, _)| holder));
+                ways.extend(self.children_of(next));
             }
         }
         // Whoever can go on gives back what it holds, by and by.
@@ -84,12 +118,18 @@ impl Book {
         stuck
     }
 
-    /// Whether all that waits of a build could be granted if only `stuck` builds kept what they hold.
+    /// Whether all that waits of a build could be granted if only `stuck` builds kept what they hold, and all builds end for
+    /// which it waits.
     fn goes_on(&self, build: BuildRequestId, stuck: &BTreeSet<BuildRequestId>) -> bool {
         let mut waiters = self.waiting.get(&build).into_iter().flat_map(BTreeMap::values);
-        waiters.all(|waiter| {
+        let is_granted = waiters.all(|waiter| {
             waiter.alternatives.iter().any(|wants| self.missing(build, wants, Some(stuck)).next().is_none())
-        })
+        });
+        is_granted && self.children_of(build).all(|child| !stuck.contains(&child))
+    }
+
+    fn children_of(&self, build: BuildRequestId) -> impl Iterator<Item = BuildRequestId> + use<'_> {
+        self.children.get(&build).into_iter().flatten().copied()
     }
 
     /// The locks among `wants` that are not to be had because of what others hold, or what these others hold.
@@ -149,9 +189,9 @@ impl Book {
         false
     }
 
-    /// Those who hold, or stand before a build for, what it cannot have now.
+    /// Those who hold, or stand before a build for, what it cannot have now, and those whose ends it waits for.
     fn in_the_way_of(&self, build: BuildRequestId) -> BTreeSet<BuildRequestId> {
-        let mut out = BTreeSet::new();
+        let mut out: BTreeSet<_> = self.children_of(build).collect();
         for waiter in self.waiting.get(&build).into_iter().flat_map(BTreeMap::values) {
             let mut of_waiter = BTreeSet::new();
             for wants in &waiter.alternatives {
@@ -177,14 +217,14 @@ impl Book {
     }
 }
 
-/// The circle that is closed when `last` waits for `lock`, held by `first`.
+/// The circle that is closed when `last` so waits for `first`.
 fn circle(
-    came_from: &BTreeMap<BuildRequestId, (BuildRequestId, LockId)>,
+    came_from: &BTreeMap<BuildRequestId, (BuildRequestId, WaitsFor)>,
     first: BuildRequestId,
     last: BuildRequestId,
-    lock: LockId,
+    waits_for: WaitsFor,
 ) -> Cycle {
-    let mut links = vec![Link { request: last, waits_for: lock }];
+    let mut links = vec![Link { request: last, waits_for }];
     let mut holder = last;
     while holder != first {
         let (waiter, lock) = came_from.get(&holder).cloned().expect("each was reached from the first");

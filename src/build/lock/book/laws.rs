@@ -11,6 +11,8 @@ enum Deed {
     Withdraw(Owner),
     Release(Owner),
     Limits(BTreeMap<LockName, Limits>),
+    /// A build waits for the ends of others.
+    Children(BuildRequestId, BTreeSet<BuildRequestId>),
 }
 
 /// What everybody holds and waits for, written down without a thought.
@@ -20,6 +22,7 @@ struct Model {
     held: Vec<(Owner, Wants)>,
     /// In the order of first asks.
     waiting: Vec<(Owner, Vec<Wants>)>,
+    children: BTreeMap<BuildRequestId, BTreeSet<BuildRequestId>>,
 }
 
 impl Model {
@@ -55,22 +58,34 @@ impl Model {
         self.waiting.iter().filter(move |(owner, _)| owner.request() == build).map(|(_, wants)| wants)
     }
 
-    /// The builds that hold something and can never go on, whatever the order of the lines.
+    /// The builds that hold something or are waited for and can never go on, whatever the order of the lines.
     fn stuck(&self) -> BTreeSet<BuildRequestId> {
         let holds = |build: &BuildRequestId| self.held.iter().any(|(owner, _)| owner.request() == *build);
-        let waits = self.waiting.iter().map(|(owner, _)| owner.request());
-        let mut stuck: BTreeSet<_> = waits.filter(holds).collect();
+        let is_child = |build: &BuildRequestId| self.children.values().flatten().any(|child| child == build);
+        let waits =
+            self.waiting.iter().map(|(owner, _)| owner.request()).chain(self.children.keys().copied());
+        let mut stuck: BTreeSet<_> = waits.filter(|build| holds(build) || is_child(build)).collect();
         loop {
             let before = stuck.clone();
             stuck.retain(|build| {
                 let mut all = self.wants_of(*build);
                 let can = |wants: &Wants| self.fits(*build, wants, |other| before.contains(&other));
-                !all.all(|alternatives| alternatives.iter().any(can))
+                let has_locks = all.all(|alternatives| alternatives.iter().any(can));
+                let mut children = self.children.get(build).into_iter().flatten();
+                !has_locks || children.any(|child| before.contains(child))
             });
             if stuck == before {
                 return stuck;
             }
         }
+    }
+
+    /// Whether a build has not ended.
+    fn is_there(&self, build: BuildRequestId) -> bool {
+        let of_build = |owner: &Owner| owner.request() == build;
+        self.held.iter().any(|(owner, _)| of_build(owner))
+            || self.waiting.iter().any(|(owner, _)| of_build(owner))
+            || self.children.contains_key(&build)
     }
 
     fn granted(&mut self, owner: Owner, wants: Wants) {
@@ -150,6 +165,11 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => owner().prop_map(Deed::Withdraw),
         3 => owner().prop_map(Deed::Release),
         1 => limits().prop_map(Deed::Limits),
+        // Who was asked for is younger.
+        2 => (1..5_i64, vec(1..4_i64, 0..3)).prop_map(|(parent, after)| {
+            let children = after.iter().map(|after| BuildRequestId(parent + after));
+            Deed::Children(BuildRequestId(parent), children.collect())
+        }),
     ]
 }
 
@@ -168,6 +188,13 @@ fn carry_out(book: &mut Book, model: &mut Model, deed: &Deed) -> Result<(), Test
         Deed::Limits(limits) => {
             book.set_limits(limits.clone());
             model.limits.clone_from(limits);
+        }
+        Deed::Children(parent, children) => {
+            book.set_children(*parent, children.clone());
+            model.children.remove(parent);
+            if !children.is_empty() {
+                model.children.insert(*parent, children.clone());
+            }
         }
         Deed::Ask(owner, alternatives) => ask(book, model, *owner, alternatives)?,
     }
@@ -215,7 +242,7 @@ fn ask(
             .all(|(_, before)| standing(before).keys().all(|lock| !stands.contains_key(lock)));
         let other = waiter.request();
         // A build that waits for something else besides can wait for the one that comes later.
-        let waits_once = model.wants_of(other).count() == 1;
+        let waits_once = model.wants_of(other).count() == 1 && !model.children.contains_key(&other);
         for wants in alternatives.iter().filter(|_| is_first && other != build && waits_once) {
             prop_assert!(
                 !model.fits(other, wants, |_| true) || after.fits(other, wants, |_| true),
@@ -261,10 +288,18 @@ fn check(book: &Book, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(cycle.links[0].request, owner.request());
         for (link, next) in cycle.links.iter().zip(cycle.links.iter().cycle().skip(1)) {
             prop_assert!(stuck.contains(&link.request));
-            let mut wanted = model.wants_of(link.request).flatten();
-            prop_assert!(wanted.any(|wants| wants.contains_key(&link.waits_for)));
-            let mut held = model.held.iter().filter(|(holder, _)| holder.request() == next.request);
-            prop_assert!(held.any(|(_, wants)| wants.contains_key(&link.waits_for)));
+            match &link.waits_for {
+                WaitsFor::End(child) => {
+                    prop_assert_eq!(child, &next.request);
+                    prop_assert!(model.children[&link.request].contains(child));
+                }
+                WaitsFor::Lock(lock) => {
+                    let mut wanted = model.wants_of(link.request).flatten();
+                    prop_assert!(wanted.any(|wants| wants.contains_key(lock)));
+                    let mut held = model.held.iter().filter(|(holder, _)| holder.request() == next.request);
+                    prop_assert!(held.any(|(_, wants)| wants.contains_key(lock)));
+                }
+            }
         }
     }
     prop_assert_eq!(told, !stuck.is_empty());
@@ -283,14 +318,25 @@ fn wind_up(mut book: Book, mut model: Model) -> Result<(), TestCaseError> {
     let mut seen: BTreeMap<Owner, u64> = BTreeMap::new();
     // Each turn ends a build or serves a waiter.
     for _ in 0..60 {
-        if model.held.is_empty() && model.waiting.is_empty() {
+        if model.held.is_empty() && model.waiting.is_empty() && model.children.is_empty() {
             let rest = book.snapshot();
             prop_assert!(rest.iter().all(|state| state.holders.is_empty() && state.waiters.is_empty()));
             prop_assert!(book.locks.is_empty() && book.held.is_empty() && book.waiting.is_empty());
             return Ok(());
         }
         let mut has_moved = false;
-        let waits = |model: &Model, build| model.waiting.iter().any(|(waiter, _)| waiter.request() == build);
+        for (parent, children) in model.children.clone() {
+            let left =
+                children.iter().copied().filter(|child| model.is_there(*child)).collect::<BTreeSet<_>>();
+            if left != children {
+                carry_out(&mut book, &mut model, &Deed::Children(parent, left))?;
+                has_moved = true;
+            }
+        }
+        let waits = |model: &Model, build| {
+            model.children.contains_key(&build)
+                || model.waiting.iter().any(|(waiter, _)| waiter.request() == build)
+        };
         for (owner, _) in model.held.clone() {
             if !waits(&model, owner.request()) {
                 carry_out(&mut book, &mut model, &Deed::Release(Owner::Request(owner.request())))?;

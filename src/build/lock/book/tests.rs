@@ -314,3 +314,57 @@ fn who_could_go_on_by_another_way_is_in_no_deadlock() {
     assert_eq!(ask(&mut book, step(2), &[exclusive("b")]), Answer::Waiting);
     assert!(book.deadlock(step(2)).is_some() && book.deadlock(step(3)).is_some());
 }
+
+#[test]
+fn a_build_that_waits_for_one_which_wants_its_lock_is_in_a_deadlock_and_so_is_the_other() {
+    let mut book = book(&[("db", 1), ("port", 1)]);
+    let ends = |numbers: &[i64]| numbers.iter().copied().map(BuildRequestId).collect::<BTreeSet<_>>();
+    ask(&mut book, build(5), &[exclusive("db")]);
+    // One that was asked for, and still stands in the queue.
+    assert_eq!(ask(&mut book, build(7), &[exclusive("db")]), Answer::Waiting);
+    assert_eq!(book.deadlock(build(7)), None);
+    let before = book.version();
+    book.set_children(BuildRequestId(5), ends(&[6, 7]));
+    assert!(book.version() > before, "who waits must ask again");
+    assert_eq!(
+        book.deadlock(build(7)).unwrap().to_string(),
+        "build of request 7 waits for `db`, held by request 5, which waits for the end of request 7"
+    );
+    assert_eq!(
+        book.deadlock(build(5)).unwrap().to_string(),
+        "build of request 5 holds `db` and waits for the end of request 7, which waits for `db`"
+    );
+    // Others who wait for the same lock only wait.
+    assert_eq!(ask(&mut book, build(8), &[exclusive("db")]), Answer::Waiting);
+    assert_eq!(book.deadlock(build(8)), None);
+    book.set_children(BuildRequestId(5), BTreeSet::new());
+    assert_eq!(book.deadlock(build(7)), None);
+}
+
+#[test]
+fn a_deadlock_goes_through_what_a_child_waits_for() {
+    let mut book = book(&[("db", 1), ("port", 1)]);
+    ask(&mut book, build(1), &[exclusive("db")]);
+    ask(&mut book, build(3), &[exclusive("port")]);
+    book.set_children(BuildRequestId(1), [BuildRequestId(2)].into());
+    assert_eq!(ask(&mut book, step(2), &[exclusive("port")]), Answer::Waiting);
+    assert_eq!(book.deadlock(step(2)), None);
+    assert_eq!(ask(&mut book, step(3), &[exclusive("db")]), Answer::Waiting);
+    assert_eq!(
+        book.deadlock(step(3)).unwrap().to_string(),
+        "build of request 3 holds `port` and waits for `db`, held by request 1, which waits for the end of request 2, \
+         which waits for `port`"
+    );
+}
+
+#[test]
+fn who_waits_for_a_build_does_not_stand_before_those_for_which_that_waits() {
+    let mut book = book(&[("a", 1), ("b", 1)]);
+    ask(&mut book, build(1), &[exclusive("a")]);
+    ask(&mut book, build(9), &[exclusive("b")]);
+    assert_eq!(ask(&mut book, build(2), &[exclusive("a"), exclusive("b")]), Answer::Waiting);
+    book.set_children(BuildRequestId(1), [BuildRequestId(3)].into());
+    assert_eq!(ask(&mut book, build(3), &[exclusive("b")]), Answer::Waiting);
+    book.release(build(9));
+    assert_eq!(ask(&mut book, build(3), &[exclusive("b")]), GRANTED);
+}

@@ -46,10 +46,14 @@ impl Brood {
         Ok(())
     }
 
+    /// Their requests.
+    pub(super) fn requests(&self) -> impl Iterator<Item = BuildRequestId> {
+        self.asked.iter().flat_map(|asked| &asked.triggered.requests).map(|(_, id)| *id)
+    }
+
     /// Whether a request is one of theirs.
     pub(super) fn has(&self, request: i64) -> bool {
-        let mut requests = self.asked.iter().flat_map(|asked| &asked.triggered.requests);
-        requests.any(|(_, id)| id.0 == request)
+        self.requests().any(|id| id.0 == request)
     }
 
     /// Whether all have their outcome.
