@@ -234,12 +234,13 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? integer The same as `count`.
 
 ---A worker that connects to the master by itself: a `buildbot-worker` process on some machine.
----@class lunabot.options.Worker: { name?: any, password?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.Worker: { name?: any, password?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[] What it must know to log in; a list of up to four while it changes: `{ new, old }`. For msgpack a hash will do: `$argon2id$…`, as `lunabot hash-password` prints it. A change applies to the next login; a live link stays.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -250,12 +251,13 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|lunabot.Secret|(string|lunabot.Secret)[] The same as `password`.
 
 ---A worker inside the master's process, for small set-ups and for trying things out. It needs no password.
----@class lunabot.options.LocalWorker: { name?: any, workdir?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LocalWorker: { name?: any, workdir?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field workdir? string|lunabot.None|false Its folder, below `DIR/workers` unless absolute. Default: its name.
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -291,7 +293,7 @@ function Factory.addSteps(self, steps) end
 ---@field region_name? string|lunabot.None|false The region. Default: `None`.
 
 ---A worker on a machine of Amazon's EC2 that is started when there is a build for it. Loading asks nothing of AWS.
----@class lunabot.options.EC2LatentWorker: { name?: any, password?: any, instance_type?: any, ami?: any, valid_ami_owners?: any, valid_ami_location_regex?: any, elastic_ip?: any, identifier?: any, secret_identifier?: any, aws_id_file_path?: any, user_data?: any, region?: any, keypair_name?: any, security_name?: any, spot_instance?: any, max_spot_price?: any, volumes?: any, placement?: any, price_multiplier?: any, tags?: any, product_description?: any, subnet_id?: any, security_group_ids?: any, instance_profile_name?: any, block_device_map?: any, session?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.EC2LatentWorker: { name?: any, password?: any, instance_type?: any, ami?: any, valid_ami_owners?: any, valid_ami_location_regex?: any, elastic_ip?: any, identifier?: any, secret_identifier?: any, aws_id_file_path?: any, user_data?: any, region?: any, keypair_name?: any, security_name?: any, spot_instance?: any, max_spot_price?: any, volumes?: any, placement?: any, price_multiplier?: any, tags?: any, product_description?: any, subnet_id?: any, security_group_ids?: any, instance_profile_name?: any, block_device_map?: any, session?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field instance_type? string The size of the machine: `m5.large`.
@@ -324,6 +326,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -358,7 +361,7 @@ function Factory.addSteps(self, steps) end
 ---@field [26]? lunabot.options.worker.EC2LatentWorker.session|lunabot.None|false The same as `session`.
 
 ---A worker on a virtual machine of libvirt that is started when there is a build for it.
----@class lunabot.options.LibVirtWorker: { name?: any, password?: any, hd_image?: any, base_image?: any, uri?: any, xml?: any, masterFQDN?: any, cheap_copy?: any, graceful_shutdown?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LibVirtWorker: { name?: any, password?: any, hd_image?: any, base_image?: any, uri?: any, xml?: any, masterFQDN?: any, cheap_copy?: any, graceful_shutdown?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field hd_image? string|lunabot.None|false The disk of the machine, made from `base_image` at each start. Default: `None`.
@@ -374,6 +377,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -399,7 +403,7 @@ function Factory.addSteps(self, steps) end
 ---@field volume_size? integer|lunabot.Renderable|lunabot.None|false Its size in GiB. Default: that of what it begins as.
 
 ---A worker on a server of OpenStack that is started when there is a build for it.
----@class lunabot.options.OpenStackLatentWorker: { name?: any, password?: any, flavor?: any, os_username?: any, os_password?: any, os_tenant_name?: any, os_auth_url?: any, os_user_domain?: any, os_project_domain?: any, os_auth_args?: any, block_devices?: any, region?: any, image?: any, meta?: any, nova_args?: any, client_version?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.OpenStackLatentWorker: { name?: any, password?: any, flavor?: any, os_username?: any, os_password?: any, os_tenant_name?: any, os_auth_url?: any, os_user_domain?: any, os_project_domain?: any, os_auth_args?: any, block_devices?: any, region?: any, image?: any, meta?: any, nova_args?: any, client_version?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field flavor? string|integer|lunabot.Renderable The size of the server: name or id.
@@ -422,6 +426,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -453,7 +458,7 @@ function Factory.addSteps(self, steps) end
 ---@field verify? boolean Whether the engine's certificate is verified. Default: `true`.
 
 ---A worker in a container of Docker that is started when there is a build for it.
----@class lunabot.options.DockerLatentWorker: { name?: any, password?: any, docker_host?: any, image?: any, command?: any, volumes?: any, dockerfile?: any, version?: any, tls?: any, followStartupLogs?: any, masterFQDN?: any, master_protocol?: any, hostconfig?: any, autopull?: any, alwaysPull?: any, custom_context?: any, encoding?: any, target?: any, buildargs?: any, hostname?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.DockerLatentWorker: { name?: any, password?: any, docker_host?: any, image?: any, command?: any, volumes?: any, dockerfile?: any, version?: any, tls?: any, followStartupLogs?: any, masterFQDN?: any, master_protocol?: any, hostconfig?: any, autopull?: any, alwaysPull?: any, custom_context?: any, encoding?: any, target?: any, buildargs?: any, hostname?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field docker_host? string|lunabot.Renderable The engine: `unix:///var/run/docker.sock`, `tcp://host:2376`.
@@ -480,6 +485,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.
@@ -508,7 +514,7 @@ function Factory.addSteps(self, steps) end
 ---@field [20]? string|lunabot.Renderable|lunabot.None|false The same as `hostname`.
 
 ---A worker on whatever functions of the configuration can start: Buildbot's `AbstractLatentWorker` without a class.
----@class lunabot.options.LatentWorker: { name?: any, password?: any, start_instance?: any, stop_instance?: any, check_instance?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.LatentWorker: { name?: any, password?: any, start_instance?: any, stop_instance?: any, check_instance?: any, build_wait_timeout?: any, attach_timeout?: any, check_instance_interval?: any, max_builds?: any, notify_on_missing?: any, missing_timeout?: any, notify_on_return?: any, locks?: any, properties?: any, defaultProperties?: any, keepalive_interval?: any, keepalive_timeout?: any, resume_grace?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name and login, also the property `workername`: letters, digits, `_` and `-`, at most 50 characters.
 ---@field password? string|lunabot.Secret|(string|lunabot.Secret)[]|lunabot.None|false What an instance must know to log in, for one whose image knows it already. A change applies to the next instance. Default: made anew for each instance.
 ---@field start_instance function Starts an instance.
@@ -520,6 +526,7 @@ function Factory.addSteps(self, steps) end
 ---@field max_builds? integer|lunabot.None|false How many builds it may run at once; `None` or 0 sets no limit. Default: `None`.
 ---@field notify_on_missing? string|string[]|lunabot.None|false The mail addresses that are told when it has been missing for `missing_timeout`. Default: `{}`.
 ---@field missing_timeout? number|string|lunabot.None|false How long it may be away before it counts as missing; `None` or 0: it never does. Default: `3600`.
+---@field notify_on_return? boolean Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing. Default: `false`.
 ---@field locks? lunabot.LockAccess[] What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together. Default: `{}`.
 ---@field properties? table<string, lunabot.Value> Set on each of its builds with the source `Worker`, over all other properties. Default: `{}`.
 ---@field defaultProperties? table<string, lunabot.Value> Set on each of its builds where nothing else has set them. Default: `{}`.

@@ -29,6 +29,9 @@ pub mod build;
 
 pub mod scheduler;
 
+// Who is told of it.
+pub mod reporter;
+
 // The one that owns them all, and its two edges.
 pub mod master;
 

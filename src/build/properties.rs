@@ -96,12 +96,11 @@ impl Composing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
     use crate::{
-        definition::{NoHooks, Renderable, WorkerKind},
-        model::{Place, PropertyValue, WorkerName},
+        definition::{NoHooks, Renderable},
+        model::{Place, PropertyValue},
     };
 
     fn table(pairs: &[(&str, &str)]) -> BTreeMap<String, Worth> {
@@ -117,18 +116,10 @@ mod tests {
             ..BuilderDefinition::bare("linux")
         };
         let worker = WorkerDefinition {
-            name: WorkerName::new("bot").expect("a good name"),
-            kind: WorkerKind::Local { workdir: PathBuf::from("bot") },
-            max_builds: None,
             properties: table(&[("os", "worker")]),
             default_properties: table(&[("colour", "no"), ("gap", "worker"), ("site", "no")]),
-            keepalive_interval: None,
-            keepalive_timeout: None,
-            resume_grace: None,
-            missing_timeout: None,
-            notify_on_missing: Vec::new(),
-            locks: Vec::new(),
             place,
+            ..WorkerDefinition::bare("bot")
         };
         let mut request = Properties::new();
         request.set("os", "request", "Force Build Form");

@@ -44,6 +44,7 @@ pub mod triggers;
 pub mod worker;
 pub mod worker_match;
 
+pub use address::{Address, Mailbox};
 pub use builder::BuilderDefinition;
 pub use check::check;
 pub use collapse::Collapse;
@@ -57,7 +58,7 @@ pub use password::{HashedPassword, Password, Passwords};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
 pub use render::{Call, Known, RenderError, Renderable, Rendering, Text, Worth};
-pub use reporter::ReporterDefinition;
+pub use reporter::{MissingMessage, ReporterDefinition, WatchedWorkers};
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
 pub use secret_use::{Need, SecretUse};

@@ -246,3 +246,26 @@ impl fmt::Display for Security {
         })
     }
 }
+
+#[cfg(test)]
+impl ReporterDefinition {
+    /// One that tells of all missing workers in our own words, for tests.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self {
+            name: ReporterName::new(name).expect("the test gives a good name"),
+            from: Mailbox::parse("buildbot@localhost").expect("a good address"),
+            relay_host: "localhost".into(),
+            port: 25,
+            security: Security::IfOffered,
+            login: None,
+            extra_recipients: Vec::new(),
+            tells_interested_users: true,
+            lookup: None,
+            extra_headers: BTreeMap::new(),
+            logs_mails: false,
+            builds: BuildMails::None,
+            missing: vec![MissingGenerator::all()],
+            place: Place::new("master.cfg.lua", 1),
+        }
+    }
+}

@@ -40,6 +40,8 @@ pub struct WorkerDefinition {
     pub missing_timeout: Option<Duration>,
     /// Who is told when it is missing.
     pub notify_on_missing: Vec<Mailbox>,
+    /// Whether they are told as well when it is back.
+    pub notify_on_return: bool,
     /// What each build on it holds of locks.
     pub locks: Vec<LockAccess>,
     /// Where it was written.
@@ -96,6 +98,7 @@ impl WorkerDefinition {
                 .filter(|grace| !grace.is_zero()),
             missing_timeout: record.duration("missing_timeout").filter(|timeout| !timeout.is_zero()),
             notify_on_missing: notify_on_missing?,
+            notify_on_return: record.flag("notify_on_return"),
             locks: LockAccess::all_from_record(record, problems),
             place: record.place.clone(),
         })
@@ -200,6 +203,7 @@ impl Planned for WorkerDefinition {
             "resume_grace" resume_grace InPlace,
             "missing_timeout" missing_timeout InPlace,
             "notify_on_missing" notify_on_missing InPlace,
+            "notify_on_return" notify_on_return InPlace,
             "locks" locks InPlace,
         );
         match (&self.kind, &new.kind) {
@@ -219,5 +223,26 @@ impl Planned for WorkerDefinition {
             _ => {}
         }
         out
+    }
+}
+#[cfg(test)]
+impl WorkerDefinition {
+    /// One inside the master of which nothing is said but its name, for tests; its folder is called as it is.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self {
+            name: WorkerName::new(name).expect("the test gives a good name"),
+            kind: WorkerKind::Local { workdir: name.into() },
+            max_builds: None,
+            properties: BTreeMap::new(),
+            default_properties: BTreeMap::new(),
+            keepalive_interval: None,
+            keepalive_timeout: None,
+            resume_grace: None,
+            missing_timeout: None,
+            notify_on_missing: Vec::new(),
+            notify_on_return: false,
+            locks: Vec::new(),
+            place: Place::new("master.cfg.lua", 1),
+        }
     }
 }

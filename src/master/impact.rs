@@ -241,18 +241,9 @@ mod tests {
 
     fn worker(worker: &str, workdir: &str, line: u32) -> Arc<WorkerDefinition> {
         Arc::new(WorkerDefinition {
-            name: name(worker),
             kind: WorkerKind::Local { workdir: workdir.into() },
-            max_builds: None,
-            properties: BTreeMap::new(),
-            default_properties: BTreeMap::new(),
-            keepalive_interval: None,
-            keepalive_timeout: None,
-            resume_grace: None,
-            missing_timeout: None,
-            notify_on_missing: Vec::new(),
-            locks: Vec::new(),
             place: Place::new("master.cfg.lua", line),
+            ..WorkerDefinition::bare(worker)
         })
     }
 

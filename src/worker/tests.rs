@@ -18,7 +18,7 @@ use crate::{
     model::{
         Event, EventKind,
         EventKind::{WorkerAttached, WorkerDetached},
-        LogStream, Place, Remark, Secret, Timestamp, WorkerInfo, WorkerName, WorkerWord,
+        LogStream, Remark, Secret, Timestamp, WorkerInfo, WorkerName, WorkerWord,
     },
     protocol::{
         CommandId, FromWorker, ShellArguments, ToWorker, Update, WorkerCommand,
@@ -73,16 +73,10 @@ fn roster_of(kind: WorkerKind, interval: Option<Duration>, limit: Option<Duratio
     let definition = WorkerDefinition {
         name: name(),
         kind,
-        max_builds: None,
-        properties: BTreeMap::new(),
-        default_properties: BTreeMap::new(),
         keepalive_interval: interval,
         keepalive_timeout: limit,
         resume_grace: Some(Duration::from_secs(60)),
-        missing_timeout: None,
-        notify_on_missing: Vec::new(),
-        locks: Vec::new(),
-        place: Place::new("master.cfg.lua", 1),
+        ..WorkerDefinition::bare("w")
     };
     let mut all = MasterDefinition::nothing();
     all.workers.insert(name(), Arc::new(definition));

@@ -68,18 +68,18 @@ fn worker() -> impl Strategy<Value = WorkerDefinition> {
     (name(), kind, 0..3u32, properties(), properties(), keepalive, seconds(), told, place()).prop_map(
         |(name, kind, builds, properties, defaults, (keepalive, timeout), missing, (mails, locks), place)| {
             WorkerDefinition {
-                name: WorkerName::new(&name).expect("a letter is a name"),
                 kind,
                 max_builds: NonZeroU32::new(builds),
                 properties: worths(properties),
                 default_properties: worths(defaults),
                 keepalive_interval: keepalive,
                 keepalive_timeout: timeout,
-                resume_grace: None,
                 missing_timeout: missing,
                 notify_on_missing: mails,
+                notify_on_return: builds.is_multiple_of(2),
                 locks,
                 place,
+                ..WorkerDefinition::bare(&name)
             }
         },
     )
@@ -385,18 +385,9 @@ proptest! {
 
 fn worker_at(name: &str, workdir: &str, line: u32) -> WorkerDefinition {
     WorkerDefinition {
-        name: WorkerName::new(name).expect("a letter is a name"),
         kind: WorkerKind::Local { workdir: workdir.into() },
-        max_builds: None,
-        properties: BTreeMap::new(),
-        default_properties: BTreeMap::new(),
-        keepalive_interval: None,
-        keepalive_timeout: None,
-        resume_grace: None,
-        missing_timeout: None,
-        notify_on_missing: Vec::new(),
-        locks: Vec::new(),
         place: Place::new("master.cfg.lua", line),
+        ..WorkerDefinition::bare(name)
     }
 }
 

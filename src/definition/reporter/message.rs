@@ -199,3 +199,11 @@ impl fmt::Display for TemplateType {
         })
     }
 }
+
+#[cfg(test)]
+impl MissingGenerator {
+    /// For all workers, in our own words, for tests.
+    pub(super) fn all() -> Self {
+        Self { workers: WatchedWorkers::All, message: MissingMessage::standard(TemplateType::Plain) }
+    }
+}

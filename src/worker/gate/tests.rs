@@ -33,20 +33,7 @@ fn roster(workers: &[(&str, &[Secret])]) -> Arc<Roster> {
 fn roster_of<'a>(workers: impl Iterator<Item = (&'a str, WorkerKind)>) -> Arc<Roster> {
     let mut all = MasterDefinition::nothing();
     for (name, kind) in workers {
-        let definition = WorkerDefinition {
-            name: WorkerName::new(name).unwrap(),
-            kind,
-            max_builds: None,
-            properties: BTreeMap::new(),
-            default_properties: BTreeMap::new(),
-            keepalive_interval: None,
-            keepalive_timeout: None,
-            resume_grace: None,
-            missing_timeout: None,
-            notify_on_missing: Vec::new(),
-            locks: Vec::new(),
-            place: Place::new("master.cfg.lua", 1),
-        };
+        let definition = WorkerDefinition { kind, ..WorkerDefinition::bare(name) };
         all.workers.insert(definition.name.clone(), Arc::new(definition));
     }
     Arc::new(Roster::new(&all, &BTreeMap::new()).unwrap())

@@ -40,6 +40,7 @@ for class in pairs(classes) do
   make(class, 2, {
     max_builds = None,
     notify_on_missing = { "Admin <admin@example.org>", "ops@example.org" },
+    notify_on_return = true,
     missing_timeout = None,
     keepalive_interval = None,
     keepalive_timeout = None,

@@ -26,6 +26,7 @@ end
 
 each("max_builds", { max_builds = "two" })
 each("notify_kind", { notify_on_missing = 5 })
+each("notify_return", { notify_on_return = "yes" })
 each("notify_address", { notify_on_missing = { "admin@example.org", "admin", "a b@example.org" } })
 each("missing_timeout", { missing_timeout = "soon" })
 each("missing_negative", { missing_timeout = -1 })

@@ -18,7 +18,7 @@ use crate::{
     build::lock::{self, LockId, Locks, Mode, Owner, Want},
     definition::{
         BuilderDefinition, LockAccess, LockDefinition, LockKind, LockMode, MasterDefinition, Mismatch,
-        WorkerDefinition, WorkerKind,
+        WorkerDefinition,
     },
     model::{
         BuildRequestId, BuilderName, BuildsetId, LockName, Place, Properties, Remark, StepId, Timestamp,
@@ -122,18 +122,8 @@ fn definition(size: u32) -> Arc<MasterDefinition> {
     let mut definition = MasterDefinition::nothing();
     for (number, name) in WORKERS.iter().enumerate() {
         let worker = WorkerDefinition {
-            name: WorkerName::new(name).expect("a good name"),
-            kind: WorkerKind::Local { workdir: (*name).into() },
             max_builds: [NonZeroU32::new(1), NonZeroU32::new(size), None][number],
-            properties: BTreeMap::new(),
-            default_properties: BTreeMap::new(),
-            keepalive_interval: None,
-            keepalive_timeout: None,
-            resume_grace: None,
-            missing_timeout: None,
-            notify_on_missing: Vec::new(),
-            locks: Vec::new(),
-            place: Place::new("master.cfg.lua", 1),
+            ..WorkerDefinition::bare(name)
         };
         definition.workers.insert(worker.name.clone(), Arc::new(worker));
     }

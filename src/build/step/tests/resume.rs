@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     definition::{MasterDefinition, Passwords, WorkerDefinition, WorkerKind},
-    model::{Place, Secret},
+    model::Secret,
     store::Unfinished,
 };
 
@@ -17,16 +17,8 @@ pub(super) fn roster(grace: Duration) -> Roster {
     let definition = WorkerDefinition {
         name: name.clone(),
         kind: WorkerKind::Remote { passwords },
-        max_builds: None,
-        properties: BTreeMap::new(),
-        default_properties: BTreeMap::new(),
-        keepalive_interval: None,
-        keepalive_timeout: None,
         resume_grace: Some(grace),
-        missing_timeout: None,
-        notify_on_missing: Vec::new(),
-        locks: Vec::new(),
-        place: Place::new("master.cfg.lua", 1),
+        ..WorkerDefinition::bare("w")
     };
     let mut all = MasterDefinition::nothing();
     all.workers.insert(name, Arc::new(definition));

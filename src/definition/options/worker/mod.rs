@@ -48,6 +48,12 @@ static WORKER_BASE: &[OptionSpec] = &[
         Default::Seconds(3600),
         "How long it may be away before it counts as missing; `None` or 0: it never does.",
     )),
+    option(
+        "notify_on_return",
+        Kind::Bool,
+        Default::Bool(false),
+        "Whether the addresses in `notify_on_missing` are told as well when a worker is back that they were told was missing.",
+    ),
     locks(
         "What each build on it holds, from before it begins to its end. A `util.MasterLock` here counts for all workers together.",
     ),
