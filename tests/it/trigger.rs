@@ -92,8 +92,7 @@ impl Running {
 
     /// Rows of the API.
     fn rows(&self, path: &str) -> Vec<Value> {
-        let answer = self.dir.get(&format!("/api/v2/{path}"));
-        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let body = self.dir.read(&format!("/api/v2/{path}"));
         let noun = path.split('?').next().unwrap().rsplit('/').next().unwrap();
         body[noun].as_array().unwrap_or_else(|| panic!("{body}")).clone()
     }
