@@ -222,6 +222,29 @@ fn builders_that_a_function_fails_to_order_are_served_in_their_usual_order() {
 }
 
 #[test]
+fn a_function_that_never_comes_to_an_order_of_the_builders_holds_them_up_once() {
+    let text = config(
+        "c.workers = { worker.LocalWorker 'w1' }\n\
+         build('a', { 'w1' }, quick)\n\
+         c.prioritizeBuilders = function(builders) while true do end end\n",
+    );
+    let mut queue = Queue::of(&text, &["w1"]);
+    for _ in 0..3 {
+        queue.serve("a");
+    }
+    assert!(queue.dir.run("stop", &[]).status.success());
+    let said = queue.master.said();
+    let heard: Vec<&str> = ["comes to no end", "build finished"]
+        .iter()
+        .flat_map(|text| said.match_indices(*text))
+        .collect::<std::collections::BTreeMap<_, _>>()
+        .into_values()
+        .take(4)
+        .collect();
+    assert_eq!(heard, ["comes to no end", "build finished", "build finished", "build finished"], "{said}");
+}
+
+#[test]
 fn two_builders_with_long_queues_that_share_one_worker_take_turns() {
     let queue = Queue::of(
         &config(
