@@ -7,7 +7,7 @@
 //! - A build is in the book exactly as long as its guard lives.
 //!
 //! # Not here
-//! Who may take such a place (`queue`, `claim`), and when a build waits (`step::trigger`).
+//! Who may take such a place (`board`), and when a build waits (`step::trigger`).
 
 use std::collections::HashSet;
 

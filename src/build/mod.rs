@@ -1,6 +1,6 @@
 //! From a request to a build to its outcome.
 //!
-//! The queue is in the store: [`queue`] looks what waits, [`claim`] says what may run where, and [`run`] is the task
+//! The queue is in the store: [`queue`] looks what waits, [`board`] says what may run where, and [`run`] is the task
 //! of one build, which takes its steps in order.
 //!
 //! # Laws

@@ -10,6 +10,7 @@ mod builds;
 mod check_secrets;
 mod checkconfig;
 mod create_master;
+mod explain;
 pub mod failure;
 mod follow;
 mod force;
@@ -132,6 +133,16 @@ enum Command {
         /// The master's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell why a request does not run now: for each worker why not, and what would change that
+    Explain {
+        /// The master's folder
+        dir: PathBuf,
+        /// The request's number; or a builder, of which the first request that waits is meant
+        request: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -276,6 +287,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Reconfig { dir, dry_run, max_disconnects, json } => {
             reconfig::run(&dir, dry_run, max_disconnects, json).await
         }
+        Command::Explain { dir, request, json } => explain::run(&dir, &request, json).await,
         Command::Locks { dir, json } => locks::run(&dir, json).await,
         Command::Workers { dir, json } => workers::run(&dir, json).await,
         Command::Worker { dir, deed, name, reason, json } => {

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    build::{BuildsHandle, StopKind, lock::LockState},
+    build::{
+        BuildsHandle, StopKind,
+        lock::LockState,
+        queue::{ExplainError, Explained},
+    },
     definition::MasterDefinition,
     master::{Attempt, Cause, Generations, ReloadError, ReloadHandle},
     model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerName},
@@ -100,6 +104,11 @@ impl MasterHandle {
     /// The locks that builds hold and wait for.
     pub fn locks(&self) -> Vec<LockState> {
         self.builds.locks.snapshot()
+    }
+
+    /// Why a request waits; see [`BuildsHandle::explain`].
+    pub async fn explain(&self, request: BuildRequestId) -> Result<Option<Explained>, ExplainError> {
+        self.builds.explain(request).await
     }
 
     /// How many builds run.

@@ -9,6 +9,7 @@ use serde_json::json;
 use tracing::error;
 
 use crate::{
+    build::queue::ExplainError,
     master::RequestError,
     store::{LogError, QueryError, StoreError},
     worker::operator::OrderError,
@@ -93,6 +94,17 @@ impl From<QueryError> for ApiError {
         match failure {
             QueryError::Store(failure) => failure.into(),
             other => Self::bad_request(other.to_string()),
+        }
+    }
+}
+
+impl From<ExplainError> for ApiError {
+    fn from(failure: ExplainError) -> Self {
+        match failure {
+            ExplainError::Store(failure) => failure.into(),
+            ExplainError::Stopped | ExplainError::Late => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, text: failure.to_string(), hint: None }
+            }
         }
     }
 }

@@ -13,6 +13,7 @@
 mod caller;
 pub mod control;
 pub mod error;
+mod explain;
 pub mod generation;
 pub mod lock;
 mod log;
@@ -42,6 +43,7 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/builds/{id}", get(resource::one_build).post(control::build))
         .route("/builds/{id}/properties", get(resource::build_properties))
         .route("/buildrequests/{id}", get(resource::one_build_request).post(control::build_request))
+        .route("/buildrequests/{id}/explain", get(explain::request))
         .route("/logs/{id}/contents", get(log::contents))
         .route("/logs/{id}/raw", get(log::raw))
         .route("/logs/{id}/records", get(log::records))

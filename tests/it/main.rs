@@ -12,6 +12,7 @@ mod choice;
 mod cli;
 mod editor;
 mod examples;
+mod explain;
 mod functions;
 mod isolation;
 mod layers;

@@ -101,7 +101,12 @@ fn seen(dir: &MasterDir, builder: &str, places: &[&str]) -> Vec<String> {
             for stream in streams.chars() {
                 let output = content.lines().filter(|line| log["type"] != "s" || line.starts_with(stream));
                 // Of variables ours hides those that look like secrets, and what is meant for itself.
-                let output = output.filter(|line| !line.starts_with("h  ")).map(alike).collect::<Vec<_>>();
+                let mut output =
+                    output.filter(|line| !line.starts_with("h  ")).map(alike).collect::<Vec<_>>();
+                // `cp` tells the entries of a folder in the order of their inodes, which is any.
+                if name.starts_with("cp") {
+                    output.sort_unstable();
+                }
                 write!(text, "\n  {} {output:?}", log["name"]).unwrap();
             }
         }

@@ -50,6 +50,8 @@ pub enum WhyNot {
         /// Each of these locks, with who has it, for people.
         locks: Vec<String>,
     },
+    /// It has less of a lock than a build wants: it can never take one.
+    TooFewLocks,
 }
 
 /// A worker that may take a build, but for locks.

@@ -21,11 +21,15 @@ impl Farm {
         let by_name: HashMap<_, _> =
             workers.iter().enumerate().map(|(number, worker)| (worker.name.clone(), number)).collect();
         let numbers = |builder: &BuilderDefinition| -> Vec<usize> {
+            let may_use = |number: &usize| {
+                let worker = &workers[*number];
+                builder.may_use(worker) && builder.can_lock_on(worker)
+            };
             if builder.worker_names.is_empty() {
-                return (0..workers.len()).filter(|number| builder.may_use(&workers[*number])).collect();
+                return (0..workers.len()).filter(may_use).collect();
             }
             let named = builder.worker_names.iter().filter_map(|name| by_name.get(name).copied());
-            named.filter(|number| builder.may_use(&workers[*number])).collect()
+            named.filter(may_use).collect()
         };
         let builders =
             definition.builders.values().map(|builder| (builder.name.clone(), numbers(builder))).collect();
@@ -35,6 +39,14 @@ impl Farm {
     /// The workers that a builder may use, as far as the configuration tells.
     pub(super) fn of_builder(&self, builder: &BuilderName) -> &[usize] {
         self.builders.get(builder).map_or(&[], Vec::as_slice)
+    }
+
+    /// The workers that a builder names; all if it names none.
+    pub(super) fn named_by(&self, builder: &BuilderDefinition) -> Vec<usize> {
+        if builder.worker_names.is_empty() {
+            return (0..self.workers.len()).collect();
+        }
+        builder.worker_names.iter().filter_map(|name| self.number(name)).collect()
     }
 
     pub(super) fn number(&self, worker: &WorkerName) -> Option<usize> {

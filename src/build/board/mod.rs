@@ -21,8 +21,10 @@ mod explain;
 mod farm;
 mod question;
 mod round;
+mod serve;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},

@@ -33,7 +33,7 @@ pub(in crate::build) enum Matter {
     /// Which request of a builder starts on which worker.
     Build {
         builder: Arc<BuilderDefinition>,
-        about: BuilderFacts,
+        about: Box<BuilderFacts>,
         /// `c.select_next_worker`.
         select: Option<Hook>,
         /// In their order, each with the workers that may take it, the best first.

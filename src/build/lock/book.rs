@@ -217,10 +217,27 @@ impl Book {
             self.withdraw(owner);
             return Ok(Answer::Granted(granted));
         }
+        self.line_up(owner, ticket, &alternatives);
+        Ok(Answer::Waiting)
+    }
+
+    /// Has an owner stand in the line of each lock of each alternative, without taking what it could have; as [`Self::ask`]
+    /// it keeps its place.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn stand(&mut self, owner: Owner, alternatives: &[Vec<Want>]) -> Result<(), AskError> {
+        let alternatives: Vec<Wants> = alternatives.iter().map(|wants| merged(wants)).collect();
+        self.check(owner, &alternatives)?;
+        self.line_up(owner, self.ticket(owner), &alternatives);
+        Ok(())
+    }
+
+    fn line_up(&mut self, owner: Owner, ticket: u64, alternatives: &[Wants]) {
         self.next_ticket = self.next_ticket.max(ticket + 1);
-        let stands = standing(&alternatives);
+        let stands = standing(alternatives);
         let waiters = self.waiting.entry(owner.request()).or_default();
-        let earlier = waiters.insert(owner, Waiter { ticket, alternatives: alternatives.clone() });
+        let earlier = waiters.insert(owner, Waiter { ticket, alternatives: alternatives.to_vec() });
         for (lock, mode) in &stands {
             self.locks.entry(lock.clone()).or_default().waiters.insert(ticket, (owner, *mode));
         }
@@ -236,7 +253,6 @@ impl Book {
                 lock.waiters.remove(&ticket);
             });
         }
-        Ok(Answer::Waiting)
     }
 
     /// Whether an ask for this one alternative would be granted now.

@@ -46,6 +46,14 @@ impl Locks {
         })
     }
 
+    /// Stands in the lines without taking anything: see [`Book::stand`].
+    ///
+    /// # Errors
+    /// As [`Self::try_take`].
+    pub fn stand(&self, owner: Owner, alternatives: &[Vec<Want>]) -> Result<(), AskError> {
+        self.with(|book| book.stand(owner, alternatives))
+    }
+
     /// Whether an ask for this would be granted now.
     pub fn would_grant(&self, owner: Owner, wants: &[Want]) -> bool {
         self.with(|book| book.would_grant(owner, wants))

@@ -228,7 +228,7 @@ fn signature(option: &str) -> &'static str {
         "canStartBuild" => {
             "fun(builder: lunabot.QueuedBuilder, worker: lunabot.FreeWorker, request: lunabot.QueuedRequest): boolean"
         }
-        "prioritizeBuilders" => "fun(builders: lunabot.QueuedBuilder[]): (lunabot.QueuedBuilder|string)[]",
+        "prioritizeBuilders" => "fun(builders: lunabot.QueuedBuilder[]): lunabot.QueuedBuilder[]|string[]",
         "collapseRequests" => {
             "fun(builder: lunabot.QueuedBuilder, new: lunabot.QueuedRequest, old: lunabot.QueuedRequest): boolean"
         }

@@ -119,6 +119,7 @@ impl ApiRow for BuildRequestRow {
             field("buildrequestid", "id", FieldKind::Integer),
             field("buildsetid", "buildsetid", FieldKind::Integer),
             field("builderid", "builderid", FieldKind::Integer),
+            field("priority", "(-urgency)", FieldKind::Integer),
             field("claimed", "claimed_at", FieldKind::Present),
             field("complete", "complete_at", FieldKind::Present),
             field("complete_at", "complete_at", FieldKind::Instant),

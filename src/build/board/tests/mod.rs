@@ -1,5 +1,9 @@
 //! The laws of the board, under random histories, with a store and a farm of plain values.
 
+mod asked;
+mod explained;
+mod turns;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     num::NonZeroU32,
@@ -9,15 +13,16 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Board, Move, Outlook, PAGE, Standing, Wanted};
+use super::{Board, Move, Outlook, PAGE, Question, Standing, Start, Wanted};
 use crate::{
-    build::lock::{self, Locks},
+    build::lock::{self, LockId, Locks, Mode, Owner, Want},
     definition::{
         BuilderDefinition, LockAccess, LockDefinition, LockKind, LockMode, MasterDefinition, Mismatch,
         WorkerDefinition, WorkerKind,
     },
     model::{
-        BuildRequestId, BuilderName, BuildsetId, LockName, Place, Properties, Remark, Timestamp, WorkerName,
+        BuildRequestId, BuilderName, BuildsetId, LockName, Place, Properties, Remark, StepId, Timestamp,
+        WorkerName,
     },
     store::QueuedRequest,
 };
@@ -28,7 +33,10 @@ const WORKERS: [&str; 3] = ["w0", "w1", "w2"];
 /// What happens.
 #[derive(Clone, Debug)]
 enum Deed {
-    Request { builder: usize, priority: i32 },
+    Request {
+        builder: usize,
+        priority: i32,
+    },
     Attach(usize),
     Detach(usize),
     Pause(usize),
@@ -36,6 +44,10 @@ enum Deed {
     End(usize),
     Cancel(usize),
     Reload(u32),
+    /// A step of some build takes the lock of `exclusive`, if it can.
+    Lock,
+    /// It gives it back.
+    Unlock,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -48,6 +60,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => any::<usize>().prop_map(Deed::End),
         1 => any::<usize>().prop_map(Deed::Cancel),
         1 => (1..4_u32).prop_map(Deed::Reload),
+        1 => Just(Deed::Lock),
+        1 => Just(Deed::Unlock),
     ]
 }
 
@@ -85,7 +99,16 @@ struct Model {
     running: BTreeMap<i64, (String, String, u32)>,
     done: BTreeSet<i64>,
     last: i64,
+    /// Whether a step has the lock of `exclusive`.
+    is_locked: bool,
+    /// What the board asks functions.
+    asked: Vec<Question>,
+    /// What the clock says.
+    now: Instant,
 }
+
+/// The step that takes locks beside the board.
+const STEP: Owner = Owner::Step { request: BuildRequestId(1_000_000), step: StepId(1) };
 
 fn access(name: &str, mode: LockMode, max_count: u32) -> LockAccess {
     let place = Place::new("master.cfg.lua", 1);
@@ -155,6 +178,9 @@ impl Model {
             running: BTreeMap::new(),
             done: BTreeSet::new(),
             last: 0,
+            is_locked: false,
+            asked: Vec::new(),
+            now: Instant::now(),
         }
     }
 
@@ -223,6 +249,17 @@ impl Model {
                 self.board.locks.set_limits(lock::limits(&definition));
                 self.board.reconfigure(definition);
             }
+            Deed::Lock => {
+                let lock = LockId { name: LockName::new("one").expect("a good name"), worker: None };
+                let wants = [vec![Want { lock, mode: Mode::Exclusive }]];
+                self.is_locked |= self.board.locks.try_take(STEP, &wants) == Ok(lock::Answer::Granted(0));
+                self.board.locks.withdraw(STEP);
+            }
+            Deed::Unlock => {
+                self.is_locked = false;
+                self.board.locks.release(STEP);
+                self.board.something_changed();
+            }
         }
     }
 
@@ -244,18 +281,15 @@ impl Model {
     /// Does what the board demands until it demands nothing more.
     fn settle(&mut self) {
         for _ in 0..1000 {
-            let round = self.board.round(&self.farm, &HashSet::new(), Wanted::All, Instant::now());
+            let round = self.board.round(&self.farm, &HashSet::new(), Wanted::All, self.now);
             if round.moves.is_empty() && round.refills.is_empty() {
                 return;
             }
             for done in round.moves {
-                let Move::Start(start) = done else { panic!("there is no function to be asked") };
-                self.begin(
-                    start.request.id.0,
-                    start.builder.name.as_str(),
-                    start.worker.name.as_str(),
-                    start.place,
-                );
+                match done {
+                    Move::Start(start) => self.begin(&start),
+                    Move::Ask(question) => self.asked.push(*question),
+                }
             }
             for refill in round.refills {
                 let mut next = Some(refill);
@@ -280,7 +314,9 @@ impl Model {
         panic!("the board never comes to rest");
     }
 
-    fn begin(&mut self, id: i64, builder: &str, worker: &str, place: u32) {
+    fn begin(&mut self, start: &Start) {
+        let (id, place) = (start.request.id.0, start.place);
+        let (builder, worker) = (start.builder.name.as_str(), start.worker.name.as_str());
         assert!(self.waiting.contains_key(&id) && !self.done.contains(&id), "{id} does not wait");
         assert!(!self.running.contains_key(&id), "{id} runs twice");
         assert!(self.may_take(builder, worker), "{worker} may not take a build of {builder}");
@@ -311,7 +347,7 @@ impl Model {
         let of_both = self.running.values().filter(|(b, w, _)| b == builder && w == worker).count();
         let of_builder = self.running.values().filter(|(b, ..)| b == builder).count();
         let is_unlocked = match builder {
-            "exclusive" => of_builder == 0,
+            "exclusive" => of_builder == 0 && !self.is_locked,
             "counting" => of_builder < size,
             _ => true,
         };
@@ -335,7 +371,7 @@ impl Model {
         assert_eq!(self.board.busy.builds.len(), self.running.len());
         let held = self.board.locks.snapshot().into_iter().flat_map(|state| state.holders).count();
         let holding = self.running.values().filter(|(b, ..)| b == "exclusive" || b == "counting").count();
-        assert_eq!(held, holding, "a lock was not given back");
+        assert_eq!(held, holding + usize::from(self.is_locked), "a lock was not given back");
     }
 }
 
@@ -361,44 +397,4 @@ proptest! {
             model.check();
         }
     }
-}
-
-#[test]
-fn builders_that_compete_for_one_worker_take_turns() {
-    let mut model = Model::new();
-    model.carry_out(&Deed::Pause(1));
-    model.carry_out(&Deed::Pause(2));
-    for _ in 0..5 {
-        model.carry_out(&Deed::Request { builder: 0, priority: 0 });
-    }
-    for _ in 0..2 {
-        model.carry_out(&Deed::Request { builder: 2, priority: 0 });
-    }
-    model.carry_out(&Deed::Attach(0));
-    let mut order = Vec::new();
-    for _ in 0..7 {
-        model.settle();
-        let (id, (builder, ..)) = model.running.first_key_value().expect("one runs");
-        order.push(builder.clone());
-        let id = *id;
-        model.end(id, false);
-    }
-    assert_eq!(order, ["a", "exclusive", "a", "exclusive", "a", "a", "a"]);
-}
-
-#[test]
-fn a_higher_priority_comes_before_a_fair_share() {
-    let mut model = Model::new();
-    for (builder, priority) in [(0, 0), (0, 1), (2, 0), (0, 1)] {
-        model.carry_out(&Deed::Request { builder, priority });
-    }
-    model.carry_out(&Deed::Attach(0));
-    let mut order = Vec::new();
-    for _ in 0..4 {
-        model.settle();
-        let id = *model.running.first_key_value().expect("one runs").0;
-        order.push(id);
-        model.end(id, false);
-    }
-    assert_eq!(order, [2, 4, 3, 1]);
 }
