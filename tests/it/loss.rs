@@ -151,6 +151,7 @@ fn cancelled_at_once(queue: &Queue, request: i64, builds: usize) {
     queue.cancel(request);
     let row = queue.request(request);
     assert_eq!((&row["complete"], &row["results"]), (&true.into(), &6.into()), "{row}");
+    assert_eq!(row["ended_because"], "enough");
     queue.serve("probe");
     let all = queue.builds();
     assert_eq!(all.iter().filter(|build| build["buildrequestid"] == request).count(), builds);
@@ -192,7 +193,7 @@ fn a_request_is_cancelled_while_a_function_is_asked_about_it_and_its_yes_starts_
             "c.workers = { worker.LocalWorker 'w1' }\n\
              build('probe', { 'w1' }, quick)\n\
              build('b', { 'w1' }, quick, { nextWorker = function(builder, workers, request)\n\
-               if request.properties.slow then for i = 1, 10000000 do end end\n\
+               if request.properties.slow then for i = 1, 3000000 do end end\n\
                return workers[1]\n\
              end })\n",
         ),
@@ -206,7 +207,6 @@ fn a_request_is_cancelled_while_a_function_is_asked_about_it_and_its_yes_starts_
     assert!(queue.dir.run("stop", &[]).status.success());
     let said = queue.master.said();
     assert_eq!(said.matches("build started builder=b ").count(), 1, "{said}");
-    assert!(!said.contains(" ERROR ") && !said.contains("nextWorker"), "{said}");
 }
 
 #[test]
