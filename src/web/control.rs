@@ -22,6 +22,9 @@ use crate::{
     worker::operator::{Deed, Obeyed},
 };
 
+/// What stands for the reason of a stop for which nobody gave one.
+const NO_REASON: &str = "no reason given";
+
 /// A call that could be read.
 struct Call {
     id: Value,
@@ -164,8 +167,8 @@ pub(super) async fn build(State(master): State<MasterHandle>, Path(id): Path<i64
         if method != "stop" {
             return Err(unknown_method(&method, "stop"));
         }
-        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
-        master.stop_build(BuildId(id), &reason)?;
+        let reason = params.text("reason")?;
+        master.stop_build(BuildId(id), reason.as_deref().unwrap_or(NO_REASON))?;
         Ok(Value::Null)
     })
     .await
@@ -181,11 +184,11 @@ pub(super) async fn build_request(
         if method != "cancel" {
             return Err(unknown_method(&method, "cancel"));
         }
-        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
+        let reason = params.text("reason")?;
         if let Some(build) = master.store().running_build(BuildRequestId(id)).await? {
-            master.stop_build(build, &reason)?;
+            master.stop_build(build, reason.as_deref().unwrap_or(NO_REASON))?;
         } else {
-            master.cancel_request(BuildRequestId(id)).await?;
+            master.cancel_request(BuildRequestId(id), reason.as_deref()).await?;
         }
         Ok(Value::Null)
     })
