@@ -22,6 +22,9 @@ use crate::{
     worker::operator::{Deed, Obeyed},
 };
 
+/// As far as a scheduler's `priority` may go in the configuration.
+const MOST_PRIORITY: i32 = 1_000_000;
+
 /// What stands for the reason of a stop for which nobody gave one.
 const NO_REASON: &str = "no reason given";
 
@@ -105,6 +108,20 @@ impl Params {
         }
     }
 
+    /// As a number, or as a form writes it.
+    fn priority(&mut self) -> Result<Option<i32>, CallError> {
+        let Some(value) = self.0.remove("priority").filter(|value| !value.is_null()) else { return Ok(None) };
+        let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let number =
+            number.and_then(|number| i32::try_from(number).ok()).filter(|n| n.abs() <= MOST_PRIORITY);
+        let wrong = || {
+            CallError::params(format!(
+                "`priority` must be a whole number from -{MOST_PRIORITY} to {MOST_PRIORITY}"
+            ))
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
     fn count(&mut self, name: &str) -> Result<Option<u32>, CallError> {
         let wrong = || CallError::params(format!("`{name}` must be a whole number, 0 or more"));
         match self.0.remove(name) {
@@ -125,8 +142,8 @@ impl Params {
     }
 }
 
-/// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`; all
-/// others are properties. The result is `[buildset id, {builder id: request id}]`.
+/// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`,
+/// `priority`; all others are properties. The result is `[buildset id, {builder id: request id}]`.
 pub(super) async fn force(
     State(master): State<MasterHandle>,
     Path(name): Path<String>,
@@ -147,6 +164,7 @@ pub(super) async fn force(
             builder,
             owner: params.text("owner")?,
             reason: params.text("reason")?,
+            priority: params.priority()?,
             properties: params.0.into_iter().collect(),
         };
         let added = master.force(&name, &request).await?;

@@ -263,6 +263,34 @@ fn two_builders_with_long_queues_that_share_one_worker_take_turns() {
 }
 
 #[test]
+fn requests_of_higher_priority_come_first_whatever_the_shares_of_their_builders() {
+    let text = config(
+        "c.workers = { worker.LocalWorker('w1', { max_builds = 1 }) }\n\
+         for _, name in ipairs { 'a', 'b' } do build(name, { 'w1' }, quick) end\n",
+    ) + "table.insert(c.schedulers, schedulers.ForceScheduler('urgent', { 'a', 'b' }, { priority = 7 }))\n";
+    let queue = Queue::of(&text, &["w1"]);
+    queue.dir.order("pause", "w1", &[]);
+    let force = |builder: &str, name: &str, options: &[&str]| {
+        let arguments = [&[builder, "-p", name], options].concat();
+        queue.dir.json("force", &arguments)["buildrequestid"].as_i64().expect("a request")
+    };
+    let requests = [
+        force("a", "name=usual", &["--scheduler", "force"]),
+        force("b", "name=last", &["--scheduler", "force", "--priority", "-1"]),
+        force("a", "name=first", &["--scheduler", "urgent"]),
+        force("a", "name=second", &["--scheduler", "force", "--priority", "7"]),
+        force("b", "name=third", &["--scheduler", "force", "--priority", "6"]),
+    ];
+    queue.dir.order("unpause", "w1", &[]);
+    for request in requests {
+        assert_eq!(queue.ended(request)["results"], 0);
+    }
+    assert_eq!(queue.told("name"), ["first", "second", "third", "usual", "last"]);
+    let refused = queue.dir.run("force", &["a", "--priority", "1000001"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`priority` must be a whole number"));
+}
+
+#[test]
 fn of_two_free_workers_the_one_with_fewer_builds_gets_the_next() {
     let queue = Queue::of(
         &config(
