@@ -945,9 +945,10 @@ function Factory.addSteps(self, steps) end
 ---@field [1]? string|lunabot.Renderable|(string|lunabot.Renderable)[] The same as `schedulerNames`.
 
 ---Asks for builds when a person says so: `lunabot force`, or the button of the web interface.
----@class lunabot.options.ForceScheduler: { name?: any, builderNames?: any, properties?: any, buttonName?: any, label?: any, reason?: any, reasonString?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.ForceScheduler: { name?: any, builderNames?: any, priority?: any, properties?: any, buttonName?: any, label?: any, reason?: any, reasonString?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
 ---@field builderNames? string|string[] The builders that it asks for builds.
+---@field priority? integer Of its requests: those of a higher one come first. Default: `0`.
 ---@field properties? table<string, lunabot.Value> Set on each of its requests with the source `Scheduler`. Default: `{}`.
 ---@field buttonName? string|lunabot.None|false What its button says. Default: the name.
 ---@field label? string|lunabot.None|false What its form is called. Default: the name.
@@ -957,9 +958,10 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|string[] The same as `builderNames`.
 
 ---Asks for builds again and again, at an even pace.
----@class lunabot.options.Periodic: { name?: any, builderNames?: any, periodicBuildTimer?: any, reason?: any, properties?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.Periodic: { name?: any, builderNames?: any, priority?: any, periodicBuildTimer?: any, reason?: any, properties?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
 ---@field builderNames? string|string[] The builders that it asks for builds.
+---@field priority? integer Of its requests: those of a higher one come first. Default: `0`.
 ---@field periodicBuildTimer? number|string From one build to the next. The first comes at once, unless the last one before a restart was nearer than this.
 ---@field reason? string|lunabot.None|false The reason of its builds. Default: The Periodic scheduler named 'NAME' triggered this build.
 ---@field properties? table<string, lunabot.Value> Set on each of its requests with the source `Scheduler`. Default: `{}`.
@@ -968,9 +970,10 @@ function Factory.addSteps(self, steps) end
 ---@field [3]? number|string The same as `periodicBuildTimer`.
 
 ---Asks for builds when a build says so: `steps.Trigger`.
----@class lunabot.options.Triggerable: { name?: any, builderNames?: any, reason?: any, properties?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.Triggerable: { name?: any, builderNames?: any, priority?: any, reason?: any, properties?: any, [string]: lunabot.NoSuchOption }
 ---@field name? string Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.
 ---@field builderNames? string|string[] The builders that it asks for builds.
+---@field priority? integer Of its requests: those of a higher one come first. Default: `0`.
 ---@field reason? string|lunabot.None|false The reason of its builds, unless the step that triggers it sets the property `reason`. Default: The Triggerable scheduler named 'NAME' triggered this build.
 ---@field properties? table<string, lunabot.Value> Set on each of its requests with the source `Scheduler`. Default: `{}`.
 ---@field [1]? string The same as `name`.

@@ -155,7 +155,10 @@ impl Busy {
     /// The first free place of a builder on a worker, of so many.
     pub(super) fn free_place(&self, builder: &BuilderName, worker: &WorkerName, most: u32) -> Option<u32> {
         let taken = self.places.get(builder).and_then(|places| places.get(worker));
-        (0..most).find(|place| taken.is_none_or(|taken| !taken.contains(place)))
+        // After a reload that lowered the limit, some may sit on places beyond it: they count.
+        let count = taken.map_or(0, BTreeSet::len);
+        let has_room = u32::try_from(count).is_ok_and(|count| count < most);
+        (0..most).find(|place| has_room && taken.is_none_or(|taken| !taken.contains(place)))
     }
 
     /// Whether somebody sits on the seat of this build beside it.
@@ -219,6 +222,8 @@ mod tests {
         assert_eq!(busy.free_place(&builder, &worker, 2), None);
         busy.release(BuildRequestId(1));
         assert_eq!(busy.free_place(&builder, &worker, 2), Some(0));
+        // The limit was lowered, and one build runs on the second place.
+        assert_eq!(busy.free_place(&builder, &worker, 1), None);
     }
 
     #[test]

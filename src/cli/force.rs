@@ -21,12 +21,13 @@ pub(super) struct Wish {
     pub(super) properties: Vec<(String, String)>,
     pub(super) scheduler: Option<String>,
     pub(super) reason: Option<String>,
+    pub(super) priority: Option<i32>,
 }
 
 /// Reads `NAME=VALUE`.
 pub(super) fn parse_property(text: &str) -> Result<(String, String), String> {
     // These are words of the request itself.
-    const TAKEN: [&str; 4] = ["builderid", "buildername", "owner", "reason"];
+    const TAKEN: [&str; 5] = ["builderid", "buildername", "owner", "priority", "reason"];
     match text.split_once('=') {
         Some((name, _)) if TAKEN.contains(&name) => Err(format!("`{name}` cannot be set this way")),
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -48,6 +49,7 @@ pub(super) async fn run(dir: &Path, wish: Wish, wait: bool, as_json: bool) -> Re
     params.insert("buildername".into(), json!(wish.builder));
     params.insert("owner".into(), json!(std::env::var("USER").unwrap_or_default()));
     params.insert("reason".into(), json!(wish.reason));
+    params.insert("priority".into(), json!(wish.priority));
     let answer = master.api.call(&format!("/forceschedulers/{scheduler}"), "force", params.into()).await?;
     let request = answer[1].as_object().and_then(|requests| requests.values().next()).and_then(Value::as_i64);
     let Some(request) = request else {

@@ -178,6 +178,9 @@ enum Command {
         /// Why
         #[arg(long)]
         reason: Option<String>,
+        /// Before requests of lower priority; the scheduler's, unless given
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        priority: Option<i32>,
         /// Follow the build's log, and let the exit code tell its outcome
         #[arg(long)]
         wait: bool,
@@ -293,8 +296,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Worker { dir, deed, name, reason, json } => {
             worker::run(&dir, deed, &name, reason.as_deref(), json).await
         }
-        Command::Force { dir, builder, property, scheduler, reason, wait, json } => {
-            let wish = force::Wish { builder, properties: property, scheduler, reason };
+        Command::Force { dir, builder, property, scheduler, reason, priority, wait, json } => {
+            let wish = force::Wish { builder, properties: property, scheduler, reason, priority };
             force::run(&dir, wish, wait, json).await
         }
         Command::Builds { dir, builder, limit, json } => {

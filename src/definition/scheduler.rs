@@ -18,6 +18,8 @@ pub struct SchedulerDefinition {
     pub name: SchedulerName,
     /// The builders that it asks, in the order of their names, each once.
     pub builder_names: Vec<BuilderName>,
+    /// Of its requests: a higher one goes first.
+    pub priority: i32,
     /// Set on each of its requests.
     pub properties: BTreeMap<String, PropertyValue>,
     /// When it asks.
@@ -99,6 +101,7 @@ impl SchedulerDefinition {
         Some(Self {
             name: name?,
             builder_names,
+            priority: record.integer("priority").and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
             properties: record.plain_properties("properties"),
             kind,
             place: record.place.clone(),
@@ -129,6 +132,7 @@ impl Planned for SchedulerDefinition {
     fn changes(&self, new: &Self) -> Vec<FieldChange> {
         let mut out = changes!(self, new;
             "builderNames" builder_names InPlace,
+            "priority" priority InPlace,
             "properties" properties InPlace,
         );
         match (&self.kind, &new.kind) {

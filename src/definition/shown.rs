@@ -181,6 +181,12 @@ impl Shown for Hook {
     }
 }
 
+impl Shown for i32 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Shown for u32 {
     fn shown(&self) -> String {
         self.to_string()

@@ -153,8 +153,12 @@ impl MasterHandle {
     }
 
     /// Takes a request from the queue.
-    pub async fn cancel_request(&self, request: BuildRequestId) -> Result<(), RequestError> {
-        let waited = self.store.cancel_request(request, Timestamp::now()).await?;
+    pub async fn cancel_request(
+        &self,
+        request: BuildRequestId,
+        reason: Option<&str>,
+    ) -> Result<(), RequestError> {
+        let waited = self.store.cancel_request(request, reason, Timestamp::now()).await?;
         if waited { Ok(()) } else { Err(RequestError::NotQueued(request)) }
     }
 

@@ -15,6 +15,8 @@ pub struct ForceRequest {
     pub owner: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// Instead of the scheduler's priority.
+    pub priority: Option<i32>,
     /// Properties, over those of the scheduler.
     pub properties: Vec<(String, PropertyValue)>,
 }
@@ -83,7 +85,7 @@ pub fn buildset(
         properties,
         collapse: builders.iter().filter(collapses).cloned().collect(),
         builders,
-        priority: 0,
+        priority: request.priority.unwrap_or(scheduler.priority),
         parent: None,
     })
 }
@@ -112,6 +114,7 @@ mod tests {
         let scheduler = SchedulerDefinition {
             name: name.clone(),
             builder_names: vec![BuilderName::new("linux").unwrap(), BuilderName::new("bsd").unwrap()],
+            priority: 3,
             properties: BTreeMap::from([("colour".to_owned(), "red".into()), ("size".to_owned(), 1.into())]),
             kind: SchedulerKind::Force {
                 button_name: "force".into(),
@@ -132,11 +135,14 @@ mod tests {
             builder: Some("linux".into()),
             owner: Some("ada".into()),
             reason: None,
+            priority: None,
             properties: vec![("colour".into(), "blue".into())],
         };
         let set = buildset(&definition(), "force", &request).expect("all names are known");
         assert_eq!(set.reason, "A build was forced by 'ada': force build");
-        assert_eq!(set.builders.len(), 1);
+        assert_eq!((set.builders.len(), set.priority), (1, 3));
+        let urgent = ForceRequest { priority: Some(-1), ..request };
+        assert_eq!(buildset(&definition(), "force", &urgent).expect("as before").priority, -1);
         assert_eq!(set.properties.get("colour"), Some(&"blue".into()));
         assert_eq!(set.properties.get("size"), Some(&1.into()));
         assert_eq!(set.properties.get("owner"), Some(&"ada".into()));

@@ -102,7 +102,7 @@ async fn ask(scheduler: &SchedulerDefinition, reason: &str, store: &Store) -> Re
         reason: reason.to_owned(),
         properties,
         builders,
-        priority: 0,
+        priority: scheduler.priority,
         parent: None,
         // None of them had one that waits.
         collapse: BTreeSet::new(),

@@ -90,7 +90,7 @@ fn buildset(definition: &MasterDefinition, order: TriggerOrder) -> Result<NewBui
         properties,
         collapse: collapsing(definition, scheduler),
         builders: scheduler.builder_names.clone(),
-        priority: 0,
+        priority: scheduler.priority,
         parent: Some(Parent { build: parent, waits, relationship }),
     })
 }
@@ -121,6 +121,7 @@ mod tests {
             let scheduler = SchedulerDefinition {
                 name: name.clone(),
                 builder_names: vec![BuilderName::new("a").unwrap(), BuilderName::new("b").unwrap()],
+                priority: 0,
                 properties: BTreeMap::from(properties),
                 kind,
                 place: Place::new("master.cfg.lua", 1),

@@ -160,15 +160,23 @@ impl Store {
         rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| failed(deed, error))
     }
 
-    /// Takes a request out of the queue for good: cancelled. False if it was no longer there, for a build of it runs
-    /// or it is complete.
+    /// Takes a request out of the queue for good: cancelled, with the reason that somebody gave. False if it was no longer
+    /// there, for a build of it runs or it is complete.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the request may be cancelled all the same.
-    pub async fn cancel_request(&self, request: BuildRequestId, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn cancel_request(
+        &self,
+        request: BuildRequestId,
+        because: Option<&str>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
         let deed = "cancel a build request";
-        self.write(deed, move |work| Box::pin(complete_waiting(work, request, Outcome::Cancelled, None, at)))
-            .await
+        let because = because.map(str::to_owned);
+        self.write(deed, move |work| {
+            Box::pin(complete_waiting(work, request, Outcome::Cancelled, because.clone(), at))
+        })
+        .await
     }
 }
 

@@ -22,6 +22,12 @@ use crate::{
     worker::operator::{Deed, Obeyed},
 };
 
+/// As far as a scheduler's `priority` may go in the configuration.
+const MOST_PRIORITY: i32 = 1_000_000;
+
+/// What stands for the reason of a stop for which nobody gave one.
+const NO_REASON: &str = "no reason given";
+
 /// A call that could be read.
 struct Call {
     id: Value,
@@ -102,6 +108,20 @@ impl Params {
         }
     }
 
+    /// As a number, or as a form writes it.
+    fn priority(&mut self) -> Result<Option<i32>, CallError> {
+        let Some(value) = self.0.remove("priority").filter(|value| !value.is_null()) else { return Ok(None) };
+        let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let number =
+            number.and_then(|number| i32::try_from(number).ok()).filter(|n| n.abs() <= MOST_PRIORITY);
+        let wrong = || {
+            CallError::params(format!(
+                "`priority` must be a whole number from -{MOST_PRIORITY} to {MOST_PRIORITY}"
+            ))
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
     fn count(&mut self, name: &str) -> Result<Option<u32>, CallError> {
         let wrong = || CallError::params(format!("`{name}` must be a whole number, 0 or more"));
         match self.0.remove(name) {
@@ -122,8 +142,8 @@ impl Params {
     }
 }
 
-/// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`; all
-/// others are properties. The result is `[buildset id, {builder id: request id}]`.
+/// `POST /api/v2/forceschedulers/NAME`, method `force`: params `builderid` or `buildername`, `owner`, `reason`,
+/// `priority`; all others are properties. The result is `[buildset id, {builder id: request id}]`.
 pub(super) async fn force(
     State(master): State<MasterHandle>,
     Path(name): Path<String>,
@@ -144,6 +164,7 @@ pub(super) async fn force(
             builder,
             owner: params.text("owner")?,
             reason: params.text("reason")?,
+            priority: params.priority()?,
             properties: params.0.into_iter().collect(),
         };
         let added = master.force(&name, &request).await?;
@@ -164,8 +185,8 @@ pub(super) async fn build(State(master): State<MasterHandle>, Path(id): Path<i64
         if method != "stop" {
             return Err(unknown_method(&method, "stop"));
         }
-        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
-        master.stop_build(BuildId(id), &reason)?;
+        let reason = params.text("reason")?;
+        master.stop_build(BuildId(id), reason.as_deref().unwrap_or(NO_REASON))?;
         Ok(Value::Null)
     })
     .await
@@ -181,11 +202,11 @@ pub(super) async fn build_request(
         if method != "cancel" {
             return Err(unknown_method(&method, "cancel"));
         }
-        let reason = params.text("reason")?.unwrap_or_else(|| "no reason given".into());
+        let reason = params.text("reason")?;
         if let Some(build) = master.store().running_build(BuildRequestId(id)).await? {
-            master.stop_build(build, &reason)?;
+            master.stop_build(build, reason.as_deref().unwrap_or(NO_REASON))?;
         } else {
-            master.cancel_request(BuildRequestId(id)).await?;
+            master.cancel_request(BuildRequestId(id), reason.as_deref()).await?;
         }
         Ok(Value::Null)
     })

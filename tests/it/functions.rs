@@ -53,16 +53,10 @@ const DECIDING: &str = r#"
   steps.ShellCommand { name = 'shown', command = 'test ! -e never', hideStepIf = function(results) return results ~= util.SUCCESS end },
 "#;
 
-fn get(dir: &MasterDir, path: &str) -> Value {
-    let answer = dir.get(path);
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
-}
-
 /// The steps of the newest build.
 fn steps(dir: &MasterDir) -> Vec<Value> {
     let build = &dir.builds()[0]["buildid"];
-    get(dir, &format!("/api/v2/builds/{build}/steps"))["steps"].as_array().unwrap().clone()
+    dir.read(&format!("/api/v2/builds/{build}/steps"))["steps"].as_array().unwrap().clone()
 }
 
 fn step(dir: &MasterDir, name: &str) -> Value {
@@ -72,7 +66,7 @@ fn step(dir: &MasterDir, name: &str) -> Value {
 
 fn properties(dir: &MasterDir) -> Value {
     let build = &dir.builds()[0]["buildid"];
-    get(dir, &format!("/api/v2/builds/{build}/properties"))["properties"][0].take()
+    dir.read(&format!("/api/v2/builds/{build}/properties"))["properties"][0].take()
 }
 
 /// The output of a step of a build of `b`.
@@ -128,7 +122,7 @@ fn run_all(dir: &MasterDir) {
         assert_eq!((&step["results"], &step["hidden"]), (&json!(results), &json!(hidden)), "{step}");
     }
     let skipped = step(dir, "skipped");
-    let logs = get(dir, &format!("/api/v2/steps/{}/logs", skipped["stepid"]));
+    let logs = dir.read(&format!("/api/v2/steps/{}/logs", skipped["stepid"]));
     assert_eq!(logs["logs"], json!([]), "what is skipped has no log");
     assert_eq!(skipped["state_string"], "skipped");
 }
@@ -276,12 +270,6 @@ fn end(dir: &MasterDir, builds: usize) {
     });
 }
 
-fn reload(dir: &MasterDir, text: &str) {
-    fs::write(dir.file("master.cfg.lua"), text).unwrap();
-    let output = dir.run("reconfig", &[]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// The interpreters that live in a master.
 fn interpreters(master: &Process) -> usize {
     let tasks = fs::read_dir(format!("/proc/{}/task", master.pid())).unwrap();
@@ -294,7 +282,7 @@ fn a_running_build_keeps_the_functions_it_began_with_and_a_new_one_has_the_new_o
     let dir = MasterDir::new(&waiting("", "'old'"));
     let master = dir.start();
     begin(&dir);
-    reload(&dir, &waiting("", "'new'"));
+    dir.reload(&waiting("", "'new'"));
     assert_eq!(interpreters(&master), 2, "that of the build, and that of the configuration");
     end(&dir, 1);
     assert!(has_line(&output(&dir, 1, "says"), "old"));
@@ -310,7 +298,7 @@ fn a_function_whose_text_stays_sees_the_variables_of_the_newest_load() {
     let master = dir.start();
     begin(&dir);
     // The lines of the function are the same, so there is nothing that the plan could tell.
-    reload(&dir, &waiting("local word = 'new'", "word"));
+    dir.reload(&waiting("local word = 'new'", "word"));
     end(&dir, 1);
     assert!(has_line(&output(&dir, 1, "says"), "old"));
     begin(&dir);
@@ -325,6 +313,6 @@ fn a_function_whose_text_stays_sees_the_variables_of_the_newest_load() {
          c.builders = {{ util.BuilderConfig {{ name = 'b', workernames = {{ 'w1' }}, factory = util.BuildFactory {{}} }} }}\n\
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n"
     );
-    reload(&dir, &plain);
+    dir.reload(&plain);
     eventually("the end of the last", || (interpreters(&master) == 0).then_some(()));
 }

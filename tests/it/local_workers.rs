@@ -36,12 +36,6 @@ fn build(dir: &MasterDir, builder: &str) {
     assert!(output.status.success(), "{builder}: {}", String::from_utf8_lossy(&output.stdout));
 }
 
-fn wait_attached(dir: &MasterDir, name: &str) {
-    eventually("the worker to attach", || {
-        dir.worker(name)["connected_to"].as_array().is_some_and(|links| !links.is_empty()).then_some(())
-    });
-}
-
 /// The process that a command has written into a file.
 fn pid(path: &std::path::Path) -> String {
     eventually("the command", || fs::read_to_string(path).ok().filter(|pid| pid.ends_with('\n')))
@@ -132,7 +126,7 @@ fn one_that_cannot_have_its_folder_is_told_tried_again_and_hinders_nobody() {
     build(&dir, "on-w2");
     assert!(dir.run("force", &["on-w1"]).status.success());
     fs::remove_file(&file).unwrap();
-    wait_attached(&dir, "w1");
+    dir.wait_attached("w1");
     eventually("its build", || (dir.builds()[0]["results"] == 0).then_some(()));
 }
 
@@ -155,7 +149,7 @@ fn two_masters_never_have_one_worker_folder() {
     eventually("the end of the build", || (first.builds()[0]["results"] == 0).then_some(()));
     assert!(first.run("stop", &[]).status.success());
     assert_eq!(one.wait(), Some(0));
-    wait_attached(&second, "w1");
+    second.wait_attached("w1");
 }
 
 fn kill(master: &mut Process) {
@@ -231,5 +225,5 @@ fn one_that_is_taken_out_and_put_back_while_it_drains_takes_new_builds_again() {
         let forced = dir.run("force", &["on-w1", "--wait"]).status.success();
         forced.then_some(())
     });
-    wait_attached(&dir, "w1");
+    dir.wait_attached("w1");
 }

@@ -95,9 +95,9 @@ impl Farm {
 
     /// The step of the newest build of a builder.
     fn step(&self, builder: &str) -> Option<Value> {
-        let builds = get(&self.dir, &format!("/api/v2/builders/{builder}/builds?order=-number&limit=1"));
+        let builds = self.dir.read(&format!("/api/v2/builders/{builder}/builds?order=-number&limit=1"));
         let id = builds["builds"].as_array()?.first()?["buildid"].as_i64()?;
-        get(&self.dir, &format!("/api/v2/builds/{id}/steps"))["steps"].as_array()?.first().cloned()
+        self.dir.read(&format!("/api/v2/builds/{id}/steps"))["steps"].as_array()?.first().cloned()
     }
 
     fn wait_for_state(&self, builder: &str, state: &str) {
@@ -132,12 +132,6 @@ impl Farm {
     }
 }
 
-fn get(dir: &MasterDir, path: &str) -> Value {
-    let answer = dir.get(path);
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
-}
-
 const DB: &str = "local db = util.MasterLock 'db'";
 const ALONE: &str = "db:access('exclusive')";
 
@@ -160,7 +154,7 @@ fn steps_that_want_a_lock_alone_run_one_after_the_other_in_the_order_in_which_th
     let expected =
         ["db", "exclusively", "a/1 work (exclusive)", "b/1 work (exclusive), c/1 work (exclusive)"];
     assert_eq!(cells, expected);
-    let shown = get(&farm.dir, "/api/v2/locks?field=name&field=holders");
+    let shown = farm.dir.read("/api/v2/locks?field=name&field=holders");
     let holder = farm.step("a").unwrap();
     let expected = serde_json::json!({
         "name": "db",
@@ -225,8 +219,7 @@ fn of_a_lock_that_counts_to_two_two_of_three_have_one_each_and_a_raise_by_reload
     farm.wait_for("c");
     assert!(!farm.is_here("d"));
     let raised = config(farm.worker.port(), "local db = util.MasterLock('db', 3)", &builders());
-    std::fs::write(farm.dir.file("master.cfg.lua"), raised).unwrap();
-    assert!(farm.dir.run("reconfig", &[]).status.success());
+    farm.dir.reload(&raised);
     farm.wait_for("d");
     for name in ["b", "c", "d"] {
         farm.let_go(name);

@@ -92,8 +92,7 @@ impl Running {
 
     /// Rows of the API.
     fn rows(&self, path: &str) -> Vec<Value> {
-        let answer = self.dir.get(&format!("/api/v2/{path}"));
-        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let body = self.dir.read(&format!("/api/v2/{path}"));
         let noun = path.split('?').next().unwrap().rsplit('/').next().unwrap();
         body[noun].as_array().unwrap_or_else(|| panic!("{body}")).clone()
     }
@@ -209,6 +208,10 @@ fn a_stop_of_the_parent_stops_its_children_and_takes_those_that_wait_from_the_qu
     let outcomes: Vec<_> =
         run.rows("buildrequests").iter().map(|request| request["results"].clone()).collect();
     assert_eq!(outcomes, [6, 6, 6]);
+    assert_eq!(
+        run.rows("buildrequests?order=buildrequestid")[2]["ended_because"],
+        "parent build was interrupted"
+    );
     assert_eq!(run.step(1)["state_string"], "waiting for builds interrupted: enough");
 }
 

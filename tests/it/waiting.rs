@@ -1,7 +1,5 @@
 //! Requests that wait: which workers may serve them, and which of them give way.
 
-use std::fs;
-
 use serde_json::Value;
 
 use crate::support::master::{HEAD, MasterDir, eventually};
@@ -16,20 +14,13 @@ fn config(names: &str, options: &str) -> String {
     )
 }
 
-fn reload(dir: &MasterDir, text: &str) {
-    fs::write(dir.file("master.cfg.lua"), text).unwrap();
-    assert!(dir.run("reconfig", &[]).status.success());
-}
-
 fn force(dir: &MasterDir, arguments: &[&str]) -> i64 {
     let answer = dir.json("force", &[&["b"], arguments].concat());
     answer["buildrequestid"].as_i64().unwrap_or_else(|| panic!("{answer}"))
 }
 
 fn requests(dir: &MasterDir) -> Vec<Value> {
-    let answer = dir.get("/api/v2/buildrequests?order=buildrequestid");
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let mut body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+    let mut body = dir.read("/api/v2/buildrequests?order=buildrequestid");
     body["buildrequests"].as_array_mut().map(std::mem::take).unwrap()
 }
 
@@ -49,7 +40,7 @@ fn two_requests_that_are_alike_become_one_build_and_the_older_one_is_skipped() {
     let taken = force(&dir, &["-p", "n=1"]);
     waits.wait_for_stderr(&format!("skipped: collapsed into request {taken}"));
     assert_eq!(waits.wait(), Some(0));
-    reload(&dir, &config("workernames = { 'away', 'here' }", ""));
+    dir.reload(&config("workernames = { 'away', 'here' }", ""));
     let builds = eventually("both builds", || {
         let builds = dir.builds();
         (builds.len() == 2 && builds.iter().all(|build| build["results"] == 0)).then_some(builds)
@@ -67,7 +58,7 @@ fn a_builder_that_collapses_nothing_builds_each_request() {
         force(&dir, &[]);
     }
     assert!(requests(&dir).iter().all(|row| row["complete"] == false && row["ended_because"].is_null()));
-    reload(&dir, &config("workernames = { 'away', 'here' }", "collapseRequests = false"));
+    dir.reload(&config("workernames = { 'away', 'here' }", "collapseRequests = false"));
     eventually("three builds", || {
         let builds = dir.builds();
         (builds.len() == 3 && builds.iter().all(|build| build["results"] == 0)).then_some(())
@@ -88,11 +79,11 @@ fn a_builder_runs_where_the_labels_are_be_they_written_or_told_by_the_worker() {
     assert_eq!((configured("here"), configured("away")), (1, 1));
     let request = force(&dir, &[]);
     assert_eq!(dir.builds().len(), 0);
-    reload(&dir, &config(&format!("worker_match = {{ site = 'lab', numcpus = {cpus} }}"), ""));
+    dir.reload(&config(&format!("worker_match = {{ site = 'lab', numcpus = {cpus} }}"), ""));
     let build = eventually("the build", || dir.builds().pop().filter(|build| build["results"] == 0));
     assert_eq!(build["buildrequestid"], request);
     let site_elsewhere = config("worker_match = { site = 'field' }", "")
         .replace("'pw')", "'pw', { properties = { site = 'field' } })");
-    reload(&dir, &site_elsewhere);
+    dir.reload(&site_elsewhere);
     assert_eq!((configured("here"), configured("away")), (0, 1));
 }

@@ -101,6 +101,17 @@ struct Ranking {
     at: Instant,
 }
 
+impl Ranking {
+    /// When the function is to be asked again: if something changed, at once, but after a failure not so soon.
+    fn ask_again_at(&self, version: u64) -> Instant {
+        match &self.names {
+            _ if version == self.version => self.at + ASK_AGAIN,
+            Some(_) => self.at,
+            None => self.at + ASK_AGAIN_SOON,
+        }
+    }
+}
+
 /// The first requests of a builder.
 #[derive(Debug, Default)]
 struct Pending {

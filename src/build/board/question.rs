@@ -3,7 +3,8 @@
 //! # Laws
 //! - One question about a builder is out at a time; the others go on meanwhile.
 //! - A function that said no, or failed, is asked again about that request when something has changed, but not within a second;
-//!   and after ten seconds in any case.
+//!   and after ten seconds in any case. So is one that failed to order the builders; until it gives an order, the usual one is
+//!   in force.
 //! - An answer starts nothing that could not start without the question.
 
 use std::{sync::Arc, time::Instant};

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{ASK_AGAIN, Board, Outlook, Question, Refill, candidate::Seen, question::Matter};
+use super::{Board, Outlook, Question, Refill, candidate::Seen, question::Matter};
 use crate::{
     build::{
         control::BuildControl,
@@ -212,7 +212,8 @@ impl Board {
         })
     }
 
-    /// The order of the builders that a function gives, if there is one; nothing while it is asked.
+    /// The order of the builders that a function gives, if there is one; nothing while it is asked, unless it failed the last
+    /// time.
     #[expect(clippy::option_option, reason = "no order by a function is not the same as no answer yet")]
     fn ranks(&mut self, round: &mut Round, now: Instant) -> Option<Option<BTreeMap<BuilderName, usize>>> {
         let hook =
@@ -224,26 +225,31 @@ impl Board {
             .filter(|(_, pending)| pending.first().is_some())
             .map(|(name, _)| name)
             .collect();
-        if waiting.is_empty() || self.ranking_asked {
+        if waiting.is_empty() {
             return None;
         }
-        if let Some(ranking) = &self.ranking
-            && ranking.version == self.version
-            && now < ranking.at + ASK_AGAIN
-        {
-            let numbered = |names: &Vec<BuilderName>| {
-                names.iter().enumerate().map(|(rank, name)| (name.clone(), rank)).collect()
-            };
-            let (ranks, again) = (ranking.names.as_ref().map(numbered), ranking.at + ASK_AGAIN);
-            self.wake(again);
-            return Some(ranks);
+        // A function that failed holds nobody up while it is asked again: it may never come to an end.
+        let meanwhile = self.ranking.as_ref().is_some_and(|ranking| ranking.names.is_none()).then_some(None);
+        if self.ranking_asked {
+            return meanwhile;
+        }
+        if let Some(ranking) = &self.ranking {
+            let again = ranking.ask_again_at(self.version);
+            if now < again {
+                let numbered = |names: &Vec<BuilderName>| {
+                    names.iter().enumerate().map(|(rank, name)| (name.clone(), rank)).collect()
+                };
+                let ranks = ranking.names.as_ref().map(numbered);
+                self.wake(again);
+                return Some(ranks);
+            }
         }
         let builders = waiting.into_iter().filter_map(|name| self.definition.builders.get(name)).cloned();
         let builders = builders.map(|builder| self.about(&builder)).collect();
         self.ranking_asked = true;
         let matter = Matter::Ranking { hook, builders };
         round.moves.push(Move::Ask(Box::new(self.question(matter))));
-        None
+        meanwhile
     }
 
     pub(super) fn wake(&mut self, at: Instant) {

@@ -260,7 +260,7 @@ mod tests {
         let (store, now) = (&house.store, Timestamp::now());
         let id = BuildRequestId;
         assert!(!store.collapse_request(id(2), id(1), now).await.unwrap());
-        assert!(store.cancel_request(id(3), now).await.unwrap());
+        assert!(store.cancel_request(id(3), None, now).await.unwrap());
         assert!(!store.collapse_request(id(2), id(3), now).await.unwrap());
         assert!(store.collapse_request(id(1), id(2), now).await.unwrap());
         assert!(!store.collapse_request(id(1), id(2), now).await.unwrap(), "it did already");

@@ -10,6 +10,12 @@ static SCHEDULER_BASE: &[OptionSpec] = &[
         "Its name; that of a `ForceScheduler` has letters, digits, `_` and `-`.",
     ),
     option("builderNames", Kind::Texts, Default::Required, "The builders that it asks for builds."),
+    option(
+        "priority",
+        Kind::Integer { least: -1_000_000, most: 1_000_000 },
+        Default::Integer(0),
+        "Of its requests: those of a higher one come first.",
+    ),
 ];
 
 static SCHEDULER_PROPERTIES: &[OptionSpec] = &[option(
@@ -38,7 +44,7 @@ pub static FORCE_SCHEDULER: Constructor = Constructor {
     class: Class::Scheduler,
     positional: &["name", "builderNames"],
     groups: &[SCHEDULER_BASE, SCHEDULER_PROPERTIES, FORCE],
-    not_yet: &["username", "codebases", "priority"],
+    not_yet: &["username", "codebases"],
     sentence: "Asks for builds when a person says so: `lunabot force`, or the button of the web interface.",
 };
 
@@ -69,7 +75,6 @@ pub static PERIODIC: Constructor = Constructor {
         "createAbsoluteSourceStamps",
         "onlyImportant",
         "codebases",
-        "priority",
         "fileIsImportant",
         "change_filter",
     ],
@@ -90,6 +95,6 @@ pub static TRIGGERABLE: Constructor = Constructor {
     class: Class::Scheduler,
     positional: &["name", "builderNames"],
     groups: &[SCHEDULER_BASE, TRIGGERABLE_OPTIONS, SCHEDULER_PROPERTIES],
-    not_yet: &["codebases", "priority"],
+    not_yet: &["codebases"],
     sentence: "Asks for builds when a build says so: `steps.Trigger`.",
 };

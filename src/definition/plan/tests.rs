@@ -172,13 +172,14 @@ fn scheduler() -> impl Strategy<Value = SchedulerDefinition> {
         }),
         "[a-b]".prop_map(|reason| SchedulerKind::Triggerable { reason }),
     ];
-    (name(), prop::collection::vec("[a-d]", 1..3), properties(), kind, place()).prop_map(
-        |(name, builders, properties, kind, place)| SchedulerDefinition {
+    (name(), prop::collection::vec("[a-d]", 1..3), 0..2, properties(), kind, place()).prop_map(
+        |(name, builders, priority, properties, kind, place)| SchedulerDefinition {
             name: SchedulerName::new(&name).expect("a letter is a name"),
             builder_names: builders
                 .iter()
                 .map(|name| BuilderName::new(name).expect("a letter is a name"))
                 .collect(),
+            priority,
             properties,
             kind,
             place,

@@ -177,13 +177,14 @@ on_both! {
         let open = house.furnished().await;
         let store = &open.store;
         let waiting = request(store, 1).await;
-        assert!(store.cancel_request(waiting, at(2)).await.unwrap());
-        assert!(!store.cancel_request(waiting, at(3)).await.unwrap());
+        assert!(store.cancel_request(waiting, Some("enough"), at(2)).await.unwrap());
+        assert!(!store.cancel_request(waiting, None, at(3)).await.unwrap());
         let row = store.build_requests(&Query::all()).await.unwrap().rows.remove(0);
         assert_eq!((row.results, row.complete_at), (Some(Outcome::Cancelled), Some(at(2))));
+        assert_eq!(row.ended_because.as_deref(), Some("enough"));
         begun(store, 4).await;
         let running = store.build_requests(&Query::all().filter("complete", FilterOp::Eq, "false")).await.unwrap();
-        assert!(!store.cancel_request(running.rows[0].buildrequestid, at(5)).await.unwrap());
+        assert!(!store.cancel_request(running.rows[0].buildrequestid, None, at(5)).await.unwrap());
     }
 
     async fn a_buildset_with_an_unknown_builder_leaves_nothing(house: &House) {

@@ -12,6 +12,7 @@ c.schedulers = {
     name = "force_2",
     builderNames = "a",
     properties = { site = "lab", n = 1, list = { 1, 2 } },
+    priority = -5,
     buttonName = "Build it",
     label = "By hand",
     reason = "because",
@@ -25,6 +26,7 @@ c.schedulers = {
     periodicBuildTimer = "1d",
     properties = { nightly = true },
     reason = "the night",
+    priority = 10,
   },
   schedulers.Periodic("often", { "b" }, 1.5, { reason = None }),
 }

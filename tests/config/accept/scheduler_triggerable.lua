@@ -17,6 +17,7 @@ c.schedulers = {
     builderNames = "a",
     properties = { site = "lab", list = { 1, 2 } },
     reason = "all was well",
+    priority = 1,
   },
   schedulers.Triggerable("silent", { "a" }, { reason = None }),
   schedulers.Triggerable("with a space", { "b" }),

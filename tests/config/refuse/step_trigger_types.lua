@@ -42,6 +42,6 @@ c.schedulers = {
   schedulers.Triggerable { name = {}, builderNames = { 5 }, properties = "x", reason = 5 },
   schedulers.Triggerable("none", {}),
   schedulers.Triggerable("lost", { "lunix" }),
-  schedulers.Triggerable("urgent", { "linux" }, { priority = 1, codebases = {} }),
+  schedulers.Triggerable("urgent", { "linux" }, { priority = {}, codebases = {} }),
   schedulers.Triggerable(("x"):rep(101), { "linux" }),
 }

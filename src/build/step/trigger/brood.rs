@@ -154,7 +154,7 @@ impl Brood {
         }
         looked?;
         for request in waiting {
-            store.cancel_request(request, Timestamp::now()).await?;
+            store.cancel_request(request, Some(CALLED_OFF), Timestamp::now()).await?;
         }
         self.look(store).await
     }
