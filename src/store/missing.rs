@@ -233,8 +233,9 @@ pub(super) const ABSENT: &str =
     "SELECT name, absent_since_at, last_connection_at, missing_reported_at, info FROM workers
      WHERE configured = 1 AND connected_to IS NULL AND absent_since_at IS NOT NULL";
 
+// With the sign, SQLite does not walk all that are connected.
 pub(super) const RETURNED: &str = "SELECT name, last_connection_at, missing_reported_at, info FROM workers
-     WHERE missing_reported_at IS NOT NULL AND configured = 1 AND connected_to IS NOT NULL";
+     WHERE missing_reported_at IS NOT NULL AND configured = 1 AND +connected_to IS NOT NULL";
 
 pub(super) fn lost(dialect: Dialect) -> String {
     // The order of the tables: each worker that is asked for, then its few builds since then.

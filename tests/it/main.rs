@@ -21,6 +21,7 @@ mod lock_file;
 mod locks;
 mod lua_blocks;
 mod matrix;
+mod outbox;
 mod pb_wire;
 mod positions;
 mod reload;
