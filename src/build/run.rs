@@ -22,7 +22,8 @@ use crate::{
     model::{BuildId, Outcome, Properties, SourceStamps, Timestamp, WorkerInfo},
     secret::BuildSecrets,
     store::{
-        BeginError, EndedStep, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError, Unfinished,
+        BeginError, EndedStep, LINK_LOST, LogError, NewBuild, QueuedRequest, RequestEnd, Store, StoreError,
+        Unfinished,
     },
     worker::OperatorHandle,
 };
@@ -339,7 +340,7 @@ impl Build {
             };
         }
         if progress.is_worker_lost() {
-            return self.lost(&format!("the link to worker {} was lost", self.assignment.worker.name));
+            return self.lost(&format!("{LINK_LOST}{} was lost", self.assignment.worker.name));
         }
         (progress.outcome(), progress.state(), RequestEnd::Complete)
     }

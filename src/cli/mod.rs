@@ -24,6 +24,7 @@ mod log_mask;
 mod log_source;
 mod logging;
 mod master;
+mod outbox;
 mod password;
 mod reconfig;
 mod service;
@@ -38,6 +39,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use failure::Failure;
+use outbox::LetterDeed;
 use worker::WorkerDeed;
 
 use crate::{config, definition::quantity};
@@ -133,6 +135,21 @@ enum Command {
         /// The master's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the letters that are not sent yet, or have one tried again or dropped
+    Outbox {
+        /// The master's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// What; without it, all letters are shown
+        #[arg(value_enum, requires = "letter")]
+        deed: Option<LetterDeed>,
+        /// The letter's number
+        #[arg(value_name = "ID")]
+        letter: Option<i64>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -292,6 +309,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Explain { dir, request, json } => explain::run(&dir, &request, json).await,
         Command::Locks { dir, json } => locks::run(&dir, json).await,
+        Command::Outbox { dir, deed, letter, json } => match deed.zip(letter) {
+            None => outbox::run(&dir, json).await,
+            Some((deed, letter)) => outbox::order(&dir, deed, letter, json).await,
+        },
         Command::Workers { dir, json } => workers::run(&dir, json).await,
         Command::Worker { dir, deed, name, reason, json } => {
             worker::run(&dir, deed, &name, reason.as_deref(), json).await

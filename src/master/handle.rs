@@ -12,7 +12,7 @@ use crate::{
     },
     definition::MasterDefinition,
     master::{Attempt, Cause, Generations, ReloadError, ReloadHandle},
-    model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerName},
+    model::{BuildId, BuildRequestId, LetterId, Remark, Timestamp, WorkerName},
     mq::Mq,
     scheduler::{ForceError, ForceRequest, force},
     secret::Masker,
@@ -59,6 +59,9 @@ pub enum RequestError {
     /// It cannot be cancelled.
     #[error("build request {0} waits no more")]
     NotQueued(BuildRequestId),
+    /// It was sent or dropped meanwhile, or never was.
+    #[error("there is no letter {0} in the outbox")]
+    NoSuchLetter(LetterId),
     /// A worker cannot be paused, stopped and kin.
     #[error(transparent)]
     Order(#[from] OrderError),
@@ -160,6 +163,19 @@ impl MasterHandle {
     ) -> Result<(), RequestError> {
         let waited = self.store.cancel_request(request, reason, Timestamp::now()).await?;
         if waited { Ok(()) } else { Err(RequestError::NotQueued(request)) }
+    }
+
+    /// Has a letter tried at once, also one that is given up. Whoever sends hears of it by
+    /// [`EventKind::LetterRetried`](crate::model::EventKind::LetterRetried).
+    pub async fn retry_letter(&self, letter: LetterId) -> Result<(), RequestError> {
+        let known = self.store.retry_letter(letter, Timestamp::now()).await?;
+        if known { Ok(()) } else { Err(RequestError::NoSuchLetter(letter)) }
+    }
+
+    /// Takes a letter out of the outbox; it is not sent, unless that is being done at this moment.
+    pub async fn drop_letter(&self, letter: LetterId) -> Result<(), RequestError> {
+        let known = self.store.drop_letter(letter, Timestamp::now()).await?;
+        if known { Ok(()) } else { Err(RequestError::NoSuchLetter(letter)) }
     }
 
     /// Has a worker paused, stopped, killed; see [`OperatorHandle::order`].

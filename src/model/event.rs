@@ -70,6 +70,22 @@ kinds! {
     WorkerDetached = "workers/disconnected",
     /// A worker was paused, told to stop when its builds are done, or quarantined; or that is over.
     WorkerStateChanged = "workers/state_updated",
+    /// A worker is missing, and that is told now: once for each time that it went away.
+    WorkerMissing = "workers/missing",
+    /// A worker that was told to be missing is back, and that is told now.
+    WorkerReturned = "workers/returned",
+    /// A letter is to be sent.
+    LetterAdded = "letters/new",
+    /// A letter was sent, and has left the outbox.
+    LetterSent = "letters/sent",
+    /// A letter was not sent this time, and will be tried again.
+    LetterFailed = "letters/failed",
+    /// A letter was not sent, and is not tried again unless somebody asks for it.
+    LetterGivenUp = "letters/given_up",
+    /// Somebody asked for a letter to be tried at once.
+    LetterRetried = "letters/retried",
+    /// A letter has left the outbox without being sent.
+    LetterDropped = "letters/dropped",
     /// A configuration is in force.
     ConfigurationCommitted = "configurations/committed",
 }

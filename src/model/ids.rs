@@ -34,6 +34,8 @@ ids! {
     StepId,
     /// One log of a step.
     LogId,
+    /// A message in the outbox. A number is never given again.
+    LetterId,
     /// Something that happened. Ids grow with the order of commits.
     EventId,
 }

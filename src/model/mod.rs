@@ -9,6 +9,7 @@
 
 mod event;
 mod ids;
+mod letter;
 mod log_record;
 mod log_stream;
 mod names;
@@ -23,8 +24,10 @@ mod worker_word;
 
 pub use event::{Event, EventKind};
 pub use ids::{
-    BuildId, BuildRequestId, BuilderId, BuildsetId, EventId, LogId, MasterId, SchedulerId, StepId, WorkerId,
+    BuildId, BuildRequestId, BuilderId, BuildsetId, EventId, LetterId, LogId, MasterId, SchedulerId, StepId,
+    WorkerId,
 };
+pub use letter::{LetterChannel, LetterKind, UnknownWord};
 pub use log_record::RecordReader;
 pub use log_stream::LogStream;
 pub use names::{BuilderName, LockName, NameError, ReporterName, SchedulerName, WorkerName};

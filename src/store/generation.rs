@@ -250,14 +250,17 @@ pub(super) async fn write(work: &mut Work, rows: &GenerationRows, at: Timestamp)
         Others::Stay(gone) => Some(&**gone),
     };
     let gone_workers = gone.map(|gone| gone.workers.as_slice());
-    write_names(work, "workers", &rows.workers, gone_workers).await?;
+    // One that comes back to the configuration was not missed meanwhile.
+    let anew = ", absent_since_at = NULL, missing_reported_at = NULL";
+    write_names(work, "workers", &rows.workers, gone_workers, anew).await?;
     if !rows.workers.is_empty() {
-        // One that has never been seen is waited for from now on.
+        // Nor was one that has never been seen: both are waited for from now on.
         let sql = "UPDATE workers SET absent_since_at = $1
              WHERE configured = 1 AND connected_to IS NULL AND absent_since_at IS NULL";
         work.execute(sql, args![at]).await?;
     }
-    write_names(work, "schedulers", &rows.schedulers, gone.map(|gone| gone.schedulers.as_slice())).await?;
+    let gone_schedulers = gone.map(|gone| gone.schedulers.as_slice());
+    write_names(work, "schedulers", &rows.schedulers, gone_schedulers, "").await?;
     write_builders(work, rows, gone.map(|gone| gone.builders.as_slice())).await?;
 
     let sql = "UPDATE counters SET last = last + 1 WHERE name = 'generations' RETURNING last";
@@ -301,12 +304,13 @@ async fn write_gone(
     Ok(())
 }
 
-/// Brings a table of mere names into agreement with a list.
+/// Brings a table of mere names into agreement with a list. `anew` is what else is set of a name that was gone.
 async fn write_names<T: AsRef<str>>(
     work: &mut Work,
     table: &'static str,
     listed: &[T],
     gone: Option<&[T]>,
+    anew: &str,
 ) -> Result<(), sqlx::Error> {
     let names = name_rows(listed);
     if gone.is_none_or(|gone| !gone.is_empty()) {
@@ -316,7 +320,7 @@ async fn write_names<T: AsRef<str>>(
         let rows = work.dialect().rows(1, &[Kind::Text]);
         let here = format!(
             "INSERT INTO {table} (name, configured) SELECT c0, 1 FROM {rows} AS r WHERE true
-             ON CONFLICT (name) DO UPDATE SET configured = 1 WHERE {table}.configured = 0"
+             ON CONFLICT (name) DO UPDATE SET configured = 1{anew} WHERE {table}.configured = 0"
         );
         work.execute(AssertSqlSafe(here), args![names]).await?;
     }

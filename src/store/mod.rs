@@ -21,7 +21,9 @@ mod generation;
 mod job;
 mod lock;
 mod log;
+mod missing;
 mod open;
+mod outbox;
 mod query;
 mod read;
 mod request;
@@ -53,14 +55,16 @@ pub use error::{BeginError, StoreError};
 pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
 pub use lock::LockOwner;
 pub use log::{LogError, LogLines, LogPiece, LogPlace, LogWriter, Note};
+pub use missing::{AbsentWorker, LINK_LOST, LostBuild, ReturnedWorker};
 pub use open::OpenError;
+pub use outbox::{NewLetter, QueuedLetter};
 pub use query::{Direction, Filter, FilterOp, MOST_ROWS, OrderBy, Page, Query, QueryError};
 pub use request::{AddedBuildset, NewBuildset, QueueMark, QueuedRequest};
 pub use resolve::Resolved;
 pub use resume::{RunningCommand, Unfinished};
 pub use row::{
     BuildRequestRow, BuildRow, BuilderRow, BuildsetRow, ConfiguredOn, ConnectedTo, EventRow, GenerationRow,
-    LogRow, SchedulerRow, StepRow, WorkerRow,
+    LetterRow, LogRow, SchedulerRow, StepRow, WorkerRow,
 };
 
 use crate::{

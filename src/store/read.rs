@@ -14,7 +14,7 @@ use crate::{
         query::{Page, Query, QueryError, compile},
         row::{
             ApiRow, BuildRequestRow, BuildRow, BuilderRow, BuildsetRow, ConfiguredOn, EventRow,
-            GenerationRow, LogRow, SchedulerRow, StepRow, WorkerRow,
+            GenerationRow, LetterRow, LogRow, SchedulerRow, StepRow, WorkerRow,
         },
     },
 };
@@ -51,6 +51,8 @@ resources! {
     steps: StepRow;
     /// The configurations that came into force.
     generations: GenerationRow;
+    /// Letters that are not sent yet, those too that are given up.
+    letters: LetterRow;
     /// What happened.
     events: EventRow;
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     definition::suggest,
     master::{Cause, MasterHandle, StopMode},
-    model::{BuildId, BuildRequestId, Remark, Timestamp, WorkerId, WorkerName},
+    model::{BuildId, BuildRequestId, LetterId, Remark, Timestamp, WorkerId, WorkerName},
     scheduler::ForceRequest,
     web::{caller::Caller, error::ApiError, generation},
     worker::operator::{Deed, Obeyed},
@@ -207,6 +207,19 @@ pub(super) async fn build_request(
             master.stop_build(build, reason.as_deref().unwrap_or(NO_REASON))?;
         } else {
             master.cancel_request(BuildRequestId(id), reason.as_deref()).await?;
+        }
+        Ok(Value::Null)
+    })
+    .await
+}
+
+/// `POST /api/v2/outbox/ID`: ours. Method `retry` has a letter tried at once, also one that is given up; `drop` takes it out.
+pub(super) async fn letter(State(master): State<MasterHandle>, Path(id): Path<i64>, body: Bytes) -> Response {
+    answer(&body, |method, _| async move {
+        match method.as_str() {
+            "retry" => master.retry_letter(LetterId(id)).await?,
+            "drop" => master.drop_letter(LetterId(id)).await?,
+            _ => return Err(unknown_method(&method, "retry` and `drop")),
         }
         Ok(Value::Null)
     })

@@ -131,6 +131,10 @@ impl From<RequestError> for ApiError {
             RequestError::Reload(failure) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, text: failure.to_string(), hint: None }
             }
+            RequestError::NoSuchLetter(_) => {
+                let hint = "`lunabot outbox` shows those that are there";
+                Self::not_found(failure.to_string()).hint(Some(hint))
+            }
             RequestError::NotRunning(_) | RequestError::NotQueued(_) => {
                 Self { status: StatusCode::CONFLICT, text: failure.to_string(), hint: None }
             }

@@ -44,6 +44,7 @@ pub fn router(master: MasterHandle) -> Router {
         .route("/builds/{id}/properties", get(resource::build_properties))
         .route("/buildrequests/{id}", get(resource::one_build_request).post(control::build_request))
         .route("/buildrequests/{id}/explain", get(explain::request))
+        .route("/outbox/{id}", get(resource::one_letter).post(control::letter))
         .route("/logs/{id}/contents", get(log::contents))
         .route("/logs/{id}/raw", get(log::raw))
         .route("/logs/{id}/records", get(log::records))

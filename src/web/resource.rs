@@ -35,10 +35,11 @@ enum Noun {
     Steps,
     Logs,
     Schedulers,
+    Outbox,
 }
 
 impl Noun {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Workers,
         Self::Builders,
         Self::Buildsets,
@@ -47,6 +48,7 @@ impl Noun {
         Self::Steps,
         Self::Logs,
         Self::Schedulers,
+        Self::Outbox,
     ];
 
     /// As it stands in a path, and as the key of its list.
@@ -60,6 +62,7 @@ impl Noun {
             Self::Steps => "steps",
             Self::Logs => "logs",
             Self::Schedulers => "schedulers",
+            Self::Outbox => "outbox",
         }
     }
 
@@ -74,6 +77,7 @@ impl Noun {
             Self::Steps => "stepid",
             Self::Logs => "logid",
             Self::Schedulers => "schedulerid",
+            Self::Outbox => "letterid",
         }
     }
 
@@ -82,7 +86,7 @@ impl Noun {
         match self {
             Self::Workers | Self::Builders | Self::Steps | Self::Schedulers => Some("name"),
             Self::Logs => Some("slug"),
-            Self::Buildsets | Self::BuildRequests | Self::Builds => None,
+            Self::Buildsets | Self::BuildRequests | Self::Builds | Self::Outbox => None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Noun {
             Self::Steps => shapes(&store.steps(query).await?),
             Self::Logs => shapes(&store.logs(query).await?),
             Self::Schedulers => scheduler_shapes(master, &store.schedulers(query).await?),
+            Self::Outbox => shapes(&store.letters(query).await?),
         };
         Ok((asked.project(rows)?, total))
     }
@@ -265,8 +270,10 @@ pub(super) async fn by_path(
 }
 
 fn singular(noun: Noun) -> &'static str {
-    let plural = noun.plural();
-    plural.strip_suffix('s').unwrap_or(plural)
+    match noun {
+        Noun::Outbox => "letter",
+        noun => noun.plural().strip_suffix('s').expect("all other nouns have a plural in s"),
+    }
 }
 
 /// `GET /api/v2/builds/ID`.
@@ -294,6 +301,15 @@ pub(super) async fn one_build_request(
     pairs: Pairs,
 ) -> Answer {
     by_path(State(master), Path(format!("buildrequests/{id}")), pairs).await
+}
+
+/// `GET /api/v2/outbox/ID`.
+pub(super) async fn one_letter(
+    State(master): State<MasterHandle>,
+    Path(id): Path<i64>,
+    pairs: Pairs,
+) -> Answer {
+    by_path(State(master), Path(format!("outbox/{id}")), pairs).await
 }
 
 /// `GET /api/v2/builds/ID/properties`: name to value and source.

@@ -24,6 +24,7 @@ mod locks;
 mod loss;
 mod lua_blocks;
 mod matrix;
+mod outbox;
 mod pb_wire;
 mod positions;
 mod reload;

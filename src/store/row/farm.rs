@@ -66,6 +66,9 @@ pub struct WorkerRow {
     /// Since when it is away, or waited for if it never came; nothing while it is attached.
     #[serde(serialize_with = "maybe_seconds")]
     pub absent_since: Option<Timestamp>,
+    /// When it was last told to be missing: of this absence if it is not before that; nothing if its return is told.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub missing_reported_at: Option<Timestamp>,
     /// The builders that it may build.
     pub configured_on: Vec<ConfiguredOn>,
 }
@@ -90,7 +93,7 @@ impl ApiRow for WorkerRow {
     const TABLE: Table = Table {
         resource: "workers",
         relation: "workers",
-        columns: "id, name, configured, info, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, quarantine_cause, quarantine_reason, quarantined_at, quarantined_until, strikes, connected_to, last_connection_at, absent_since_at",
+        columns: "id, name, configured, info, paused, pause_reason, paused_by, paused_at, graceful, graceful_reason, graceful_by, graceful_at, quarantine_cause, quarantine_reason, quarantined_at, quarantined_until, strikes, connected_to, last_connection_at, absent_since_at, missing_reported_at",
         fields: &[
             field("workerid", "id", FieldKind::Integer),
             field("name", "name", FieldKind::Text),
@@ -102,6 +105,7 @@ impl ApiRow for WorkerRow {
             field("connected", "connected_to", FieldKind::Present),
             field("last_connection", "last_connection_at", FieldKind::Instant),
             field("absent_since", "absent_since_at", FieldKind::Instant),
+            field("missing_reported_at", "missing_reported_at", FieldKind::Instant),
         ],
         is_small: true,
     };
@@ -131,6 +135,7 @@ impl ApiRow for WorkerRow {
             connected_to: connected.map(|id| ConnectedTo { masterid: MasterId(id) }).into_iter().collect(),
             last_connection: row.maybe_instant("last_connection_at")?,
             absent_since: row.maybe_instant("absent_since_at")?,
+            missing_reported_at: row.maybe_instant("missing_reported_at")?,
             // Filled by whoever asks: it lies in another table.
             configured_on: Vec::new(),
         })

@@ -4,6 +4,7 @@
 //! fields stands once, beside its row.
 
 mod farm;
+mod letter;
 mod work;
 
 use serde::Serializer;
@@ -14,6 +15,7 @@ use crate::{
 };
 
 pub use farm::{BuilderRow, ConfiguredOn, ConnectedTo, EventRow, GenerationRow, SchedulerRow, WorkerRow};
+pub use letter::LetterRow;
 pub use work::{BuildRequestRow, BuildRow, BuildsetRow, LogRow, StepRow};
 
 /// A row of the API.

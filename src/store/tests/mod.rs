@@ -3,8 +3,10 @@
 //! The tests on PostgreSQL need a server on which databases can be made: its URL in `LUNABOT_TEST_POSTGRES`. Each
 //! test has a database of its own.
 
+mod absence;
 mod farm;
 mod giving_way;
+mod letters;
 mod logs;
 mod parents;
 mod trouble;
