@@ -22,12 +22,14 @@ pub mod store;
 // The worker's side of the link.
 pub mod bot;
 
-// Who is connected; what is built; what asks for it.
+// Who is connected; what is built; what asks for it; who is told.
 pub mod worker;
 
 pub mod build;
 
 pub mod scheduler;
+
+pub mod reporter;
 
 // The one that owns them all, and its two edges.
 pub mod master;
