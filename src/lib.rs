@@ -22,7 +22,7 @@ pub mod store;
 // The worker's side of the link.
 pub mod bot;
 
-// Who is connected; what is built; what asks for it.
+// Who is connected; what is built; what asks for it; who is told.
 pub mod worker;
 
 pub mod build;

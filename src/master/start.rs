@@ -34,6 +34,7 @@ use crate::{
     model::Timestamp,
     mq::Mq,
     protocol::CommandId,
+    reporter::{outbox::Outbox, watch::Watch},
     scheduler::Triggerables,
     secret::{Keeper, Masker},
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
@@ -109,6 +110,7 @@ struct Tasks {
     registry: JoinHandle<()>,
     operator: JoinHandle<()>,
     queue: JoinHandle<()>,
+    reporters: [JoinHandle<()>; 2],
     pump: JoinHandle<()>,
 }
 
@@ -196,6 +198,15 @@ pub async fn start(
         draining: BTreeMap::new(),
         endings: TaskTracker::new(),
     };
+    let missing =
+        Watch::new(store.clone(), definition_watch.clone(), &mq, Timestamp::now(), cancelled.clone());
+    let outbox = Outbox::new(
+        store.clone(),
+        definition_watch.clone(),
+        Arc::new(parts.keeper.clone()),
+        &mq,
+        cancelled.clone(),
+    );
     let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
     let prepared = parts.prepare(plan, new, resolved, Cause::Start.name().into()).await?;
@@ -203,6 +214,7 @@ pub async fn start(
         registry: tokio::spawn(registry.run()),
         operator: tokio::spawn(operator.run(registry_handle.clone())),
         queue: tokio::spawn(queue.run()),
+        reporters: [tokio::spawn(missing.run()), tokio::spawn(outbox.run())],
         pump,
     };
     // Before the first worker can come back: what it runs of them must not be in the way of what runs next.
@@ -316,13 +328,16 @@ impl Master {
         parts.local_workers.stop_all().await;
         self.cancelled.cancel();
         // The links that end write that down, so the store is closed after them; and then the pump has no more to do.
-        let Tasks { registry, operator, queue, pump } = self.tasks;
+        let Tasks { registry, operator, queue, reporters, pump } = self.tasks;
         if time::timeout(TASK_ENDS_WITHIN, parts.gate.ended()).await.is_err() {
             warn!("connections of workers do not end");
         }
         join(registry).await;
         join(operator).await;
         join(queue).await;
+        for reporter in reporters {
+            join(reporter).await;
+        }
         self.handle.store.close().await;
         join(pump).await;
         if let Err(error) = remove_socket(&self.folder) {

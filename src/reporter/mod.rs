@@ -1,7 +1,20 @@
-//! Who is told of what happens, and by which way.
+//! Who is told what, and by which way: mail.
+//!
+//! [`watch`] looks who is [missing], decides [to whom](digest) that is told, has it [written](write) into the outbox, from which
+//! [`outbox`] sends it as [`mail`].
+//!
+//! # Laws
+//! - It alone knows how a mail is written (lettre) and the language of the operator's texts (minijinja).
+//! - No text of an operator or of a worker adds a header to a mail, or a command to a conversation.
+//! - A text that is broken does not swallow the news: it is told in words of our own, with what is wrong.
+//! - What was decided is in the store before it is sent; a restart of the master neither loses nor repeats it.
 //!
 //! # Not here
-//! Who wants to be told what (`definition`).
+//! What the operator may write (`definition::reporter`), and how a connection is protected (`net`).
 
 pub mod digest;
+pub mod mail;
 pub mod missing;
+pub mod outbox;
+pub mod watch;
+pub mod write;

@@ -121,7 +121,8 @@ impl Outbox {
                 return self.store.next_letter_at().await;
             }
             let this = &*self;
-            let sent = stream::iter(due).map(|letter| this.handle(letter, &definition)).buffer_unordered(AT_ONCE);
+            let sent =
+                stream::iter(due).map(|letter| this.handle(letter, &definition)).buffer_unordered(AT_ONCE);
             let failures: Vec<StoreError> = sent.filter_map(async |done| done.err()).collect().await;
             if let Some(failure) = failures.into_iter().next() {
                 return Err(failure);
@@ -154,7 +155,11 @@ impl Outbox {
         Ok(())
     }
 
-    async fn send(&self, QueuedLetter { letter, .. }: &QueuedLetter, definition: &MasterDefinition) -> Attempt {
+    async fn send(
+        &self,
+        QueuedLetter { letter, .. }: &QueuedLetter,
+        definition: &MasterDefinition,
+    ) -> Attempt {
         let relay = match definition.reporters.get(&letter.reporter) {
             Some(reporter) => match Relay::of(reporter, &*self.secrets).await {
                 Ok(relay) => relay,
@@ -162,7 +167,12 @@ impl Outbox {
                 Err(error) => return Attempt::Failed(error.to_string()),
             },
             None if letter.reporter.as_str() == OWN_REPORTER => mail::default_relay(),
-            None => return Attempt::Failed(format!("no reporter is named {:?} any more", letter.reporter.as_str())),
+            None => {
+                return Attempt::Failed(format!(
+                    "no reporter is named {:?} any more",
+                    letter.reporter.as_str()
+                ));
+            }
         };
         let mut recipients = Vec::with_capacity(letter.recipients.len());
         for text in &letter.recipients {
@@ -178,7 +188,12 @@ impl Outbox {
         match relay.send(&sender, &recipients, &letter.message).await {
             Ok(accepted) => {
                 for refusal in &accepted.refused {
-                    warn!(message_id = letter.message_id, to = refusal.address.as_str(), "is refused: {}", refusal.reply);
+                    warn!(
+                        message_id = letter.message_id,
+                        to = refusal.address.as_str(),
+                        "is refused: {}",
+                        refusal.reply
+                    );
                 }
                 Attempt::Sent
             }

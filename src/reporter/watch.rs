@@ -26,7 +26,7 @@ use crate::{
     reporter::{
         digest::digests,
         missing::{Away, judge},
-        write::{News, Writer},
+        write::{self, News},
     },
     store::{AbsentWorker, NewLetter, Store, StoreError},
 };
@@ -46,7 +46,6 @@ const MOST_LOST_BUILDS: u32 = 1000;
 /// Looks who is missing: runs in its own task.
 pub struct Watch {
     store: Store,
-    writer: Writer,
     definition: watch::Receiver<Arc<MasterDefinition>>,
     events: Subscription,
     started_at: Timestamp,
@@ -63,7 +62,7 @@ impl Watch {
         cancelled: CancellationToken,
     ) -> Self {
         let events = mq.subscribe(EventFilter::kinds([EventKind::WorkerAttached, EventKind::WorkerDetached]));
-        Self { store, writer: Writer::new(), definition, events, started_at, cancelled }
+        Self { store, definition, events, started_at, cancelled }
     }
 
     /// Looks until it is stopped.
@@ -73,7 +72,10 @@ impl Watch {
                 Ok(None) => LONGEST,
                 Ok(Some(at)) => Duration::try_from(at - Timestamp::now()).unwrap_or_default().min(LONGEST),
                 Err(failure) => {
-                    error!(error = &failure as &dyn std::error::Error, "cannot look which workers are missing");
+                    error!(
+                        error = &failure as &dyn std::error::Error,
+                        "cannot look which workers are missing"
+                    );
                     AFTER_FAILURE
                 }
             };
@@ -122,7 +124,8 @@ impl Watch {
         if verdict.missing.is_empty() {
             return Ok(verdict.look_again_at);
         }
-        let missing: Vec<&AbsentWorker> = verdict.missing.iter().map(|index| &known[&away[*index].name]).collect();
+        let missing: Vec<&AbsentWorker> =
+            verdict.missing.iter().map(|index| &known[&away[*index].name]).collect();
         let is_written = self.tell_missing(&definition, &missing, now).await?;
         // Somebody is back: the others are looked at again at once.
         Ok(if is_written { verdict.look_again_at } else { Some(now) })
@@ -150,7 +153,7 @@ impl Watch {
                 lost_builds: lost.remove(&worker.name).unwrap_or_default(),
             })
             .collect();
-        let letters = self.letters(definition, &news, LetterKind::WorkerMissing, now);
+        let letters = Self::letters(definition, &news, LetterKind::WorkerMissing, now);
         let count = letters.len();
         let is_written = self.store.report_missing(losses, letters, now).await?;
         if is_written {
@@ -182,7 +185,7 @@ impl Watch {
             })
             .filter(|one| one.worker.notify_on_return)
             .collect();
-        let letters = self.letters(definition, &news, LetterKind::WorkerReturned, now);
+        let letters = Self::letters(definition, &news, LetterKind::WorkerReturned, now);
         let names = back.iter().map(|worker| worker.name.clone()).collect();
         // If one has gone again, it is looked at again when that is heard.
         if self.store.report_returned(names, letters, now).await? {
@@ -194,7 +197,6 @@ impl Watch {
     }
 
     fn letters(
-        &self,
         definition: &MasterDefinition,
         news: &[News<'_>],
         kind: LetterKind,
@@ -202,6 +204,6 @@ impl Watch {
     ) -> Vec<NewLetter> {
         let workers: Vec<&WorkerDefinition> = news.iter().map(|one| one.worker).collect();
         let mails = digests(definition, &workers);
-        mails.iter().map(|digest| self.writer.letter(definition, digest, news, kind, now)).collect()
+        mails.iter().filter_map(|digest| write::letter(definition, digest, news, kind, now)).collect()
     }
 }

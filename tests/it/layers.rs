@@ -62,6 +62,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["net"]),
     ("rustls_native_certs", &["net"]),
     ("x509_cert", &["net"]),
+    ("lettre", &["reporter"]),
+    ("minijinja", &["reporter"]),
     ("anyhow", &["cli", "bin"]),
     ("clap", &["cli", "bin"]),
 ];

@@ -112,6 +112,11 @@ impl MissingGenerator {
 }
 
 impl MissingMessage {
+    /// Our own text, as a page.
+    pub fn own() -> Self {
+        Self::standard(TemplateType::Html)
+    }
+
     /// Our own text.
     fn standard(template_type: TemplateType) -> Self {
         Self { template: None, subject: None, template_type, context: BTreeMap::new() }

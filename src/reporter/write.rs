@@ -1,0 +1,122 @@
+//! Letters about workers, as they go into the outbox.
+//!
+//! # Not here
+//! To whom they go (`digest`), their words and their form (`mail`).
+
+use tracing::{error, info, warn};
+
+use crate::{
+    definition::{MasterDefinition, MissingMessage, Text, WorkerDefinition},
+    model::{LetterChannel, LetterKind, ReporterName, Timestamp, WorkerInfo},
+    net::random,
+    reporter::{
+        digest::Digest,
+        mail::{
+            self,
+            letter::{ComposeError, Letter, compose},
+            text::{self, Master, Missing},
+        },
+    },
+    store::NewLetter,
+};
+
+/// What our own reporter is called, where the configuration has none.
+pub const OWN_REPORTER: &str = "the default MailNotifier";
+
+/// What is told of a worker.
+#[derive(Debug)]
+pub struct News<'a> {
+    /// Which.
+    pub worker: &'a WorkerDefinition,
+    /// Since when it is away; of one that is back, when it was told to be missing.
+    pub absent_since: Timestamp,
+    /// When it attached last.
+    pub last_connection: Option<Timestamp>,
+    /// What it last said of itself.
+    pub info: &'a WorkerInfo,
+    /// The builds that it lost: `linux/12`.
+    pub lost_builds: Vec<String>,
+}
+
+/// Writes a mail for the outbox. It fails for no content: what cannot be composed would be a fault of ours, and is logged.
+pub fn letter(
+    definition: &MasterDefinition,
+    digest: &Digest<'_>,
+    news: &[News<'_>],
+    kind: LetterKind,
+    now: Timestamp,
+) -> Option<NewLetter> {
+    let settings = definition.settings.as_ref()?;
+    let about: Vec<Missing> = digest.workers.iter().map(|index| shown(&news[*index])).collect();
+    let (from, name) = match digest.reporter {
+        Some(reporter) => (reporter.from.clone(), reporter.name.clone()),
+        None => (mail::default_sender(), ReporterName::new(OWN_REPORTER).expect("a good name")),
+    };
+    let own = MissingMessage::own();
+    let master = Master::of(settings);
+    let words = match kind {
+        LetterKind::WorkerReturned => text::returned(&about, now, &master),
+        _ => text::missing(digest.message.unwrap_or(&own), &about, &master),
+    };
+    for fault in &words.faults {
+        let source = digest.reporter.map(|reporter| tracing::field::display(&reporter.place));
+        warn!(reporter = %name, source, "a template cannot be used: {fault}");
+    }
+    let headers = digest.reporter.into_iter().flat_map(|reporter| &reporter.extra_headers);
+    // What would have to be rendered has no build to be rendered with, as in Buildbot.
+    let headers = headers.filter_map(|(name, value)| match value {
+        Text::Plain(value) => Some((name.clone(), value.clone())),
+        Text::Rendered(_) => None,
+    });
+    let letter = Letter {
+        message_id: message_id(kind),
+        date: now,
+        from,
+        to: digest.to.iter().map(|mailbox| mailbox.address.clone()).collect(),
+        subject: words.subject,
+        body: words.body,
+        in_reply_to: None,
+        headers: headers.collect(),
+    };
+    let composed: Result<Vec<u8>, ComposeError> = compose(&letter);
+    let message = match composed {
+        Ok(message) => message,
+        Err(failure) => {
+            error!(reporter = %name, error = &failure as &dyn std::error::Error, "cannot write a mail");
+            return None;
+        }
+    };
+    if digest.reporter.is_some_and(|reporter| reporter.logs_mails) {
+        info!(reporter = %name, mail = %String::from_utf8_lossy(&message), "a mail is written");
+    }
+    Some(NewLetter {
+        channel: LetterChannel::Mail,
+        kind,
+        reporter: name,
+        message_id: letter.message_id,
+        sender: letter.from.address.as_str().to_owned(),
+        recipients: letter.to.iter().map(|address| address.as_str().to_owned()).collect(),
+        subject: letter.subject,
+        message,
+    })
+}
+
+fn shown(news: &News<'_>) -> Missing {
+    Missing {
+        worker: news.worker.name.clone(),
+        source: news.worker.place.clone(),
+        absent_since: news.absent_since,
+        last_connection: news.last_connection,
+        peer: None,
+        info: news.info.clone(),
+        lost_builds: news.lost_builds.clone(),
+        notify: news.worker.notify_on_missing.iter().map(|mailbox| mailbox.address.clone()).collect(),
+    }
+}
+
+/// The same for ever, also when it is sent again.
+fn message_id(kind: LetterKind) -> String {
+    let random: [u8; 16] = random();
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{digits}.{}@{}", kind.word(), mail::host_name())
+}
