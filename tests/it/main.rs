@@ -20,6 +20,7 @@ mod local_workers;
 mod lock_file;
 mod locks;
 mod lua_blocks;
+mod mail;
 mod matrix;
 mod pb_wire;
 mod positions;

@@ -8,5 +8,6 @@ pub(crate) mod listing;
 pub(crate) mod master;
 pub(crate) mod real_worker;
 pub(crate) mod skip;
+pub(crate) mod smtp;
 pub(crate) mod traces;
 pub(crate) mod tree;
