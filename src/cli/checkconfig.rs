@@ -15,6 +15,7 @@ use crate::{
         Problem,
         problem::{arrange, fold},
     },
+    reporter::mail,
 };
 
 /// How it is told.
@@ -37,6 +38,7 @@ pub(super) async fn run(path: &Path, limits: config::Limits, how: How) -> Result
         Ok(mut checked) => {
             let root = file.parent().unwrap_or(Path::new(""));
             let mut found = check_secrets::problems(&checked, root).await;
+            found.extend(mail::problems(&checked.definition));
             sources.refine(&mut found);
             checked.warnings.append(&mut found);
             let is_good = !checked.warnings.iter().any(Problem::is_error);

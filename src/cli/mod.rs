@@ -23,6 +23,7 @@ mod log_file;
 mod log_mask;
 mod log_source;
 mod logging;
+mod mail_test;
 mod master;
 mod outbox;
 mod password;
@@ -220,6 +221,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send a mail as the configuration says, and show what is said on the way; no master needs to run
+    MailTest {
+        /// The master's folder
+        dir: PathBuf,
+        /// To whom
+        address: String,
+        /// The reporter whose way it goes; the first one, unless given
+        #[arg(long, value_name = "NAME")]
+        reporter: Option<String>,
+    },
     /// Print the log of a build
     Log {
         /// The master's folder
@@ -308,6 +319,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             reconfig::run(&dir, dry_run, max_disconnects, json).await
         }
         Command::Explain { dir, request, json } => explain::run(&dir, &request, json).await,
+        Command::MailTest { dir, address, reporter } => {
+            mail_test::run(&dir, &address, reporter.as_deref()).await
+        }
         Command::Locks { dir, json } => locks::run(&dir, json).await,
         Command::Outbox { dir, deed, letter, json } => match deed.zip(letter) {
             None => outbox::run(&dir, json).await,

@@ -20,6 +20,7 @@ use crate::{
     config::{self, Sightings},
     definition::{Cost, Deed, MasterDefinition, Problem, SecretName, WorkerDefinition, WorkerKind},
     master::generations::Item,
+    reporter::mail,
     secret::{FindError, Masker, Providers},
     worker::Roster,
 };
@@ -32,10 +33,10 @@ pub(super) struct Resolved {
     pub(super) providers: Providers,
 }
 
-/// Reads the passwords that are secrets, and tells the files in which they may be.
+/// Reads the passwords that are secrets, and tells the files in which they may be. Looks at the templates of mails, too.
 ///
 /// # Errors
-/// A problem for each that cannot be had.
+/// A problem for each that cannot be had, or be used.
 ///
 /// # Cancel safety
 /// Dropped before it returns, it has changed nothing but what is masked.
@@ -55,6 +56,7 @@ pub(super) async fn resolve(
     }
     let mut problems: Vec<Problem> =
         missing.iter().filter_map(|(name, error)| Some(problem(needed.get(name)?, name, error))).collect();
+    problems.extend(mail::problems(definition));
     if problems.is_empty() {
         match Roster::new(definition, &known) {
             Ok(roster) => return (seen, Ok(Resolved { roster, providers })),

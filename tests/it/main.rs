@@ -23,6 +23,7 @@ mod lock_file;
 mod locks;
 mod loss;
 mod lua_blocks;
+mod mail;
 mod matrix;
 mod outbox;
 mod pb_wire;

@@ -13,6 +13,7 @@ use crate::{
         address::{Address, Mailbox},
         reporter::Security,
     },
+    net::random,
     reporter::mail::relay::Relay,
 };
 
@@ -42,6 +43,12 @@ pub fn default_relay() -> Relay {
     Relay::new(DEFAULT_HOST, DEFAULT_PORT, Security::IfOffered)
 }
 
+/// A name for a mail that no other has: `id@host`. Made once for a mail, however often it is sent.
+pub fn new_message_id() -> String {
+    let [high, low]: [u64; 2] = [random(), random()].map(u64::from_be_bytes);
+    format!("{high:016x}{low:016x}@{}", host_name())
+}
+
 /// What is wrong with the templates of the reporters. Nothing is sent for it.
 pub fn problems(definition: &MasterDefinition) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -59,6 +66,16 @@ pub fn problems(definition: &MasterDefinition) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_mails_have_one_name() {
+        let (one, other) = (new_message_id(), new_message_id());
+        assert_ne!(one, other);
+        assert_eq!(
+            one.split_once('@').map(|(id, host)| (id.len(), host.to_owned())),
+            Some((32, host_name()))
+        );
+    }
 
     #[test]
     fn without_a_reporter_this_machine_writes_to_itself() {

@@ -10,5 +10,6 @@ pub(crate) mod master;
 pub(crate) mod queue;
 pub(crate) mod real_worker;
 pub(crate) mod skip;
+pub(crate) mod smtp;
 pub(crate) mod traces;
 pub(crate) mod tree;
