@@ -25,6 +25,7 @@ mod loss;
 mod lua_blocks;
 mod mail;
 mod matrix;
+mod missing;
 mod outbox;
 mod pb_wire;
 mod positions;

@@ -21,6 +21,8 @@ parser.add_argument("--key")
 parser.add_argument("--login", metavar="USER:PASSWORD", help="nobody sends without it")
 parser.add_argument("--rcpt", metavar="REPLY", help="says this to each recipient")
 parser.add_argument("--data", metavar="REPLY", help="says this to each mail, and does not keep it")
+parser.add_argument("--port", type=int, default=0, help="any free one, unless given")
+parser.add_argument("--late", metavar="SECONDS", type=float, default=0, help="keeps the mail, and answers after that")
 parser.add_argument("--drop", action="store_true", help="keeps the mail, and hangs up instead of an answer")
 parser.add_argument("--slow", metavar="SECONDS", type=float, default=0, help="before each recipient is answered")
 arguments = parser.parse_args()
@@ -54,6 +56,7 @@ class Handler:
         with open(name + ".part", "w") as file:
             json.dump(told, file)
         os.rename(name + ".part", name + ".json")
+        await asyncio.sleep(arguments.late)
         if arguments.drop:
             server.transport.abort()
         return "250 kept as %d" % Handler.count
@@ -85,7 +88,7 @@ async def main():
         )
 
     wrapped = context if arguments.tls == "smtps" else None
-    server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=wrapped)
+    server = await loop.create_server(protocol, "127.0.0.1", arguments.port, ssl=wrapped)
     print("listening", server.sockets[0].getsockname()[1], flush=True)
     # Nobody waits for a test that has died.
     await loop.run_in_executor(None, sys.stdin.read)

@@ -66,16 +66,17 @@ impl Names<'_> {
     }
 }
 
-/// Nothing is sent yet, which nobody should find out by waiting for a mail.
+/// Of builds nothing is sent yet, which nobody should find out by waiting for a mail.
 pub(super) fn silent(
     reporters: &BTreeMap<ReporterName, Arc<ReporterDefinition>>,
     problems: &mut Vec<Problem>,
 ) {
-    for reporter in reporters.values() {
+    for reporter in reporters.values().filter(|reporter| reporter.builds != BuildMails::None) {
         let text = format!(
-            "reporter {:?}: this version checks `reporters.MailNotifier` and does not send mail yet",
+            "reporter {:?}: this version tells of missing workers, and does not send mail about builds yet",
             reporter.name.as_str()
         );
-        problems.push(Problem::warning(reporter.place.clone(), "reporter that sends nothing", text));
+        let hint = Some("`builders = {}` is for mails about workers alone".to_owned());
+        problems.push(Problem::warning(reporter.place.clone(), "reporter of builds", text).hint(hint));
     }
 }

@@ -133,7 +133,7 @@ pub static MAIL_NOTIFIER: Constructor = Constructor {
         "buildSetSummary",
         "messageFormatter",
     ],
-    sentence: "Sends mail. This version checks it, and does not send any yet.",
+    sentence: "Sends mail about missing workers. Of builds this version does not send any yet.",
 };
 
 static MISSING: &[OptionSpec] = &[
