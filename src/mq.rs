@@ -125,6 +125,12 @@ impl Subscription {
             }
         }
     }
+
+    /// Skips all that has happened until now: for one who is about to look at the whole state, and need not be told of each
+    /// change that it will see.
+    pub fn skip_to_now(&mut self) {
+        self.receiver = self.receiver.resubscribe();
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +166,17 @@ mod tests {
         assert_eq!(all.next().await, Err(NextError::Closed));
         assert_eq!(one.next().await.unwrap().id, EventId(4));
         assert_eq!(one.next().await, Err(NextError::Closed));
+    }
+
+    #[tokio::test]
+    async fn who_skips_to_now_hears_what_comes_after() {
+        let mq = Mq::new();
+        let mut all = mq.subscribe(EventFilter::all());
+        let count = i64::try_from(DEPTH).unwrap() + 10;
+        mq.publish((1..=count).map(|id| event(id, EventKind::StepStarted, id)).collect());
+        all.skip_to_now();
+        mq.publish(vec![event(count + 1, EventKind::StepStarted, 1)]);
+        assert_eq!(all.next().await.unwrap().id, EventId(count + 1));
     }
 
     #[tokio::test]

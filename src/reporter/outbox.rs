@@ -85,6 +85,7 @@ impl Outbox {
     pub async fn run(mut self) {
         let cancelled = self.cancelled.clone();
         loop {
+            self.events.skip_to_now();
             let wait = tokio::select! {
                 // A letter that the relay takes just now may be sent again: with the same `Message-ID`.
                 () = cancelled.cancelled() => return,

@@ -68,6 +68,7 @@ impl Watch {
     /// Looks until it is stopped.
     pub async fn run(mut self) {
         loop {
+            self.events.skip_to_now();
             let wait = match self.look().await {
                 Ok(None) => LONGEST,
                 Ok(Some(at)) => Duration::try_from(at - Timestamp::now()).unwrap_or_default().min(LONGEST),

@@ -116,7 +116,5 @@ fn shown(news: &News<'_>) -> Missing {
 
 /// The same for ever, also when it is sent again.
 fn message_id(kind: LetterKind) -> String {
-    let random: [u8; 16] = random();
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{digits}.{}@{}", kind.word(), mail::host_name())
+    format!("{:032x}.{}@{}", u128::from_be_bytes(random()), kind.word(), mail::host_name())
 }

@@ -60,9 +60,17 @@ fn wait_for_error(dir: &MasterDir, text: &str) -> Value {
     })
 }
 
-fn header<'m>(mail: &'m Mail, name: &str) -> &'m str {
-    let found = mail.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    found.unwrap_or_else(|| panic!("no {name}: {}", mail.text))
+/// A header of a mail, on one line.
+fn header(mail: &Mail, name: &str) -> String {
+    let head = mail.text.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
+    let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    found.unwrap_or_else(|| panic!("no {name}: {}", mail.text)).to_owned()
+}
+
+/// The text that people read.
+fn text(mail: &Mail) -> String {
+    let mail = mail_parser::MessageParser::default().parse(mail.text.as_bytes()).expect("a mail");
+    mail.body_text(0).expect("a mail has a text").into_owned()
 }
 
 fn killed(mut master: Process) {
@@ -81,7 +89,7 @@ fn of_a_loss_each_person_has_one_mail_though_there_are_three_reporters() {
     let mails = smtp.wait_for(1);
     assert_eq!(mails[0].envelope["from"], "buildbot@example.org");
     assert_eq!(header(&mails[0], "To"), "alice@example.org, bob@example.com");
-    assert_eq!(header(&mails[0], "Subject"), "Buildbot Buildbot worker bot-solaris missing");
+    assert_eq!(header(&mails[0], "Subject"), "Buildbot Lunabot worker bot-solaris missing");
     assert_eq!(header(&mails[0], "Auto-Submitted"), "auto-generated");
     wait_until_empty(&dir);
     let told = dir.worker("bot-solaris");
@@ -99,7 +107,7 @@ fn of_a_loss_each_person_has_one_mail_though_there_are_three_reporters() {
         &format!("c.workers = {{ worker.Worker('bot-bsd', 'sesame', {{ {both} }}), "),
     ));
     let mails = smtp.wait_for(2);
-    assert_eq!(header(&mails[1], "Subject"), "Buildbot Buildbot worker bot-bsd missing");
+    assert_eq!(header(&mails[1], "Subject"), "Buildbot Lunabot worker bot-bsd missing");
     assert_eq!(mails.len(), 2);
 }
 
@@ -178,7 +186,7 @@ fn a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again
     eventually("the build", || worker.build_dir("b").join("here").exists().then_some(()));
     worker.kill();
     let mails = smtp.wait_for(1);
-    assert!(mails[0].text.contains("b/1"), "{}", mails[0].text);
+    assert!(text(&mails[0]).contains("b/1"), "{}", text(&mails[0]));
     worker.run();
     let mails = smtp.wait_for(2);
     assert!(header(&mails[1], "Subject").contains("back"), "{}", mails[1].text);
