@@ -111,7 +111,7 @@ fn chosen<'a>(
 fn plain_headers(reporter: &ReporterDefinition) -> Vec<(String, String)> {
     let plain = |(name, text): (&String, &Text)| match text {
         Text::Plain(text) => Some((name.clone(), text.clone())),
-        _ => None,
+        Text::Rendered(_) => None,
     };
     reporter.extra_headers.iter().filter_map(plain).collect()
 }

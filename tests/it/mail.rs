@@ -78,7 +78,7 @@ fn a_test_mail_arrives_and_the_conversation_is_shown() {
 fn starttls_is_used_where_it_is_offered_and_demanded_where_it_must_be() {
     needs_smtp!("starttls_is_used_where_it_is_offered_and_demanded_where_it_must_be");
     for options in ["", "useTls = true"] {
-        let smtp = Smtp::start(Tls::StartTls, &[]);
+        let smtp = Smtp::start(Tls::Asked, &[]);
         let (code, said, errors) = mail_test(&master(smtp.port(), options), Some(&smtp), &[]);
         assert_eq!(code, Some(0), "{said}{errors}");
         assert!(said.contains("C: STARTTLS\n") && said.contains("-- TLS from here on\n"), "{said}");
@@ -94,7 +94,7 @@ fn starttls_is_used_where_it_is_offered_and_demanded_where_it_must_be() {
 #[test]
 fn a_host_that_cannot_prove_itself_gets_a_mail_only_where_nothing_is_demanded() {
     needs_smtp!("a_host_that_cannot_prove_itself_gets_a_mail_only_where_nothing_is_demanded");
-    let (smtp, other) = (Smtp::start(Tls::StartTls, &[]), Smtp::start(Tls::None, &[]));
+    let (smtp, other) = (Smtp::start(Tls::Asked, &[]), Smtp::start(Tls::None, &[]));
     // The authority of the other server is trusted.
     let (code, said, errors) = mail_test(&master(smtp.port(), "useTls = true"), Some(&other), &[]);
     assert_eq!(code, Some(1), "{said}{errors}");
@@ -108,7 +108,7 @@ fn a_host_that_cannot_prove_itself_gets_a_mail_only_where_nothing_is_demanded() 
     assert!(said.contains("; once more, in the clear\n"), "{said}");
     assert_eq!(only(&smtp).envelope["encrypted"], false);
     // A password is not given to it.
-    let smtp = Smtp::start(Tls::StartTls, &["--login", "ci:sesame-mail"]);
+    let smtp = Smtp::start(Tls::Asked, &["--login", "ci:sesame-mail"]);
     let options = "smtpUser = 'ci', smtpPassword = 'sesame-mail'";
     let (code, said, errors) = mail_test(&master(smtp.port(), options), Some(&other), &[]);
     assert_eq!(code, Some(1), "{said}{errors}");
@@ -118,7 +118,7 @@ fn a_host_that_cannot_prove_itself_gets_a_mail_only_where_nothing_is_demanded() 
 #[test]
 fn tls_from_the_first_byte_is_spoken() {
     needs_smtp!("tls_from_the_first_byte_is_spoken");
-    let smtp = Smtp::start(Tls::Smtps, &[]);
+    let smtp = Smtp::start(Tls::AtOnce, &[]);
     let (code, said, errors) = mail_test(&master(smtp.port(), "useSmtps = true"), Some(&smtp), &[]);
     assert_eq!(code, Some(0), "{said}{errors}");
     assert_eq!(only(&smtp).envelope["encrypted"], true);
@@ -132,7 +132,7 @@ fn tls_from_the_first_byte_is_spoken() {
 #[test]
 fn a_login_is_proved_by_a_secret_and_never_shown() {
     needs_smtp!("a_login_is_proved_by_a_secret_and_never_shown");
-    let smtp = Smtp::start(Tls::StartTls, &["--login", "robert:sesame-mail"]);
+    let smtp = Smtp::start(Tls::Asked, &["--login", "robert:sesame-mail"]);
     let master = master(smtp.port(), "useTls = true, smtpUser = 'robert', smtpPassword = util.Secret 'smtp'");
     let secrets = master.file("secrets");
     std::fs::create_dir(&secrets).unwrap();

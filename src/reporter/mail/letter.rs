@@ -113,14 +113,12 @@ pub fn compose(letter: &Letter) -> Result<Vec<u8>, ComposeError> {
         }
         headers.push(ready(name, value(text))?);
     }
-    // In this order: those on top are read first.
-    let mut bytes = Vec::new();
     let mut top = Headers::new();
     for (_, header) in headers {
         top.insert_raw(header);
     }
     top.set(MIME_VERSION_1_0);
-    bytes.extend_from_slice(top.to_string().as_bytes());
+    let mut bytes = top.to_string().into_bytes();
     bytes.extend(match &letter.body {
         Body::Plain(text) => part(text, ContentType::TEXT_PLAIN).formatted(),
         Body::Html { html, plain } => MultiPart::alternative()

@@ -16,6 +16,7 @@
 //! RFC 5321, 3207 (STARTTLS), 4954 (AUTH), 6531 (SMTPUTF8).
 
 mod error;
+mod line;
 mod reply;
 mod session;
 
@@ -24,8 +25,8 @@ use std::{fmt, time::Duration};
 use tokio::time::Instant;
 
 pub use error::{Cause, Phase, SendError};
+pub use line::{Line, Speaker};
 pub use reply::Reply;
-pub use session::{Line, Speaker};
 
 use crate::{
     definition::{

@@ -137,7 +137,7 @@ pub fn returned(about: &[Missing], at: Timestamp, of: &Master) -> Words {
         }
         many => format!("{} workers of {} have been back since {}.", many.len(), of.title, iso(at)),
     };
-    let mut page = Page::new(lead, of);
+    let mut page = Page::new(&lead, of);
     for worker in about.iter().take(TOLD) {
         let rows = vec![("was missing since", iso(worker.absent_since))];
         page.sections.push(Section { heading: heading(worker), rows });
@@ -167,7 +167,7 @@ fn page_of_missing(about: &[Missing], of: &Master, faults: &[TextError]) -> Page
         }
         many => format!("{} workers of {} are missing.", many.len(), of.title),
     };
-    let mut page = Page::new(lead, of);
+    let mut page = Page::new(&lead, of);
     page.notes.extend(faults.iter().map(fault_text));
     page.sections.extend(about.iter().take(TOLD).map(section));
     page.more = more(about);

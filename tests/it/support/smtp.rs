@@ -25,9 +25,9 @@ pub(crate) enum Tls {
     /// Not at all.
     None,
     /// It offers STARTTLS.
-    StartTls,
+    Asked,
     /// From the first byte.
-    Smtps,
+    AtOnce,
 }
 
 /// A server that runs.
@@ -69,8 +69,8 @@ impl Smtp {
         command.arg(tree::crate_root().join("tests/services/smtp_server.py")).arg(dir.path().join("mails"));
         let word = match tls {
             Tls::None => "none",
-            Tls::StartTls => "starttls",
-            Tls::Smtps => "smtps",
+            Tls::Asked => "starttls",
+            Tls::AtOnce => "smtps",
         };
         command.args(["--tls", word]).arg("--cert").arg(cert).arg("--key").arg(key).args(options);
         let log = fs::File::create(dir.path().join("log")).unwrap();

@@ -138,7 +138,7 @@ proptest! {
         for line in bytes.split(|byte| *byte == b'\n') {
             prop_assert!(line.len() <= 998, "a line of {} bytes", line.len());
         }
-        let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let ends = memchr::memchr_iter(b'\n', &bytes).count();
         prop_assert_eq!(ends, bytes.windows(2).filter(|pair| pair == b"\r\n").count());
 
         let read = MessageParser::default().parse(&bytes).expect("a mail");

@@ -2,10 +2,9 @@
 //!
 //! # Laws
 //! - Each word that goes or comes is told, but the mail itself and what proves a login.
-//! - Nothing in a mail can end it before its end.
 //! - What was said before TLS counts for nothing after it.
 
-use std::{fmt, io, time::Duration};
+use std::{io, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::{
@@ -16,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    Accepted, Cause, Phase, Refusal, Relay, RelayLogin, Reply, SendError,
+    Accepted, Cause, Line, Phase, Refusal, Relay, RelayLogin, Reply, SendError, Speaker,
+    line::stuffed,
     reply::{LONGEST_LINE, NoReply, Replying, clean},
 };
 use crate::{
@@ -24,26 +24,6 @@ use crate::{
     net::{self, ClientHandshakeError, ClientTls, Stream},
     reporter::mail::letter::spelled,
 };
-
-/// A line of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Who said it.
-    pub speaker: Speaker,
-    /// What; no secret, and one line.
-    pub text: String,
-}
-
-/// Who says something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
-    /// This side.
-    Client,
-    /// The host.
-    Host,
-    /// Nobody: it tells what was done.
-    Note,
-}
 
 /// What is handed over.
 pub(super) struct Envelope<'a> {
@@ -345,41 +325,5 @@ fn broken(error: io::Error) -> Cause {
     match ClientHandshakeError::from_late(&error) {
         Some(late) => Cause::Handshake(late),
         None => Cause::Socket(error),
-    }
-}
-
-/// A mail as it is sent: each line ends as those of SMTP, a dot before its text is doubled, and a lone dot is its end.
-pub(super) fn stuffed(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + message.len() / 50 + 8);
-    let mut rest = message;
-    while !rest.is_empty() {
-        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-        let (line, later) = rest.split_at(end);
-        if line.first() == Some(&b'.') {
-            out.push(b'.');
-        }
-        out.extend_from_slice(line);
-        out.extend_from_slice(b"\r\n");
-        let ending = if later.starts_with(b"\r\n") { 2 } else { later.len().min(1) };
-        rest = later.get(ending..).unwrap_or_default();
-    }
-    out.extend_from_slice(b".\r\n");
-    out
-}
-
-impl Line {
-    pub(super) fn note(text: String) -> Self {
-        Self { speaker: Speaker::Note, text }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = match self.speaker {
-            Speaker::Client => "C:",
-            Speaker::Host => "S:",
-            Speaker::Note => "--",
-        };
-        write!(f, "{who} {}", self.text)
     }
 }

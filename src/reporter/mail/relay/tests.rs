@@ -10,7 +10,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{session::stuffed, *};
+use super::{line::stuffed, *};
 
 /// A host that says these lines: the first unasked, each other one as the answer to a line. After the last it hangs up.
 async fn host(says: &'static [&'static str]) -> (u16, JoinHandle<io::Result<Vec<String>>>) {
@@ -22,16 +22,14 @@ async fn host(says: &'static [&'static str]) -> (u16, JoinHandle<io::Result<Vec<
         let mut heard = Vec::new();
         for (index, line) in says.iter().enumerate() {
             let is_mail = says.get(index.wrapping_sub(1)).is_some_and(|said| said.starts_with("354"));
-            while index > 0 {
+            let mut is_awaited = index > 0;
+            while is_awaited {
                 let mut said = String::new();
                 if socket.read_line(&mut said).await? == 0 {
                     return Ok(heard);
                 }
-                let is_end = !is_mail || said == ".\r\n";
+                is_awaited = is_mail && said != ".\r\n";
                 heard.push(said.trim_end().to_owned());
-                if is_end {
-                    break;
-                }
             }
             socket.write_all(line.as_bytes()).await?;
         }
@@ -261,9 +259,7 @@ proptest! {
         let end = sent.windows(5).position(|bytes| bytes == b"\r\n.\r\n").map_or(3, |at| at + 5);
         prop_assert_eq!(end, sent.len());
         // No other line end is left that a host could take for one.
-        let text: Vec<u8> = sent.iter().copied().collect();
-        let crlf = text.windows(2).filter(|pair| pair == b"\r\n").count();
-        prop_assert_eq!(text.iter().filter(|b| **b == b'\r').count(), crlf);
-        prop_assert_eq!(text.iter().filter(|b| **b == b'\n').count(), crlf);
+        let crlf = sent.windows(2).filter(|pair| pair == b"\r\n").count();
+        prop_assert_eq!(memchr::memchr2_iter(b'\r', b'\n', &sent).count(), 2 * crlf);
     }
 }

@@ -33,9 +33,9 @@ pub(super) struct Section {
 }
 
 impl Page {
-    pub(super) fn new(lead: String, of: &Master) -> Self {
+    pub(super) fn new(lead: &str, of: &Master) -> Self {
         Self {
-            lead: one_line(&lead),
+            lead: one_line(lead),
             notes: Vec::new(),
             sections: Vec::new(),
             more: None,
@@ -95,7 +95,8 @@ impl Page {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// A text that a page shows as it is.
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

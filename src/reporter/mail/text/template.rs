@@ -97,24 +97,22 @@ pub(super) fn body(
         TemplateType::Html => "\n<hr>\n",
     };
     let all = workers(about);
-    let mut out = String::new();
-    for (index, worker) in about.iter().take(TOLD).enumerate() {
+    let mut bodies: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for worker in about.iter().take(TOLD) {
         let one = rendered("template", &template, values(message, Some(worker), &all, of))?;
-        if index > 0 && out.len() + one.len() > MOST_BYTES {
-            let rest = about.len() - index;
-            out.push_str(&format!("{between}{rest} more\n"));
-            return Ok(out);
+        bytes += one.len() + between.len();
+        if bytes > MOST_BYTES && !bodies.is_empty() {
+            bodies.push(format!("{} more\n", about.len() - bodies.len()));
+            return Ok(bodies.join(between));
         }
-        if index > 0 {
-            out.push_str(between);
-        }
-        out.push_str(&one);
+        bodies.push(one);
     }
-    if let Some(more) = more(about) {
-        // Names of workers hold nothing that a page would obey.
-        out.push_str(&format!("{between}{more}\n"));
-    }
-    Ok(out)
+    bodies.extend(more(about).map(|more| match message.template_type {
+        TemplateType::Plain => format!("{more}\n"),
+        TemplateType::Html => format!("<p>{}</p>\n", page::escaped(&more)),
+    }));
+    Ok(bodies.join(between))
 }
 
 fn escape(message: &MissingMessage) -> AutoEscape {
