@@ -19,10 +19,13 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     definition::{Address, MasterDefinition, Secrets},
-    model::{EventKind, Timestamp},
+    model::{EventKind, LetterId, Timestamp},
     mq::{EventFilter, Mq, NextError, Subscription},
     reporter::{
-        mail::{self, relay::Relay},
+        mail::{
+            self,
+            relay::{Accepted, Refusal, Relay},
+        },
         write::OWN_REPORTER,
     },
     store::{QueuedLetter, Store, StoreError},
@@ -62,10 +65,50 @@ pub struct Outbox {
 #[derive(Debug)]
 enum Attempt {
     Sent,
-    /// Perhaps later.
-    Failed(String),
+    /// Perhaps later; others than these have it now.
+    Failed {
+        why: String,
+        left: Vec<String>,
+    },
     /// Never.
-    Refused(String),
+    Refused {
+        why: String,
+        left: Vec<String>,
+    },
+}
+
+impl Attempt {
+    const fn failed(why: String) -> Self {
+        Self::Failed { why, left: Vec::new() }
+    }
+
+    const fn refused(why: String) -> Self {
+        Self::Refused { why, left: Vec::new() }
+    }
+
+    /// What became of a letter that a relay took for all, or for some of those to whom it goes.
+    fn of(accepted: &Accepted) -> Self {
+        let told = |refusals: &[&Refusal]| {
+            let words =
+                refusals.iter().map(|refusal| format!("{}: {}", refusal.address.as_str(), refusal.reply));
+            let left = refusals.iter().map(|refusal| refusal.address.as_str().to_owned()).collect();
+            (words.collect::<Vec<_>>().join("; "), left)
+        };
+        let (for_now, for_good): (Vec<&Refusal>, Vec<&Refusal>) =
+            accepted.refused.iter().partition(|refusal| refusal.reply.is_for_now());
+        match (for_now.is_empty(), for_good.is_empty()) {
+            (true, true) => Self::Sent,
+            (true, false) => {
+                let (why, left) = told(&for_good);
+                Self::Refused { why, left }
+            }
+            // Who never takes it is told of in the log alone.
+            (false, _) => {
+                let (why, left) = told(&for_now);
+                Self::Failed { why, left }
+            }
+        }
+    }
 }
 
 impl Outbox {
@@ -143,15 +186,24 @@ impl Outbox {
                     debug!(letter = %id, "was dropped while it was sent");
                 }
             }
-            Attempt::Failed(why) if letter.created_at + GIVE_UP_AFTER > now => {
+            Attempt::Failed { why, left } if letter.created_at + GIVE_UP_AFTER > now => {
+                self.narrow(id, &left).await?;
                 let next_try_at = now + delay(letter.attempts);
                 warn!(letter = %id, kind = kind.word(), %reporter, next_try_at = %next_try_at, "cannot be sent now: {why}");
                 self.store.letter_failed(id, &why, next_try_at, now).await?;
             }
-            Attempt::Failed(why) | Attempt::Refused(why) => {
+            Attempt::Failed { why, left } | Attempt::Refused { why, left } => {
+                self.narrow(id, &left).await?;
                 error!(letter = %id, kind = kind.word(), %reporter, "is given up, see `lunabot outbox`: {why}");
                 self.store.letter_given_up(id, &why, now).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn narrow(&self, letter: LetterId, left: &[String]) -> Result<(), StoreError> {
+        if !left.is_empty() {
+            self.store.letter_reached_others(letter, left).await?;
         }
         Ok(())
     }
@@ -165,11 +217,11 @@ impl Outbox {
             Some(reporter) => match Relay::of(reporter, &*self.secrets).await {
                 Ok(relay) => relay,
                 // The operator mends that.
-                Err(error) => return Attempt::Failed(error.to_string()),
+                Err(error) => return Attempt::failed(error.to_string()),
             },
             None if letter.reporter.as_str() == OWN_REPORTER => mail::default_relay(),
             None => {
-                return Attempt::Failed(format!(
+                return Attempt::failed(format!(
                     "no reporter is named {:?} any more",
                     letter.reporter.as_str()
                 ));
@@ -179,12 +231,12 @@ impl Outbox {
         for text in &letter.recipients {
             match Address::new(text) {
                 Ok(address) => recipients.push(address),
-                Err(error) => return Attempt::Refused(error.to_string()),
+                Err(error) => return Attempt::refused(error.to_string()),
             }
         }
         let sender = match Address::new(&letter.sender) {
             Ok(sender) => sender,
-            Err(error) => return Attempt::Refused(error.to_string()),
+            Err(error) => return Attempt::refused(error.to_string()),
         };
         match relay.send(&sender, &recipients, &letter.message).await {
             Ok(accepted) => {
@@ -196,10 +248,10 @@ impl Outbox {
                         refusal.reply
                     );
                 }
-                Attempt::Sent
+                Attempt::of(&accepted)
             }
-            Err(error) if error.is_worth_retry() => Attempt::Failed(error.to_string()),
-            Err(error) => Attempt::Refused(error.to_string()),
+            Err(error) if error.is_worth_retry() => Attempt::failed(error.to_string()),
+            Err(error) => Attempt::refused(error.to_string()),
         }
     }
 }

@@ -8,7 +8,6 @@ use tracing::{error, info, warn};
 use crate::{
     definition::{MasterDefinition, MissingMessage, Text, WorkerDefinition},
     model::{LetterChannel, LetterKind, ReporterName, Timestamp, WorkerInfo},
-    net::random,
     reporter::{
         digest::Digest,
         mail::{
@@ -69,7 +68,7 @@ pub fn letter(
         Text::Rendered(_) => None,
     });
     let letter = Letter {
-        message_id: message_id(kind),
+        message_id: mail::new_message_id(),
         date: now,
         from,
         to: digest.to.iter().map(|mailbox| mailbox.address.clone()).collect(),
@@ -112,9 +111,4 @@ fn shown(news: &News<'_>) -> Missing {
         lost_builds: news.lost_builds.clone(),
         notify: news.worker.notify_on_missing.iter().map(|mailbox| mailbox.address.clone()).collect(),
     }
-}
-
-/// The same for ever, also when it is sent again.
-fn message_id(kind: LetterKind) -> String {
-    format!("{:032x}.{}@{}", u128::from_be_bytes(random()), kind.word(), mail::host_name())
 }

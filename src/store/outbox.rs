@@ -129,6 +129,18 @@ impl Store {
         self.change("note that a letter was not sent", FAILED, args, EventKind::LetterFailed, at).await
     }
 
+    /// Some have a letter now: it goes to these alone from now on. False if it has left the outbox.
+    pub async fn letter_reached_others(&self, letter: LetterId, left: &[String]) -> Result<bool, StoreError> {
+        let left = serde_json::to_string(left).expect("a list of texts is plain data");
+        self.write("note who has a letter", move |work| {
+            Box::pin(async move {
+                let changed = work.execute(NARROWED, args![left, letter.0]).await?;
+                Ok::<_, JobError<StoreError>>(changed > 0)
+            })
+        })
+        .await
+    }
+
     /// Notes that a letter was not sent and why, and that it is not tried again. False if it has left the outbox.
     pub async fn letter_given_up(
         &self,
@@ -185,6 +197,8 @@ const SENT: &str = "DELETE FROM outbox WHERE id = $1";
 
 const FAILED: &str =
     "UPDATE outbox SET attempts = attempts + 1, last_error = $2, next_try_at = $3 WHERE id = $1";
+
+const NARROWED: &str = "UPDATE outbox SET recipients = $1 WHERE id = $2";
 
 const GIVEN_UP: &str =
     "UPDATE outbox SET attempts = attempts + 1, last_error = $2, given_up_at = $3 WHERE id = $1";

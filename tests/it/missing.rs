@@ -265,3 +265,15 @@ fn a_relay_that_cannot_take_it_now_is_asked_again_and_one_that_never_takes_it_is
         wait_until_empty(&dir);
     }
 }
+
+#[test]
+fn what_a_relay_takes_for_some_goes_to_the_others_alone_later() {
+    needs_smtp!("what_a_relay_takes_for_some_goes_to_the_others_alone_later");
+    let smtp = Smtp::start(Tls::None, &["--rcpt", "450 4.2.1 busy", "--rcpt-of", "bob@example.com"]);
+    let options = "missing_timeout = 1, notify_on_missing = { 'bob@example.com', 'alice@example.org' }";
+    let dir = MasterDir::new(&config(&[("w1", options)], &notifier("mail", smtp.port())));
+    let _master = dir.start();
+    let letter = wait_for_error(&dir, "bob@example.com: 450 4.2.1 busy");
+    assert_eq!(letter["recipients"], serde_json::json!(["bob@example.com"]));
+    assert_eq!(smtp.mails()[0].envelope["to"], serde_json::json!(["alice@example.org"]));
+}

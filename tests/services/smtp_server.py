@@ -20,6 +20,7 @@ parser.add_argument("--cert")
 parser.add_argument("--key")
 parser.add_argument("--login", metavar="USER:PASSWORD", help="nobody sends without it")
 parser.add_argument("--rcpt", metavar="REPLY", help="says this to each recipient")
+parser.add_argument("--rcpt-of", metavar="ADDRESS", help="says that to this one alone")
 parser.add_argument("--data", metavar="REPLY", help="says this to each mail, and does not keep it")
 parser.add_argument("--port", type=int, default=0, help="any free one, unless given")
 parser.add_argument("--late", metavar="SECONDS", type=float, default=0, help="keeps the mail, and answers after that")
@@ -34,7 +35,7 @@ class Handler:
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         await asyncio.sleep(arguments.slow)
-        if arguments.rcpt:
+        if arguments.rcpt and arguments.rcpt_of in (None, address):
             return arguments.rcpt
         envelope.rcpt_tos.append(address)
         return "250 OK"

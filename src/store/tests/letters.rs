@@ -67,6 +67,14 @@ on_both! {
         assert!(!store.letter_failed(LetterId(2), "late", at(60), at(4)).await.unwrap());
     }
 
+    async fn a_letter_that_some_have_goes_to_the_others_alone(house: &House) {
+        let Open { store, .. } = house.open().await;
+        store.add_letters(vec![letter(1)], at(1)).await.unwrap();
+        assert!(store.letter_reached_others(LetterId(1), &["ada@example.org".to_owned()]).await.unwrap());
+        assert_eq!(store.due_letters(at(2), 9).await.unwrap()[0].letter.recipients, ["ada@example.org"]);
+        assert!(!store.letter_reached_others(LetterId(2), &[]).await.unwrap());
+    }
+
     async fn a_letter_that_is_given_up_stays_and_can_be_tried_again_or_dropped(house: &House) {
         let mut open = house.furnished().await;
         let store = open.store.clone();
