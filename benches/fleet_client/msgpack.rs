@@ -117,7 +117,8 @@ impl Peer {
     }
 
     async fn complete(&mut self, command: &Command) -> io::Result<()> {
-        let fields = vec![("op", "complete".into()), ("command_id", command.id.clone()), ("args", Value::Nil)];
+        let fields =
+            vec![("op", "complete".into()), ("command_id", command.id.clone()), ("args", Value::Nil)];
         self.request(fields).await
     }
 
