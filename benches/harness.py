@@ -6,6 +6,8 @@ Laws:
 
 import contextlib
 import datetime
+import importlib.machinery
+import importlib.util
 import os
 import platform
 import random
@@ -176,6 +178,15 @@ def install_buildbot() -> Path:
         quietly([venv / "bin/python", "-m", "pip", "install", "--quiet", *packages], INSTALL_LIMIT)
         finished.touch()
     return venv / "bin/buildbot"
+
+
+def fleet_module():
+    """The masters and the client of `benches/fleet`, a program without the ending that Python looks for."""
+    loader = importlib.machinery.SourceFileLoader("fleet", str(Path(__file__).with_name("fleet")))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("fleet", loader))
+    sys.modules["fleet"] = module
+    loader.exec_module(module)
+    return module
 
 
 def output_of(*command: str) -> str:

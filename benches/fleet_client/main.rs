@@ -1,20 +1,23 @@
-//! The workers of `benches/fleet`, all in one process: each has the true conversation with its master, and then idles.
+//! The workers of `benches/fleet` and `benches/farm`, all in one process: each has the true conversation with its master, and
+//! then idles. Commands they are given begin with SIGUSR1.
 //!
-//! It says a line of JSON when all are attached or the time is over, one for each log that it has sent, and one at its end
-//! (SIGTERM): `{"event": "attached", "attached": 1000, "seconds": 0.4, "retries": 0}`,
-//! `{"event": "log", "bytes": 268435456, "seconds": 1.1}`, `{"event": "end", "attached": 1000, "lost": 0}`.
+//! It says a line of JSON when all are attached or the time is over, one for each log that it has sent, one when so many builds as
+//! were asked for are done, and one at its end (SIGTERM): `{"event": "attached", "attached": 1000, "seconds": 0.4, "retries": 0}`,
+//! `{"event": "log", "bytes": 268435456, "seconds": 1.1}`, `{"event": "builds", "builds": 100, "seconds": 1.1, …}`,
+//! `{"event": "end", "attached": 1000, "lost": 0}`.
 //!
 //! # Laws
 //! - A worker whose connect fails or whose link ends comes back after 1.5 to 2.5 s, as `buildbot-worker` does.
 //! - It ends by itself after [`LIFE`], whatever became of the program that started it.
 //!
 //! # Not here
-//! Masters, and what they cost (`benches/fleet`).
+//! Masters, and what they cost (`benches/fleet`, `benches/farm`).
 
 mod facts;
 mod msgpack;
 mod pb;
 mod transport;
+mod work;
 
 use std::{
     io,
@@ -33,13 +36,16 @@ use tokio::{
     time,
 };
 
-use self::transport::Way;
+use self::{
+    transport::Way,
+    work::{Output, Work},
+};
 
 /// The longest that this program lives.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Parser)]
-#[command(about = "The client of benches/fleet, which starts it")]
+#[command(about = "The client of benches/fleet and benches/farm, which start it")]
 struct Options {
     /// Makes `DIR/cert.pem` and `DIR/key.pem` for 127.0.0.1, and does nothing else.
     #[arg(long, value_name = "DIR")]
@@ -68,6 +74,12 @@ struct Options {
     /// Bytes of output told at once. A `buildbot-worker` gathers some 41,000.
     #[arg(long, default_value_t = 41_040)]
     update_bytes: usize,
+    /// MiB of output a second, at most; as many as the master takes unless told.
+    #[arg(long, default_value_t = 0)]
+    pace: usize,
+    /// How many commands to carry out, all workers together; later ones stay without an end.
+    #[arg(long, default_value_t = usize::MAX)]
+    builds: usize,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -83,31 +95,7 @@ enum Protocol {
 struct Manner {
     protocol: Protocol,
     way: Way,
-    output: Output,
-}
-
-/// The output of each command.
-#[derive(Clone, Copy)]
-struct Output {
-    bytes: usize,
-    at_once: usize,
-}
-
-impl Output {
-    /// The pieces of it, whole lines each.
-    fn pieces(self) -> impl Iterator<Item = String> {
-        const LINE: usize = 81;
-        let line = format!("{}\n", "x".repeat(LINE - 1));
-        let piece = line.repeat((self.at_once / LINE).max(1));
-        let count = self.bytes.div_ceil(piece.len());
-        std::iter::repeat_n(piece, count)
-    }
-
-    /// Tells that it was sent.
-    fn told(bytes: usize, since: Instant) {
-        let seconds = since.elapsed().as_secs_f64();
-        println!(r#"{{"event": "log", "bytes": {bytes}, "seconds": {seconds}}}"#);
-    }
+    work: Work,
 }
 
 /// What became of them, counted together.
@@ -121,7 +109,7 @@ struct Tally {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::args().skip(1).eq(["--bench".to_owned()]) {
-        println!("this is a client; the benchmark is `benches/fleet`");
+        println!("this is a client; the benchmarks are `benches/fleet` and `benches/farm`");
         return Ok(());
     }
     let options = Options::parse();
@@ -133,13 +121,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    let mut stop = signal(SignalKind::terminate())?;
+    let (mut stop, mut go) = (signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?);
     let tally = Arc::new(Tally::default());
     let places = Arc::new(Semaphore::new(options.at_once));
     let manner = Arc::new(Manner {
         protocol: options.protocol,
         way: Way::new(options.port, options.tls.as_deref())?,
-        output: Output { bytes: options.log_mib * 1024 * 1024, at_once: options.update_bytes },
+        work: Work::new(
+            Output {
+                bytes: options.log_mib * 1024 * 1024,
+                at_once: options.update_bytes,
+                pace: options.pace * 1024 * 1024,
+            },
+            options.builds,
+        ),
+    });
+    let let_go = Arc::clone(&manner);
+    tokio::spawn(async move {
+        go.recv().await;
+        let_go.work.open();
     });
     let begin = Instant::now();
     for index in 0..options.workers {
@@ -183,7 +183,7 @@ async fn live(index: usize, manner: Arc<Manner>, places: Arc<Semaphore>, tally: 
             drop(place);
             tally.attached.fetch_add(1, Ordering::Relaxed);
             tally.changed.notify_one();
-            drop(peer.idle(manner.output).await);
+            drop(peer.idle(&manner.work).await);
             tally.attached.fetch_sub(1, Ordering::Relaxed);
             tally.lost.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -212,10 +212,10 @@ impl Peer {
     }
 
     /// Answers its master until the link ends.
-    async fn idle(self, output: Output) -> io::Result<()> {
+    async fn idle(self, work: &Work) -> io::Result<()> {
         match self {
-            Self::Pb(mut peer) => peer.idle(output).await,
-            Self::Msgpack(mut peer) => peer.idle(output).await,
+            Self::Pb(mut peer) => peer.idle(work).await,
+            Self::Msgpack(mut peer) => peer.idle(work).await,
         }
     }
 }

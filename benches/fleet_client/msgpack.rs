@@ -12,9 +12,9 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    Output,
     facts::{facts, name},
     transport::Stream,
+    work::{ELAPSED, Output, Work, header},
 };
 
 /// One link.
@@ -23,6 +23,8 @@ pub(crate) struct Peer {
     index: usize,
     next: u64,
     commands: Vec<Command>,
+    /// When the last command of the shell ended.
+    free: Option<Instant>,
 }
 
 /// A command that the master has started.
@@ -39,13 +41,13 @@ impl Peer {
         let value = format!("Basic {credentials}").parse().map_err(io::Error::other)?;
         request.headers_mut().insert(AUTHORIZATION, value);
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(io::Error::other)?;
-        let mut peer = Self { socket, index, next: 0, commands: Vec::new() };
+        let mut peer = Self { socket, index, next: 0, commands: Vec::new(), free: None };
         loop {
             peer.hear().await?;
             let mut is_attached = false;
             for command in std::mem::take(&mut peer.commands) {
                 is_attached |= command.name == "mkdir";
-                peer.carry_out(&command, Output { bytes: 0, at_once: 0 }).await?;
+                peer.end(&command).await?;
             }
             if is_attached {
                 return Ok(peer);
@@ -54,47 +56,70 @@ impl Peer {
     }
 
     /// Answers its master, and carries commands out, until the link ends.
-    pub(crate) async fn idle(&mut self, output: Output) -> io::Result<()> {
+    pub(crate) async fn idle(&mut self, work: &Work) -> io::Result<()> {
         loop {
             self.hear().await?;
             for command in std::mem::take(&mut self.commands) {
-                self.carry_out(&command, output).await?;
+                if command.name != "shell" {
+                    self.end(&command).await?;
+                    continue;
+                }
+                if let Some(since) = self.free.take() {
+                    work.waited(since);
+                }
+                self.wait_for(work).await?;
+                if work.take() {
+                    self.carry_out(&command, work.output()).await?;
+                    self.free = Some(Instant::now());
+                    work.ended();
+                }
             }
         }
     }
 
-    /// A command that says much, if it is one of the shell, and does nothing.
-    async fn carry_out(&mut self, command: &Command, output: Output) -> io::Result<()> {
-        let (begin, mut bytes) = (Instant::now(), 0);
-        if command.name == "shell" {
-            for piece in output.pieces() {
-                bytes += piece.len();
-                let ends: Vec<Value> = piece
-                    .bytes()
-                    .enumerate()
-                    .filter(|(_, byte)| *byte == b'\n')
-                    .map(|(at, _)| at.into())
-                    .collect();
-                let times = vec![Value::F64(0.0); ends.len()];
-                let text = Value::Array(vec![piece.into(), Value::Array(ends), Value::Array(times)]);
-                self.update(command, "stdout", text).await?;
-                // The answers to earlier ones, so that they do not pile up on the way.
-                while let Some(heard) = self.hear().now_or_never() {
-                    heard?;
-                }
+    /// Waits until commands may begin; its master is answered meanwhile.
+    async fn wait_for(&mut self, work: &Work) -> io::Result<()> {
+        loop {
+            // An answer that is begun is said to its end, so only the message is waited for here.
+            tokio::select! {
+                biased;
+                () = work.opened() => return Ok(()),
+                message = self.socket.next() => self.answer(message).await?,
             }
         }
-        self.update(command, "rc", 0.into()).await?;
-        self.request(vec![
-            ("op", "complete".into()),
-            ("command_id", command.id.clone()),
-            ("args", Value::Nil),
-        ])
-        .await?;
-        if bytes > 0 {
-            Output::told(bytes, begin);
+    }
+
+    /// A command that says much, or nothing, and does nothing; told as a `buildbot-worker` tells it.
+    async fn carry_out(&mut self, command: &Command, output: Output) -> io::Result<()> {
+        let (begin, mut bytes) = (Instant::now(), 0);
+        self.update(command, "header", lines(header(&name(self.index)))).await?;
+        for piece in output.pieces() {
+            bytes += piece.len();
+            self.update(command, "stdout", lines(piece)).await?;
+            // The answers to earlier ones, so that they do not pile up on the way.
+            while let Some(heard) = self.hear().now_or_never() {
+                heard?;
+            }
+            output.keep_pace(bytes, begin).await;
         }
+        self.update(command, "rc", 0.into()).await?;
+        self.update(command, "header", lines(ELAPSED.to_owned())).await?;
+        self.update(command, "elapsed", 0.001.into()).await?;
+        self.complete(command).await?;
+        Output::told(bytes, begin);
         Ok(())
+    }
+
+    /// A command that is no more than its end.
+    async fn end(&mut self, command: &Command) -> io::Result<()> {
+        self.update(command, "rc", 0.into()).await?;
+        self.complete(command).await
+    }
+
+    async fn complete(&mut self, command: &Command) -> io::Result<()> {
+        let fields =
+            vec![("op", "complete".into()), ("command_id", command.id.clone()), ("args", Value::Nil)];
+        self.request(fields).await
     }
 
     async fn update(&mut self, command: &Command, key: &'static str, value: Value) -> io::Result<()> {
@@ -117,7 +142,12 @@ impl Peer {
 
     /// Takes one message, and answers it if it is a request.
     async fn hear(&mut self) -> io::Result<()> {
-        let message = self.socket.next().await.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(other)?;
+        let message = self.socket.next().await;
+        self.answer(message).await
+    }
+
+    async fn answer(&mut self, message: Option<Result<Message, Error>>) -> io::Result<()> {
+        let message = message.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(other)?;
         let Message::Binary(bytes) = message else { return Ok(()) };
         let value = rmpv::decode::read_value(&mut bytes.as_ref()).map_err(io::Error::other)?;
         let field = |name: &str| {
@@ -140,6 +170,14 @@ impl Peer {
         let number = field("seq_number").cloned().unwrap_or(Value::Nil);
         self.say(vec![("op", "response".into()), ("seq_number", number), ("result", result)]).await
     }
+}
+
+/// Text of whole lines, as this wire says it: with where each ends, and when it came.
+fn lines(text: String) -> Value {
+    let ends: Vec<Value> =
+        text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at.into()).collect();
+    let times = vec![Value::F64(0.0); ends.len()];
+    Value::Array(vec![text.into(), Value::Array(ends), Value::Array(times)])
 }
 
 fn other(error: Error) -> io::Error {

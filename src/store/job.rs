@@ -43,6 +43,8 @@ pub(super) struct Work {
     connection: Connection,
     pub(super) master: MasterId,
     told: Vec<Told>,
+    /// Whether the job before has left its savepoint open.
+    in_savepoint: bool,
     /// How many statements a job has run.
     #[cfg(test)]
     pub(super) statements: usize,
@@ -94,6 +96,7 @@ impl Work {
             connection,
             master,
             told: Vec::new(),
+            in_savepoint: false,
             #[cfg(test)]
             statements: 0,
         }
@@ -151,6 +154,7 @@ impl Work {
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.told.clear();
+        self.in_savepoint = false;
         self.execute(self.dialect().begin(), args![]).await.map(drop)
     }
 
@@ -161,7 +165,7 @@ impl Work {
         answers: &mut Vec<(&'static str, Answer)>,
     ) -> Result<(), sqlx::Error> {
         let (deed, told) = (job.deed, self.told.len());
-        if let Err(error) = self.execute("SAVEPOINT job", args![]).await {
+        if let Err(error) = self.open_savepoint().await {
             let error = Arc::new(error);
             job.refuse(StoreError::Disconnected { deed, source: Arc::clone(&error) }).await;
             return Err(sqlx::Error::AnyDriverError(Box::new(error)));
@@ -170,7 +174,27 @@ impl Work {
             self.told.truncate(told);
             self.execute("ROLLBACK TO SAVEPOINT job", args![]).await?;
         }
-        self.execute("RELEASE SAVEPOINT job", args![]).await.map(drop)
+        Ok(())
+    }
+
+    /// Ends the savepoint of the job before, if there was one, and opens the next; the last one ends with the transaction.
+    async fn open_savepoint(&mut self) -> Result<(), sqlx::Error> {
+        let ends_one = std::mem::replace(&mut self.in_savepoint, true);
+        match self.dialect() {
+            // At once, as in a commit.
+            Dialect::Sqlite if ends_one => {
+                self.execute("RELEASE SAVEPOINT job; SAVEPOINT job", args![]).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres if ends_one => {
+                self.execute("RELEASE SAVEPOINT job", args![]).await?;
+                self.execute("SAVEPOINT job", args![]).await?;
+            }
+            _ => {
+                self.execute("SAVEPOINT job", args![]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the only job of a transaction, which needs no savepoint; false if its changes must not stay.

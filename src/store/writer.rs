@@ -2,7 +2,8 @@
 //!
 //! A commit costs a sync of the disk, whether it holds one change or a hundred. So all jobs that wait are run in one
 //! transaction, each in a savepoint of its own (one alone needs none), and are answered after its commit. Where several
-//! write one after the other, a commit waits a moment for as many as there were before (`gather`).
+//! write one after the other, a commit waits a moment for as many as there were before (`gather`), unless that was in vain of
+//! late (`Forecast`).
 //!
 //! # Laws
 //! - A job is answered with success only after its transaction is committed.
@@ -35,6 +36,8 @@ use crate::{
 pub(super) const WAITING: usize = 256;
 /// How long a commit may wait for others that are likely to come: about as long as it lasts itself.
 const GATHER: Duration = Duration::from_millis(1);
+/// How many commits in a row wait for nobody, at most, after waits in vain.
+const LONGEST_REST: u32 = 15;
 /// How long one transaction may take, its commit included.
 const GROUP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a prepared configuration may hold the writer.
@@ -102,12 +105,12 @@ async fn serve(
     committed: &mpsc::Sender<Vec<Arc<Event>>>,
 ) -> Ended {
     let mut taken = Vec::with_capacity(WAITING);
-    let mut expected = 0;
+    let mut forecast = Forecast::default();
     loop {
         if orders.recv_many(&mut taken, WAITING).await == 0 {
             return Ended::Closed(None);
         }
-        gather(orders, &mut taken, expected).await;
+        gather(orders, &mut taken, &mut forecast).await;
         let count = taken.len();
         let mut waiting: VecDeque<_> = taken.drain(..).collect();
         while let Some(order) = waiting.pop_front() {
@@ -141,17 +144,53 @@ async fn serve(
                 }
             }
         }
-        // Those who have their answer now, and those who came meanwhile: as many as are likely to want the next commit.
-        expected = (count + orders.len()).min(WAITING);
+        forecast.likely = (count + orders.len()).min(WAITING);
+    }
+}
+
+/// What the next commit will find, by what those before it found.
+#[derive(Debug, Default)]
+struct Forecast {
+    /// Those who had their answer a moment ago, and those who came meanwhile: as many as are likely to want the next commit.
+    likely: usize,
+    /// How long the rest was after the last wait, if that was in vain.
+    last_rest: u32,
+    /// For how many commits nobody is waited for.
+    rest: u32,
+}
+
+impl Forecast {
+    /// For how many a commit is to wait that so many want.
+    const fn expected(&mut self, here: usize) -> usize {
+        if self.likely <= here {
+            return here;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return here;
+        }
+        self.likely
+    }
+
+    /// A commit has waited. One build after the other never has company, so each wait in vain doubles the rest.
+    fn learn(&mut self, somebody_came: bool) {
+        self.last_rest = if somebody_came { 0 } else { (self.last_rest * 2 + 1).min(LONGEST_REST) };
+        self.rest = self.last_rest;
     }
 }
 
 /// Waits a moment for as many orders as there were a moment ago: where several write one after the other, a commit that
 /// begins with the first of them would leave the rest to the next, so that each had its own sync. Who writes alone waits
 /// for nobody.
-async fn gather(orders: &mut mpsc::Receiver<Order>, taken: &mut Vec<Order>, expected: usize) {
+async fn gather(orders: &mut mpsc::Receiver<Order>, taken: &mut Vec<Order>, forecast: &mut Forecast) {
+    let all_write = |taken: &[Order]| taken.iter().all(|order| matches!(order, Order::Write(_)));
+    let here = taken.len();
+    let expected = if all_write(taken) { forecast.expected(here) } else { here };
+    if expected == here {
+        return;
+    }
     let more = async {
-        while taken.len() < expected && taken.iter().all(|order| matches!(order, Order::Write(_))) {
+        while taken.len() < expected && all_write(taken) {
             // Dropping `recv_many` loses no order.
             if orders.recv_many(taken, WAITING - taken.len()).await == 0 {
                 return;
@@ -160,6 +199,7 @@ async fn gather(orders: &mut mpsc::Receiver<Order>, taken: &mut Vec<Order>, expe
     };
     // Whether they came or not, those who are here have waited long enough.
     drop(timeout(GATHER, more).await);
+    forecast.learn(taken.len() > here);
 }
 
 /// Runs jobs in one transaction and answers them all. An error means that the connection is of no more use.
@@ -328,11 +368,15 @@ mod tests {
         Order::Write(job)
     }
 
+    fn likely(likely: usize) -> Forecast {
+        Forecast { likely, ..Forecast::default() }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_writes_alone_waits_for_nobody() {
         let (_sender, mut orders) = mpsc::channel(WAITING);
         let (mut taken, begin) = (vec![write()], Instant::now());
-        gather(&mut orders, &mut taken, 1).await;
+        gather(&mut orders, &mut taken, &mut likely(1)).await;
         assert_eq!((taken.len(), begin.elapsed()), (1, Duration::ZERO));
     }
 
@@ -346,7 +390,8 @@ mod tests {
                 assert!(sender.send(write()).await.is_ok(), "it is read");
             }
         };
-        tokio::join!(gather(&mut orders, &mut taken, 3), others);
+        let mut forecast = likely(3);
+        tokio::join!(gather(&mut orders, &mut taken, &mut forecast), others);
         assert_eq!((taken.len(), begin.elapsed()), (3, Duration::ZERO));
     }
 
@@ -354,7 +399,7 @@ mod tests {
     async fn a_commit_waits_for_others_a_moment_only() {
         let (_sender, mut orders) = mpsc::channel(WAITING);
         let (mut taken, begin) = (vec![write()], Instant::now());
-        gather(&mut orders, &mut taken, 5).await;
+        gather(&mut orders, &mut taken, &mut likely(5)).await;
         assert_eq!(taken.len(), 1);
         assert!(begin.elapsed() < GATHER * 3, "{:?}", begin.elapsed());
     }
@@ -363,7 +408,40 @@ mod tests {
     async fn the_end_waits_for_nobody() {
         let (_sender, mut orders) = mpsc::channel(WAITING);
         let (mut taken, begin) = (vec![write(), Order::Close(oneshot::channel().0)], Instant::now());
-        gather(&mut orders, &mut taken, 5).await;
+        gather(&mut orders, &mut taken, &mut likely(5)).await;
         assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_comes_fewer_and_fewer_commits_wait() {
+        let (_sender, mut orders) = mpsc::channel(WAITING);
+        let (mut forecast, mut waits) = (likely(2), Vec::new());
+        for commit in 0..50 {
+            let begin = Instant::now();
+            gather(&mut orders, &mut vec![write()], &mut forecast).await;
+            if !begin.elapsed().is_zero() {
+                waits.push(commit);
+            }
+        }
+        assert_eq!(waits, [0, 2, 6, 14, 30, 46]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_somebody_came_the_next_commit_waits_again() {
+        let (sender, mut orders) = mpsc::channel(WAITING);
+        let mut forecast = likely(3);
+        for _ in 0..2 {
+            gather(&mut orders, &mut vec![write()], &mut forecast).await;
+        }
+        let mut taken = vec![write()];
+        let other = async {
+            tokio::task::yield_now().await;
+            assert!(sender.send(write()).await.is_ok(), "it is read");
+        };
+        tokio::join!(gather(&mut orders, &mut taken, &mut forecast), other);
+        assert_eq!(taken.len(), 2);
+        let begin = Instant::now();
+        gather(&mut orders, &mut vec![write()], &mut forecast).await;
+        assert!(!begin.elapsed().is_zero());
     }
 }
