@@ -169,19 +169,22 @@ fn a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again
     let smtp = Smtp::start(Tls::None, &[]);
     let port = free_port();
     let plain = "generators = { reporters.WorkerMissingGenerator() }";
-    let dir = MasterDir::new(&format!(
+    let config = format!(
         "{HEAD}local reporters = require('buildbot.plugins').reporters\n\
          c.protocols = {{ pb = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\
-         c.workers = {{ worker.Worker('w1', 'sesame', {{ missing_timeout = 2, notify_on_return = true, {BOB} }}) }}\n\
+         c.workers = {{ worker.Worker('w1', 'sesame', {{ missing_timeout = 3600, notify_on_return = true, {BOB} }}) }}\n\
          c.builders = {{ util.BuilderConfig {{ name = 'b', workername = 'w1', \
            factory = util.BuildFactory {{ steps.ShellCommand {{ command = 'touch here; sleep 60' }} }} }} }}\n\
          c.schedulers = {{ schedulers.ForceScheduler('force', {{ 'b' }}) }}\n\
          c.reporters = {{ reporters.MailNotifier {{ fromaddr = 'ci@example.org', smtpPort = {}, {plain} }} }}\n",
         smtp.port()
-    ));
+    );
+    let dir = MasterDir::new(&config);
     let _master = dir.start();
     let mut worker = RealWorker::start(port, "w1", "sesame");
     worker.wait_attached(1);
+    // Only now: until a worker has come for the first time it is away as well.
+    dir.reload(&config.replace("3600", "2"));
     assert!(dir.run("force", &["b"]).status.success());
     eventually("the build", || worker.build_dir("b").join("here").exists().then_some(()));
     worker.kill();

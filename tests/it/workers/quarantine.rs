@@ -173,68 +173,65 @@ fn not_started(kind: Kind, protocol: Protocol, steps: &str) -> (MasterDir, Proce
     (dir, master, worker)
 }
 
-#[test]
-fn a_real_worker_that_cannot_make_the_folder_of_its_builder_is_quarantined_on_each_wire() {
-    const TEST: &str = "a_real_worker_that_cannot_make_the_folder_of_its_builder_is_quarantined_on_each_wire";
+/// Plays a scene with each kind of worker over each wire: its builder `b1` has one step that succeeds.
+fn on_each_wire(test: &str, scene: impl Fn(&str, &MasterDir, RealWorker)) {
     for kind in [Kind::Buildbot, Kind::Lunabot] {
         if kind == Kind::Buildbot && crate::support::real_worker::program().is_none() {
-            crate::support::skip::skip(TEST, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
+            crate::support::skip::skip(test, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
             continue;
         }
         for protocol in [Protocol::Pb, Protocol::Msgpack] {
-            let (dir, _master, mut worker) =
+            let (dir, _master, worker) =
                 not_started(kind, protocol, "steps.ShellCommand { command = 'true' }");
-            // What stands in its place is no folder.
-            let place = worker.build_dir("b1").parent().unwrap().to_owned();
-            std::fs::write(&place, "").unwrap();
-            worker.run();
-            eventually("it to attach", || is_attached(&dir, "w1").then_some(()));
-            let what = format!("{kind:?} over {protocol:?}");
-            assert_eq!(dir.run("force", &["b1", "--wait"]).status.code(), Some(11), "{what}");
-            assert_eq!(quarantined(&dir), ("not_ready".to_owned(), 1, 10), "{what}");
-            let reason = dir.worker("w1")["quarantine_reason"].clone();
-            assert!(reason.to_string().contains("build 1 of b1: "), "{what}: {reason}");
-            // Its operator puts it right; a worker tries anew with its next link.
-            std::fs::remove_file(&place).unwrap();
-            worker.kill();
-            come_back(&dir, &mut worker);
-            dir.order("release", "w1", &[]);
-            assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
+            scene(&format!("{kind:?} over {protocol:?}"), &dir, worker);
         }
     }
 }
 
 #[test]
+fn a_real_worker_that_cannot_make_the_folder_of_its_builder_is_quarantined_on_each_wire() {
+    const TEST: &str = "a_real_worker_that_cannot_make_the_folder_of_its_builder_is_quarantined_on_each_wire";
+    on_each_wire(TEST, |what, dir, mut worker| {
+        // What stands in its place is no folder.
+        let place = worker.build_dir("b1").parent().unwrap().to_owned();
+        std::fs::write(&place, "").unwrap();
+        worker.run();
+        eventually("it to attach", || is_attached(dir, "w1").then_some(()));
+        assert_eq!(dir.run("force", &["b1", "--wait"]).status.code(), Some(11), "{what}");
+        assert_eq!(quarantined(dir), ("not_ready".to_owned(), 1, 10), "{what}");
+        let reason = dir.worker("w1")["quarantine_reason"].clone();
+        assert!(reason.to_string().contains("build 1 of b1: "), "{what}: {reason}");
+        // Its operator puts it right; a worker tries anew with its next link.
+        std::fs::remove_file(&place).unwrap();
+        worker.kill();
+        come_back(dir, &mut worker);
+        dir.order("release", "w1", &[]);
+        assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
+    });
+}
+
+#[test]
 fn a_real_worker_that_can_start_no_process_is_quarantined_on_each_wire() {
     const TEST: &str = "a_real_worker_that_can_start_no_process_is_quarantined_on_each_wire";
-    for kind in [Kind::Buildbot, Kind::Lunabot] {
-        if kind == Kind::Buildbot && crate::support::real_worker::program().is_none() {
-            crate::support::skip::skip(TEST, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
-            continue;
-        }
-        for protocol in [Protocol::Pb, Protocol::Msgpack] {
-            let (dir, _master, mut worker) =
-                not_started(kind, protocol, "steps.ShellCommand { command = 'true' }");
-            worker.run();
-            eventually("it to attach", || is_attached(&dir, "w1").then_some(()));
-            let what = format!("{kind:?} over {protocol:?}");
-            // Before, so that its folders are there.
-            assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
-            let open = std::fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
-            let pid = rustix::process::Pid::from_raw(i32::try_from(worker.pid()).unwrap());
-            let limit = |most: u64| {
-                let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-                let new = rustix::process::Rlimit { current: Some(most), ..before };
-                rustix::process::prlimit(pid, rustix::process::Resource::Nofile, new).unwrap()
-            };
-            // No more than it has open: there is no pipe for another command.
-            let before = limit(open as u64);
-            assert_eq!(dir.run("force", &["b1", "--wait"]).status.code(), Some(11), "{what}");
-            assert_eq!(quarantined(&dir), ("fault".to_owned(), 1, 10), "{what}");
-            limit(before.current.unwrap_or(1024));
-            dir.order("release", "w1", &[]);
-            assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
-            assert!(is_free(&dir), "{what}");
-        }
-    }
+    on_each_wire(TEST, |what, dir, mut worker| {
+        worker.run();
+        eventually("it to attach", || is_attached(dir, "w1").then_some(()));
+        // Before, so that its folders are there.
+        assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
+        let open = std::fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap().count();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(worker.pid()).unwrap());
+        let limit = |most: u64| {
+            let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let new = rustix::process::Rlimit { current: Some(most), ..before };
+            rustix::process::prlimit(pid, rustix::process::Resource::Nofile, new).unwrap()
+        };
+        // No more than it has open: there is no pipe for another command.
+        let before = limit(open as u64);
+        assert_eq!(dir.run("force", &["b1", "--wait"]).status.code(), Some(11), "{what}");
+        assert_eq!(quarantined(dir), ("fault".to_owned(), 1, 10), "{what}");
+        limit(before.current.unwrap_or(1024));
+        dir.order("release", "w1", &[]);
+        assert!(dir.run("force", &["b1", "--wait"]).status.success(), "{what}");
+        assert!(is_free(dir), "{what}");
+    });
 }
