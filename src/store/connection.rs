@@ -307,6 +307,14 @@ impl Row {
     {
         T::try_from(self.text(column)?).map_err(|error| broken(column, error))
     }
+
+    pub(super) fn maybe_parsed<T>(&self, column: &str) -> Result<Option<T>, sqlx::Error>
+    where
+        T: TryFrom<String, Error: std::error::Error + Send + Sync + 'static>,
+    {
+        let text = self.maybe_text(column)?;
+        text.map(|text| T::try_from(text).map_err(|error| broken(column, error))).transpose()
+    }
 }
 
 /// A column holds what this program did not write.

@@ -17,6 +17,7 @@ mod child;
 mod collapse;
 mod connection;
 mod error;
+mod finished;
 mod generation;
 mod job;
 mod lock;
@@ -52,6 +53,7 @@ use tokio::{
 pub use build::{BegunBuild, EndedStep, NewBuild, RequestEnd};
 pub use child::{Child, ChildBuild, Parent, ParentBuild};
 pub use error::{BeginError, StoreError};
+pub use finished::FinishedBuild;
 pub use generation::{GenerationBuilder, GenerationRows, Gone, Others, PreparedGeneration};
 pub use lock::LockOwner;
 pub use log::{LogError, LogLines, LogPiece, LogPlace, LogWriter, Note};

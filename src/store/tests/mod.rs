@@ -5,6 +5,7 @@
 
 mod absence;
 mod farm;
+mod finished;
 mod giving_way;
 mod letters;
 mod logs;
