@@ -1,6 +1,6 @@
 //! Who is told what, and by which way: mail.
 //!
-//! [`watch`] looks who is [missing], decides [to whom](digest) that is told, has it [written](write) into the outbox, from which
+//! [`watch`] looks who is [missing], decides [to whom](digest) that is told, has it [written](mod@write) into the outbox, from which
 //! [`outbox`] sends it as [`mail`].
 //!
 //! # Laws

@@ -5,7 +5,7 @@
 //! - That workers are missing and the letters about it are one transaction. If somebody came back meanwhile, nothing is written, and
 //!   the task looks again.
 //! - It looks when a worker comes or goes, when the configuration changes, and when the next one is due: at most once in
-//!   [`CALM`], however many come and go.
+//!   half a second, however many come and go.
 //!
 //! # Not here
 //! When somebody counts as missing (`missing`), to whom it is told (`digest`), the words (`mail`), the sending (`outbox`).
