@@ -980,7 +980,7 @@ function Factory.addSteps(self, steps) end
 ---@field [2]? string|string[] The same as `builderNames`.
 
 ---Sends mail about missing workers. Of builds this version does not send any yet.
----@class lunabot.options.MailNotifier: { fromaddr?: any, relayhost?: any, lookup?: any, extraRecipients?: any, sendToInterestedUsers?: any, extraHeaders?: any, useTls?: any, useSmtps?: any, smtpUser?: any, smtpPassword?: any, smtpPort?: any, dumpMailsToLog?: any, generators?: any, builders?: any, watchedWorkers?: any, messageFormatterMissingWorker?: any, name?: any, [string]: lunabot.NoSuchOption }
+---@class lunabot.options.MailNotifier: { fromaddr?: any, relayhost?: any, lookup?: any, extraRecipients?: any, sendToInterestedUsers?: any, extraHeaders?: any, useTls?: any, useSmtps?: any, smtpUser?: any, smtpPassword?: any, smtpPort?: any, dumpMailsToLog?: any, generators?: any, mode?: any, tags?: any, builders?: any, watchedWorkers?: any, messageFormatterMissingWorker?: any, name?: any, [string]: lunabot.NoSuchOption }
 ---@field fromaddr? string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
 ---@field relayhost? string The host that takes the mail. Default: `"localhost"`.
 ---@field lookup? string|function|lunabot.None|false How a person's name becomes an address: a domain that is added to names without one, or a function from a name to an address. Default: `None`.
@@ -994,6 +994,8 @@ function Factory.addSteps(self, steps) end
 ---@field smtpPort? integer|lunabot.None|false The port of the host. In Buildbot it is 25 with `useSmtps` too. Default: 25, or 465 with `useSmtps`.
 ---@field dumpMailsToLog? boolean Whether each mail is written to the master's log as well. Default: `false`.
 ---@field generators? lunabot.Generator[]|lunabot.None|false What is mailed. Without it: the results of builds, and all missing workers, both in HTML. Default: builds, and missing workers.
+---@field mode? string|string[]|lunabot.None|false Which builds are mailed, as older manuals write it and as in `BuildStatusGenerator`. Not together with `generators`. Default: `{ "failing", "passing", "warnings" }`.
+---@field tags? string|string[]|lunabot.None|false Those of builders that have one of these tags, as older manuals write it. Not together with `generators` or `builders`. Default: `None`.
 ---@field builders? string|string[]|lunabot.None|false Whose builds are mailed, as older manuals write it: `{}` is for mails about workers alone. Not together with `generators`. Default: all builders.
 ---@field watchedWorkers? string|integer|(string|integer)[]|lunabot.None|false Which missing workers are mailed, as older manuals write it: `"all"` or a list of names. Not together with `generators`. Default: `"all"`.
 ---@field messageFormatterMissingWorker? lunabot.MessageFormatter|lunabot.None|false The text of those mails, as older manuals write it. Not together with `generators`. Default: `None`.
@@ -1012,10 +1014,40 @@ function Factory.addSteps(self, steps) end
 ---@field [12]? boolean The same as `dumpMailsToLog`.
 ---@field [integer] lunabot.Generator The same as `generators`.
 
+---Tells how builds ended.
+---@class lunabot.options.BuildStatusGenerator: { mode?: any, tags?: any, builders?: any, schedulers?: any, branches?: any, add_logs?: any, message_formatter?: any, [string]: lunabot.NoSuchOption }
+---@field mode? string|string[]|lunabot.None|false Which ends of a build are told: `failing`, `passing`, `warnings`, `exception`, `cancelled`; `problem` for a failure after a build that did not fail, `change` for an end unlike that of the build before; `all` for each but `problem` and `change`. The word `"warnings"` alone, not in a list, is both `warnings` and `failing`. Default: `{ "failing", "passing", "warnings" }`.
+---@field tags? string|string[]|lunabot.None|false Of builders that have one of these tags. Not together with `builders`. Default: `None`.
+---@field builders? string|string[]|lunabot.None|false Of these builders; of all if absent. Default: `None`.
+---@field schedulers? string|string[]|lunabot.None|false Of builds that one of these schedulers asked for. Default: `None`.
+---@field branches? string|string[]|lunabot.None|false Of builds of one of these branches. Default: `None`.
+---@field add_logs? boolean|string[]|lunabot.None|false Which logs are attached: `true` for all, or a list of names: `"stdio"` is that of each step, `"compile.stdio"` that of one. Default: `None`.
+---@field message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail: a `MessageFormatter`. Default: one of plain text.
+---@field [1]? string|string[]|lunabot.None|false The same as `mode`.
+---@field [2]? string|string[]|lunabot.None|false The same as `tags`.
+---@field [3]? string|string[]|lunabot.None|false The same as `builders`.
+---@field [4]? string|string[]|lunabot.None|false The same as `schedulers`.
+---@field [5]? string|string[]|lunabot.None|false The same as `branches`.
+---@field [6]? boolean|string[]|lunabot.None|false The same as `add_logs`.
+
+---The text of a mail about a build.
+---@class lunabot.options.MessageFormatter: { template?: any, subject?: any, template_type?: any, ctx?: any, want_properties?: any, want_steps?: any, want_logs?: any, want_logs_content?: any, [string]: lunabot.NoSuchOption }
+---@field template? string|lunabot.None|false The text, as a template; one of our own if absent. Default: `None`.
+---@field subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent. Default: `None`.
+---@field template_type? string What the text is: `plain` or `html`. Default: `"plain"`.
+---@field ctx? table<string, lunabot.Value> What the templates can use besides what is known of the build. Default: `{}`.
+---@field want_properties? boolean Taken, and changes nothing: properties are there whenever a template asks for them. Default: `true`.
+---@field want_steps? boolean Taken, and changes nothing: steps are there whenever a template asks for them. Default: `false`.
+---@field want_logs? boolean Taken, and changes nothing: logs are there whenever a template asks for them. Default: `false`.
+---@field want_logs_content? boolean Taken, and changes nothing: what logs hold is there whenever a template asks for it. Default: `false`.
+---@field [1]? string|lunabot.None|false The same as `template`.
+---@field [2]? string|lunabot.None|false The same as `subject`.
+---@field [3]? string The same as `template_type`.
+
 ---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
 ---@class lunabot.options.WorkerMissingGenerator: { workers?: any, message_formatter?: any, [string]: lunabot.NoSuchOption }
 ---@field workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count. Default: `"all"`.
----@field message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail. Default: one of plain text.
+---@field message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail: a `MessageFormatterMissingWorker`. Default: one of plain text.
 ---@field [1]? string|integer|(string|integer)[]|lunabot.None|false The same as `workers`.
 ---@field [2]? lunabot.MessageFormatter|lunabot.None|false The same as `message_formatter`.
 
@@ -1083,12 +1115,39 @@ local reporters = {}
 ---@return lunabot.Reporter
 function reporters.MailNotifier(fromaddr, relayhost, lookup, extraRecipients, sendToInterestedUsers, extraHeaders, useTls, useSmtps, smtpUser, smtpPassword, smtpPort, dumpMailsToLog, generators) end
 
+---Tells how builds ended.
+---@overload fun(options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@overload fun(mode: string|string[]|lunabot.None|false, options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@overload fun(mode: string|string[]|lunabot.None|false, tags: string|string[]|lunabot.None|false, options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@overload fun(mode: string|string[]|lunabot.None|false, tags: string|string[]|lunabot.None|false, builders: string|string[]|lunabot.None|false, options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@overload fun(mode: string|string[]|lunabot.None|false, tags: string|string[]|lunabot.None|false, builders: string|string[]|lunabot.None|false, schedulers: string|string[]|lunabot.None|false, options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@overload fun(mode: string|string[]|lunabot.None|false, tags: string|string[]|lunabot.None|false, builders: string|string[]|lunabot.None|false, schedulers: string|string[]|lunabot.None|false, branches: string|string[]|lunabot.None|false, options: lunabot.options.BuildStatusGenerator): lunabot.Generator
+---@param mode? string|string[]|lunabot.None|false Which ends of a build are told: `failing`, `passing`, `warnings`, `exception`, `cancelled`; `problem` for a failure after a build that did not fail, `change` for an end unlike that of the build before; `all` for each but `problem` and `change`. The word `"warnings"` alone, not in a list, is both `warnings` and `failing`.
+---@param tags? string|string[]|lunabot.None|false Of builders that have one of these tags. Not together with `builders`.
+---@param builders? string|string[]|lunabot.None|false Of these builders; of all if absent.
+---@param schedulers? string|string[]|lunabot.None|false Of builds that one of these schedulers asked for.
+---@param branches? string|string[]|lunabot.None|false Of builds of one of these branches.
+---@param add_logs? boolean|string[]|lunabot.None|false Which logs are attached: `true` for all, or a list of names: `"stdio"` is that of each step, `"compile.stdio"` that of one.
+---@return lunabot.Generator
+function reporters.BuildStatusGenerator(mode, tags, builders, schedulers, branches, add_logs) end
+
+---The text of a mail about a build.
+---@overload fun(options: lunabot.options.MessageFormatter): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, options: lunabot.options.MessageFormatter): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, subject: string|lunabot.None|false, options: lunabot.options.MessageFormatter): lunabot.MessageFormatter
+---@overload fun(template: string|lunabot.None|false, subject: string|lunabot.None|false, template_type: string, options: lunabot.options.MessageFormatter): lunabot.MessageFormatter
+---@param template? string|lunabot.None|false The text, as a template; one of our own if absent.
+---@param subject? string|lunabot.None|false The subject, as a template of one line; one of our own if absent.
+---@param template_type? string What the text is: `plain` or `html`.
+---@return lunabot.MessageFormatter
+function reporters.MessageFormatter(template, subject, template_type) end
+
 ---Tells the addresses in a worker's `notify_on_missing` that it has been missing for its `missing_timeout`.
 ---@overload fun(options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
 ---@overload fun(workers: string|integer|(string|integer)[]|lunabot.None|false, options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
 ---@overload fun(workers: string|integer|(string|integer)[]|lunabot.None|false, message_formatter: lunabot.MessageFormatter|lunabot.None|false, options: lunabot.options.WorkerMissingGenerator): lunabot.Generator
 ---@param workers? string|integer|(string|integer)[]|lunabot.None|false `"all"`, or the names of those that count.
----@param message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail.
+---@param message_formatter? lunabot.MessageFormatter|lunabot.None|false The text of the mail: a `MessageFormatterMissingWorker`.
 ---@return lunabot.Generator
 function reporters.WorkerMissingGenerator(workers, message_formatter) end
 

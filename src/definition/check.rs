@@ -95,8 +95,14 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
     }
     let triggers = triggers::Triggers { builders: &builders, schedulers: &schedulers };
     triggers.check(&unreadable, whole, &mut problems);
-    let missing = reporters::Names { workers: &workers, builders: &builders, unreadable: &unreadable, whole };
-    missing.check(&reporters, &mut problems);
+    reporters::Names {
+        workers: &workers,
+        builders: &builders,
+        schedulers: &schedulers,
+        unreadable: &unreadable,
+        whole,
+    }
+    .check(&reporters, &mut problems);
     // A name of which nothing is known may be that of a worker that could not be read.
     let is_absent = |name: &WorkerName| {
         !workers.contains_key(name)

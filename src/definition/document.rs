@@ -42,10 +42,11 @@ mod tests {
 
     use super::*;
     use crate::definition::options::{
-        BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD, DOCKER_LATENT_WORKER,
-        EC2_LATENT_WORKER, FILE_DOWNLOAD, FILE_UPLOAD, LATENT_WORKER, LIBVIRT_WORKER, LOCAL_WORKER,
-        LOCK_ACCESS, MASTER_LOCK, MULTIPLE_FILE_UPLOAD, OPENSTACK_LATENT_WORKER, SET_PROPERTY_FROM_COMMAND,
-        SHELL_COMMAND, STRING_DOWNLOAD, WORKER, WORKER_LOCK,
+        BUILD_STATUS_GENERATOR, BUILDER_CONFIG, CONSTRUCTORS, COPY_DIRECTORY, DIRECTORY_UPLOAD,
+        DOCKER_LATENT_WORKER, EC2_LATENT_WORKER, FILE_DOWNLOAD, FILE_UPLOAD, LATENT_WORKER, LIBVIRT_WORKER,
+        LOCAL_WORKER, LOCK_ACCESS, MASTER_LOCK, MESSAGE_FORMATTER, MULTIPLE_FILE_UPLOAD,
+        OPENSTACK_LATENT_WORKER, SET_PROPERTY_FROM_COMMAND, SHELL_COMMAND, STRING_DOWNLOAD, WORKER,
+        WORKER_LOCK,
     };
 
     fn compare(file: &str, text: &str) {
@@ -151,6 +152,36 @@ mod tests {
         holds(&BUILDER_CONFIG, &BUILDER, &BUILDER_NOT_YET);
         assert_eq!(WORKER.positional, ["name", "password"]);
         assert_eq!(LOCAL_WORKER.positional, ["name", "workdir"]);
+    }
+
+    #[test]
+    fn names_places_and_defaults_of_what_tells_of_builds_are_buildbots() {
+        let options = [
+            ("mode", "`{ \"failing\", \"passing\", \"warnings\" }`"),
+            ("tags", "`None`"),
+            ("builders", "`None`"),
+            ("schedulers", "`None`"),
+            ("branches", "`None`"),
+            ("add_logs", "`None`"),
+            // `None` in Buildbot, which means the same.
+            ("message_formatter", "one of plain text"),
+        ];
+        holds(&BUILD_STATUS_GENERATOR, &options, &["add_patch", "report_new"]);
+        // Buildbot has two more places behind them, which are not there yet.
+        assert_eq!(BUILD_STATUS_GENERATOR.positional, &options.map(|(name, _)| name)[..6]);
+        let options = [
+            ("template", "`None`"),
+            ("subject", "`None`"),
+            // `None` in Buildbot, which means the same.
+            ("template_type", "`\"plain\"`"),
+            ("ctx", "`{}`"),
+            ("want_properties", "`true`"),
+            ("want_steps", "`false`"),
+            ("want_logs", "`false`"),
+            ("want_logs_content", "`false`"),
+        ];
+        holds(&MESSAGE_FORMATTER, &options, &["extra_info_cb"]);
+        assert_eq!(MESSAGE_FORMATTER.positional, &options.map(|(name, _)| name)[..3]);
     }
 
     #[test]

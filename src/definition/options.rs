@@ -17,7 +17,10 @@ mod worker;
 
 pub use builder::{BUILD_FACTORY, BUILDER_CONFIG};
 pub use lock::{LOCK_ACCESS, MASTER_LOCK, WORKER_LOCK};
-pub use reporter::{MAIL_NOTIFIER, MESSAGE_FORMATTER_MISSING_WORKER, WORKER_MISSING_GENERATOR};
+pub use reporter::{
+    BUILD_STATUS_GENERATOR, MAIL_NOTIFIER, MESSAGE_FORMATTER, MESSAGE_FORMATTER_MISSING_WORKER,
+    WORKER_MISSING_GENERATOR,
+};
 pub use scheduler::{FORCE_SCHEDULER, PERIODIC, TRIGGERABLE};
 pub use secrets::{SECRET_IN_A_FILE, SECRET_IN_COMMAND, SECRET_IN_ENVIRONMENT, SECRET_IN_PASS};
 pub use settings::{DB, MASTER, MSGPACK, PB, PORT, PROTOCOLS, TLS};
@@ -54,6 +57,8 @@ pub enum Kind {
     Ports(&'static Constructor),
     /// `true` or `false`.
     Bool,
+    /// `true` or `false`, or a list of texts.
+    BoolOrTexts,
     /// A whole number.
     Integer {
         /// The least that is allowed.
@@ -88,6 +93,8 @@ pub enum Kind {
     Condition,
     /// A text, or a list of texts.
     Texts,
+    /// A word, or a list of words, which is not the same as the only word in it.
+    Words,
     /// A text for the worker's shell, or a list: program and arguments.
     Command,
     /// A table of names and values, as JSON can hold them.
@@ -267,6 +274,7 @@ impl Kind {
                 "a port (a number, text like \"tcp:9989\", or a table), or a list of ports".into()
             }
             Self::Bool => "true or false".into(),
+            Self::BoolOrTexts => "true or false, or a list of texts".into(),
             Self::Integer { .. } => "a whole number".into(),
             Self::Number { .. } => "a number".into(),
             Self::Bytes { .. } => "a number of bytes, or text like \"10 MiB\"".into(),
@@ -278,6 +286,7 @@ impl Kind {
             Self::TextOrFunction => "text, or a function".into(),
             Self::Condition => "true or false, or a function".into(),
             Self::Texts => "text, or a list of texts".into(),
+            Self::Words => "a word, or a list of words".into(),
             Self::Command => "text, or a list of texts: program and arguments".into(),
             Self::Properties | Self::Table => "a table of names and values".into(),
             Self::Labels => "a table of labels and values".into(),
@@ -355,6 +364,8 @@ pub static CONSTRUCTORS: &[&Constructor] = &[
     &PERIODIC,
     &TRIGGERABLE,
     &MAIL_NOTIFIER,
+    &BUILD_STATUS_GENERATOR,
+    &MESSAGE_FORMATTER,
     &WORKER_MISSING_GENERATOR,
     &MESSAGE_FORMATTER_MISSING_WORKER,
     &SECRET_IN_A_FILE,

@@ -7,12 +7,14 @@
 //! # Not here
 //! Sending.
 
+mod build;
 mod message;
 mod plan;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use message::{BuildMails, MissingGenerator, MissingMessage, TemplateType, WatchedWorkers};
+pub use build::{AttachedLogs, BuildGenerator, BuildMode, UnknownMode};
+pub use message::{Message, MissingGenerator, TemplateType, WatchedWorkers};
 
 use crate::{
     definition::{
@@ -49,8 +51,8 @@ pub struct ReporterDefinition {
     pub extra_headers: BTreeMap<String, Text>,
     /// Whether each mail is written to the log as well.
     pub logs_mails: bool,
-    /// Which builds are mailed.
-    pub builds: BuildMails,
+    /// Which builds are mailed, and how.
+    pub builds: Vec<BuildGenerator>,
     /// Which missing workers are mailed, and how.
     pub missing: Vec<MissingGenerator>,
     /// Where it was written.
@@ -158,7 +160,7 @@ impl ReporterDefinition {
                 Some(Lookup::Domain(domain))
             }
         };
-        let (builds, missing) = message::told(record, &mut faults, problems);
+        let (builds, missing) = message::told(record, &label, &mut faults, problems);
         let port = record.integer("smtpPort").and_then(|port| u16::try_from(port).ok());
         let name = record.text("name").unwrap_or_else(|| {
             let address = from.as_ref().map_or(given.as_str(), |from| from.address.as_str());
@@ -263,7 +265,7 @@ impl ReporterDefinition {
             lookup: None,
             extra_headers: BTreeMap::new(),
             logs_mails: false,
-            builds: BuildMails::None,
+            builds: Vec::new(),
             missing: vec![MissingGenerator::all()],
             place: Place::new("master.cfg.lua", 1),
         }

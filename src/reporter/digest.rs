@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     definition::{
-        Address, Mailbox, MasterDefinition, MissingMessage, ReporterDefinition, WatchedWorkers,
-        WorkerDefinition,
+        Address, Mailbox, MasterDefinition, Message, ReporterDefinition, WatchedWorkers, WorkerDefinition,
     },
     model::WorkerName,
 };
@@ -26,7 +25,7 @@ pub struct Digest<'a> {
     /// By which reporter; our own if absent.
     pub reporter: Option<&'a ReporterDefinition>,
     /// What it says; our own text if absent.
-    pub message: Option<&'a MissingMessage>,
+    pub message: Option<&'a Message>,
     /// To whom, by address.
     pub to: Vec<&'a Mailbox>,
     /// About which of the workers that were given, in their order.

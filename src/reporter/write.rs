@@ -6,7 +6,7 @@
 use tracing::{error, info, warn};
 
 use crate::{
-    definition::{MasterDefinition, MissingMessage, Text, WorkerDefinition},
+    definition::{MasterDefinition, Message, Text, WorkerDefinition},
     model::{LetterChannel, LetterKind, ReporterName, Timestamp, WorkerInfo},
     reporter::{
         digest::Digest,
@@ -51,7 +51,7 @@ pub fn letter(
         Some(reporter) => (reporter.from.clone(), reporter.name.clone()),
         None => (mail::default_sender(), ReporterName::new(OWN_REPORTER).expect("a good name")),
     };
-    let own = MissingMessage::own();
+    let own = Message::own();
     let master = Master::of(settings);
     let words = match kind {
         LetterKind::WorkerReturned => text::returned(&about, now, &master),

@@ -236,6 +236,8 @@ fn is_keywords(constructor: &Constructor, count: usize, shape: &Shape) -> bool {
         matches!(
             kind,
             Kind::Texts
+                | Kind::Words
+                | Kind::BoolOrTexts
                 | Kind::Secrets
                 | Kind::Command
                 | Kind::Objects(_)

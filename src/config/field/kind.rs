@@ -61,7 +61,8 @@ impl Reader<'_> {
             }
             (Kind::Command, value @ Value::String(_)) => plain(V::Text(taken!(text(value, true, bytes)))),
             (Kind::Texts, Value::String(one)) => plain(V::Texts(vec![Text::Plain(taken!(utf8(one, bytes)))])),
-            (Kind::Texts | Kind::Command, Value::Table(table)) => {
+            (Kind::Words, Value::String(one)) => plain(V::Text(Text::Plain(taken!(utf8(one, bytes))))),
+            (Kind::Texts | Kind::Command | Kind::Words | Kind::BoolOrTexts, Value::Table(table)) => {
                 plain(V::Texts(taken!(self.texts(spec, table, bytes)?)))
             }
             (Kind::Name, value) => plain(V::Text(Text::Plain(taken!(digits_or_text(value, bytes))))),
@@ -77,7 +78,7 @@ impl Reader<'_> {
             }
             (Kind::Secrets, one) => plain(V::Secrets(vec![taken!(secret(one, bytes))])),
 
-            (Kind::Bool | Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
+            (Kind::Bool | Kind::BoolOrTexts | Kind::Switch(_), Value::Boolean(flag)) => plain(V::Bool(*flag)),
             (Kind::Integer { least, most }, value) => plain(V::Integer(taken!(integer(value, least, most)))),
             (Kind::Number { least }, value) => plain(V::Number(taken!(number(value, least)))),
             (Kind::Bytes { least, most }, value) => {

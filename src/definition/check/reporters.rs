@@ -8,17 +8,17 @@ use std::{
 use super::absent;
 use crate::{
     definition::{
-        BuilderDefinition, Problem, ReporterDefinition, WorkerDefinition,
-        reporter::{BuildMails, WatchedWorkers},
-        suggest,
+        BuilderDefinition, Problem, ReporterDefinition, SchedulerDefinition, WorkerDefinition,
+        reporter::WatchedWorkers, suggest,
     },
-    model::{BuilderName, ReporterName, WorkerName},
+    model::{BuilderName, ReporterName, SchedulerName, WorkerName},
 };
 
 /// What a reporter may name.
 pub(super) struct Names<'a> {
     pub(super) workers: &'a BTreeMap<WorkerName, Arc<WorkerDefinition>>,
     pub(super) builders: &'a BTreeMap<BuilderName, Arc<BuilderDefinition>>,
+    pub(super) schedulers: &'a BTreeMap<SchedulerName, Arc<SchedulerDefinition>>,
     /// Names of parts that could not be read, which naming is no second mistake.
     pub(super) unreadable: &'a BTreeSet<String>,
     /// Whether no other part was lost.
@@ -33,10 +33,16 @@ impl Names<'_> {
         problems: &mut Vec<Problem>,
     ) {
         for reporter in reporters.values() {
-            if let BuildMails::Of(names) = &reporter.builds {
-                for name in names.iter().filter(|name| !self.builders.contains_key(*name)) {
+            for generator in &reporter.builds {
+                let builders = generator.builders.iter().flatten();
+                for name in builders.filter(|name| !self.builders.contains_key(*name)) {
                     let defined = self.builders.keys().map(AsRef::as_ref);
                     problems.extend(self.problem(reporter, "builder", name.as_str(), defined));
+                }
+                let schedulers = generator.schedulers.iter().flatten();
+                for name in schedulers.filter(|name| !self.schedulers.contains_key(*name)) {
+                    let defined = self.schedulers.keys().map(AsRef::as_ref);
+                    problems.extend(self.problem(reporter, "scheduler", name.as_str(), defined));
                 }
             }
             for generator in &reporter.missing {
@@ -71,7 +77,7 @@ pub(super) fn silent(
     reporters: &BTreeMap<ReporterName, Arc<ReporterDefinition>>,
     problems: &mut Vec<Problem>,
 ) {
-    for reporter in reporters.values().filter(|reporter| reporter.builds != BuildMails::None) {
+    for reporter in reporters.values().filter(|reporter| !reporter.builds.is_empty()) {
         let text = format!(
             "reporter {:?}: this version tells of missing workers, and does not send mail about builds yet",
             reporter.name.as_str()

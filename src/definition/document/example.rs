@@ -5,7 +5,7 @@ pub(super) fn of(path: &str) -> Option<&'static str> {
     EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-const EXAMPLES: [(&str, &str); 22] = [
+const EXAMPLES: [(&str, &str); 23] = [
     ("worker.Worker", WORKER),
     ("worker.LocalWorker", LOCAL_WORKER),
     ("worker.EC2LatentWorker", EC2),
@@ -23,6 +23,7 @@ const EXAMPLES: [(&str, &str); 22] = [
     ("schedulers.ForceScheduler", FORCE),
     ("schedulers.Periodic", PERIODIC),
     ("reporters.MailNotifier", MAIL),
+    ("reporters.BuildStatusGenerator", BUILDS),
     ("reporters.WorkerMissingGenerator", MISSING),
     ("secrets.SecretInAFile", SECRETS),
     ("c", MASTER),
@@ -324,6 +325,31 @@ local m = status.MailNotifier { fromaddr = "buildbot@localhost", builders = {}, 
 table.insert(c.status, m)
 
 c.workers = { worker.Worker("bot-solaris", "solarispasswd", { notify_on_missing = "bob@example.com" }) }
+"#;
+
+const BUILDS: &str = r#"local plugins = require "buildbot.plugins"
+local worker, util, steps, schedulers = plugins.worker, plugins.util, plugins.steps, plugins.schedulers
+local reporters = plugins.reporters
+
+c.workers = { worker.LocalWorker "bot1" }
+local factory = util.BuildFactory { steps.ShellCommand { command = { "make", "check" } } }
+c.builders = { util.BuilderConfig { name = "linux", workername = "bot1", factory = factory, tags = { "release" } } }
+c.schedulers = { schedulers.Periodic("each-hour", { "linux" }, 60 * 60) }
+c.reporters = {
+  reporters.MailNotifier {
+    fromaddr = "ci@example.org",
+    extraRecipients = { "dev@example.org" },
+    generators = {
+      -- When it breaks, and when it cannot be carried out.
+      reporters.BuildStatusGenerator { mode = { "problem", "exception" }, tags = { "release" }, add_logs = { "stdio" } },
+      reporters.BuildStatusGenerator {
+        mode = "all",
+        schedulers = { "each-hour" },
+        message_formatter = reporters.MessageFormatter { subject = "{{ buildername }}: {{ build.state_string }}" },
+      },
+    },
+  },
+}
 "#;
 
 const MISSING: &str = r#"local plugins = require "buildbot.plugins"

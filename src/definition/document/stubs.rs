@@ -178,6 +178,7 @@ fn lua_type(option: &OptionSpec) -> String {
             format!("{one}|({one})[]")
         }
         Kind::Bool => "boolean".to_owned(),
+        Kind::BoolOrTexts => "boolean|string[]".to_owned(),
         Kind::Switch(constructor) => format!("boolean|{}", class_name(constructor)),
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Number { .. } => "number".to_owned(),
@@ -189,7 +190,7 @@ fn lua_type(option: &OptionSpec) -> String {
         }
         Kind::Condition => format!("boolean|({})", signature(option.name)),
         Kind::TextTable => format!("table<string, {text}>"),
-        Kind::Texts | Kind::Command => format!("{text}|{list}"),
+        Kind::Texts | Kind::Command | Kind::Words => format!("{text}|{list}"),
         Kind::Properties | Kind::Table => "table<string, lunabot.Value>".to_owned(),
         Kind::Labels => format!("table<string, {LABEL}|({LABEL})[]>"),
         Kind::Pairs => "string[][]".to_owned(),

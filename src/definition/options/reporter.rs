@@ -2,6 +2,9 @@
 
 use super::{Class, Constructor, Default, Kind, OptionSpec, option, rendered};
 
+/// What stands for `mode`, in Buildbot too.
+const STANDARD_MODE: Default = Default::Derived("`{ \"failing\", \"passing\", \"warnings\" }`");
+
 static MAIL: &[OptionSpec] = &[
     option(
         "fromaddr",
@@ -75,6 +78,18 @@ static MAIL: &[OptionSpec] = &[
 
 static MAIL_OLD: &[OptionSpec] = &[
     option(
+        "mode",
+        Kind::Words,
+        STANDARD_MODE,
+        "Which builds are mailed, as older manuals write it and as in `BuildStatusGenerator`. Not together with `generators`.",
+    ),
+    option(
+        "tags",
+        Kind::Texts,
+        Default::None,
+        "Those of builders that have one of these tags, as older manuals write it. Not together with `generators` or `builders`.",
+    ),
+    option(
         "builders",
         Kind::Texts,
         Default::Derived("all builders"),
@@ -122,8 +137,6 @@ pub static MAIL_NOTIFIER: Constructor = Constructor {
     ],
     groups: &[MAIL, MAIL_OLD],
     not_yet: &[
-        "mode",
-        "tags",
         "categories",
         "branches",
         "schedulers",
@@ -134,6 +147,48 @@ pub static MAIL_NOTIFIER: Constructor = Constructor {
         "messageFormatter",
     ],
     sentence: "Sends mail about missing workers. Of builds this version does not send any yet.",
+};
+
+static BUILDS: &[OptionSpec] = &[
+    option(
+        "mode",
+        Kind::Words,
+        STANDARD_MODE,
+        "Which ends of a build are told: `failing`, `passing`, `warnings`, `exception`, `cancelled`; `problem` for a failure after a build that did not fail, `change` for an end unlike that of the build before; `all` for each but `problem` and `change`. The word `\"warnings\"` alone, not in a list, is both `warnings` and `failing`.",
+    ),
+    option(
+        "tags",
+        Kind::Texts,
+        Default::None,
+        "Of builders that have one of these tags. Not together with `builders`.",
+    ),
+    option("builders", Kind::Texts, Default::None, "Of these builders; of all if absent."),
+    option("schedulers", Kind::Texts, Default::None, "Of builds that one of these schedulers asked for."),
+    option("branches", Kind::Texts, Default::None, "Of builds of one of these branches."),
+    option(
+        "add_logs",
+        Kind::BoolOrTexts,
+        Default::None,
+        "Which logs are attached: `true` for all, or a list of names: `\"stdio\"` is that of each step, `\"compile.stdio\"` that of one.",
+    ),
+    option(
+        "message_formatter",
+        Kind::Object(Class::Formatter),
+        Default::Derived("one of plain text"),
+        "The text of the mail: a `MessageFormatter`.",
+    ),
+];
+
+/// `reporters.BuildStatusGenerator`.
+pub static BUILD_STATUS_GENERATOR: Constructor = Constructor {
+    module: "reporters",
+    name: "BuildStatusGenerator",
+    class: Class::Generator,
+    // `add_patch` and `report_new` come next in Buildbot, and are not there yet.
+    positional: &["mode", "tags", "builders", "schedulers", "branches", "add_logs"],
+    groups: &[BUILDS],
+    not_yet: &["add_patch", "report_new"],
+    sentence: "Tells how builds ended.",
 };
 
 static MISSING: &[OptionSpec] = &[
@@ -147,7 +202,7 @@ static MISSING: &[OptionSpec] = &[
         "message_formatter",
         Kind::Object(Class::Formatter),
         Default::Derived("one of plain text"),
-        "The text of the mail.",
+        "The text of the mail: a `MessageFormatterMissingWorker`.",
     ),
 ];
 
@@ -171,13 +226,58 @@ static FORMATTER: &[OptionSpec] = &[
         "The subject, as a template of one line; one of our own if absent.",
     ),
     option("template_type", Kind::Text, Default::Text("plain"), "What the text is: `plain` or `html`."),
+];
+
+static OF_BUILD: &[OptionSpec] = &[
     option(
         "ctx",
         Kind::Properties,
         Default::Empty,
-        "What the templates can use besides `buildbot_title`, `buildbot_url` and `worker`.",
+        "What the templates can use besides what is known of the build.",
+    ),
+    option(
+        "want_properties",
+        Kind::Bool,
+        Default::Bool(true),
+        "Taken, and changes nothing: properties are there whenever a template asks for them.",
+    ),
+    option(
+        "want_steps",
+        Kind::Bool,
+        Default::Bool(false),
+        "Taken, and changes nothing: steps are there whenever a template asks for them.",
+    ),
+    option(
+        "want_logs",
+        Kind::Bool,
+        Default::Bool(false),
+        "Taken, and changes nothing: logs are there whenever a template asks for them.",
+    ),
+    option(
+        "want_logs_content",
+        Kind::Bool,
+        Default::Bool(false),
+        "Taken, and changes nothing: what logs hold is there whenever a template asks for it.",
     ),
 ];
+
+/// `reporters.MessageFormatter`.
+pub static MESSAGE_FORMATTER: Constructor = Constructor {
+    module: "reporters",
+    name: "MessageFormatter",
+    class: Class::Formatter,
+    positional: &["template", "subject", "template_type"],
+    groups: &[FORMATTER, OF_BUILD],
+    not_yet: &["extra_info_cb"],
+    sentence: "The text of a mail about a build.",
+};
+
+static OF_WORKER: &[OptionSpec] = &[option(
+    "ctx",
+    Kind::Properties,
+    Default::Empty,
+    "What the templates can use besides `buildbot_title`, `buildbot_url` and `worker`.",
+)];
 
 /// `reporters.MessageFormatterMissingWorker`.
 pub static MESSAGE_FORMATTER_MISSING_WORKER: Constructor = Constructor {
@@ -185,7 +285,7 @@ pub static MESSAGE_FORMATTER_MISSING_WORKER: Constructor = Constructor {
     name: "MessageFormatterMissingWorker",
     class: Class::Formatter,
     positional: &["template", "subject", "template_type"],
-    groups: &[FORMATTER],
+    groups: &[FORMATTER, OF_WORKER],
     not_yet: &["want_properties", "want_steps", "want_logs", "want_logs_content"],
     sentence: "The text of a mail about a missing worker.",
 };

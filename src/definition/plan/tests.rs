@@ -1,6 +1,7 @@
 //! The laws of a plan, over configurations made at random.
 
 mod latent;
+mod reporter;
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -11,18 +12,12 @@ use crate::{
     definition::{
         Collapse, DatabaseDefinition, EnvironmentValue, LockAccess, LockDefinition, LockKind, LockMode,
         Passwords, SchedulerKind, SecretsProviderKind, StepDefinition, Text, TlsFiles, WorkerKind, Worth,
-        address::{Address, Mailbox},
+        address::Mailbox,
         listener::Protocol,
         options::SHELL_COMMAND,
         record::{self, Record},
-        reporter::{
-            BuildMails, Login, Lookup, MissingGenerator, MissingMessage, Security, TemplateType,
-            WatchedWorkers,
-        },
     },
-    model::{
-        BuilderName, LockName, Place, Places, PropertyValue, ReporterName, SchedulerName, Secret, WorkerName,
-    },
+    model::{BuilderName, LockName, Place, Places, PropertyValue, SchedulerName, Secret, WorkerName},
 };
 
 fn worths(properties: BTreeMap<String, PropertyValue>) -> BTreeMap<String, Worth> {
@@ -228,54 +223,6 @@ fn listener() -> impl Strategy<Value = ListenerDefinition> {
     )
 }
 
-fn reporter() -> impl Strategy<Value = ReporterDefinition> {
-    let security = prop_oneof![Just(Security::IfOffered), Just(Security::StartTls), Just(Security::Smtps)];
-    let login = prop::option::of(("[a-b]", "[a-b]").prop_map(|(user, password)| Login {
-        user: Secret::new(user).into(),
-        password: Secret::new(format!("bot:{password}")).into(),
-    }));
-    let builds = prop_oneof![
-        Just(BuildMails::All),
-        Just(BuildMails::None),
-        "[a-b]".prop_map(|name| BuildMails::Of(vec![BuilderName::new(&name).expect("a letter is a name")])),
-    ];
-    let workers = prop_oneof![
-        Just(WatchedWorkers::All),
-        "[a-b]".prop_map(|name| WatchedWorkers::Named(vec![
-            WorkerName::new(&name).expect("a letter is a name")
-        ])),
-    ];
-    let text = prop::option::of("[a-b]");
-    let missing = (workers, text, any::<bool>(), properties()).prop_map(|(workers, text, html, context)| {
-        let template_type = if html { TemplateType::Html } else { TemplateType::Plain };
-        let message = MissingMessage { template: text.clone(), subject: text, template_type, context };
-        MissingGenerator { workers, message }
-    });
-    let lookup = prop::option::of("[a-b]".prop_map(Lookup::Domain));
-    let headers = prop::collection::btree_map("[A-B]", "[a-b]".prop_map(Text::Plain), 0..2);
-    let told = (builds, prop::collection::vec(missing, 0..3));
-    (name(), "[a-b]", security, login, any::<[bool; 2]>(), lookup, headers, told, place()).prop_map(
-        |(name, text, security, login, [users, logs], lookup, extra_headers, (builds, missing), place)| {
-            ReporterDefinition {
-                name: ReporterName::new(&name).expect("a letter is a name"),
-                from: Mailbox::parse(&format!("{text}@x")).expect("an address"),
-                port: if text == "a" { 25 } else { 26 },
-                extra_recipients: vec![Address::new(&format!("{text}@y")).expect("an address")],
-                relay_host: text,
-                security,
-                login,
-                tells_interested_users: users,
-                lookup,
-                extra_headers,
-                logs_mails: logs,
-                builds,
-                missing,
-                place,
-            }
-        },
-    )
-}
-
 fn secrets_provider() -> impl Strategy<Value = SecretsProvider> {
     let kind = prop_oneof![
         ("[a-b]", "[a-b]", any::<bool>()).prop_map(|(dir, suffix, strip)| SecretsProviderKind::Files {
@@ -315,7 +262,7 @@ fn definition() -> impl Strategy<Value = MasterDefinition> {
         prop::collection::vec(worker().boxed(), 0..4),
         prop::collection::vec(builder().boxed(), 0..4),
         prop::collection::vec(scheduler().boxed(), 0..4),
-        prop::collection::vec(reporter().boxed(), 0..4),
+        prop::collection::vec(reporter::reporter().boxed(), 0..4),
         prop::collection::vec(listener().boxed(), 0..4),
         prop::collection::vec(secrets_provider().boxed(), 0..4),
     )

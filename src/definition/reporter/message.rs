@@ -2,25 +2,16 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use super::build::BuildGenerator;
 use crate::{
     definition::{
+        options::{BUILD_STATUS_GENERATOR, Constructor, MESSAGE_FORMATTER_MISSING_WORKER},
         problem::Problem,
         record::{Record, Value},
         suggest,
     },
-    model::{BuilderName, PropertyValue, WorkerName},
+    model::{PropertyValue, WorkerName},
 };
-
-/// Which builds are mailed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BuildMails {
-    /// Those of all builders.
-    All,
-    /// Those of these builders, in the order of their names.
-    Of(Vec<BuilderName>),
-    /// None: `builders = {}`, or generators that say nothing of builds.
-    None,
-}
 
 /// `reporters.WorkerMissingGenerator`: a mail for each worker that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +19,7 @@ pub struct MissingGenerator {
     /// Which count.
     pub workers: WatchedWorkers,
     /// The mail.
-    pub message: MissingMessage,
+    pub message: Message,
 }
 
 /// Whose absence is mailed.
@@ -40,9 +31,9 @@ pub enum WatchedWorkers {
     Named(Vec<WorkerName>),
 }
 
-/// `reporters.MessageFormatterMissingWorker`: the text of a mail.
+/// `reporters.MessageFormatter` and `reporters.MessageFormatterMissingWorker`: the text of a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingMessage {
+pub struct Message {
     /// Its body, as a template; our own if absent.
     pub template: Option<String>,
     /// Its subject, as a template of one line; our own if absent.
@@ -66,22 +57,24 @@ pub enum TemplateType {
 type Faults = Vec<(&'static str, String)>;
 
 /// What older manuals give instead of `generators`.
-const OLDER: [&str; 3] = ["builders", "watchedWorkers", "messageFormatterMissingWorker"];
+const OLDER: [&str; 5] = ["mode", "tags", "builders", "watchedWorkers", "messageFormatterMissingWorker"];
 
 /// What a reporter tells, by its `generators`, or by the options of older manuals.
 pub(super) fn told(
     record: &Record,
+    label: &str,
     faults: &mut Faults,
     problems: &mut Vec<Problem>,
-) -> (BuildMails, Vec<MissingGenerator>) {
+) -> (Vec<BuildGenerator>, Vec<MissingGenerator>) {
     let Some(Value::Objects(generators)) = record.get("generators") else {
-        let builds = builds(record, faults);
+        let builds = BuildGenerator::of_notifier(record, label, problems);
+        let formatter = "messageFormatterMissingWorker";
         let missing = MissingGenerator {
             workers: watched(record, "watchedWorkers", faults),
-            message: message(record, "messageFormatterMissingWorker", problems)
-                .unwrap_or_else(|| MissingMessage::standard(TemplateType::Html)),
+            message: Message::of(record, label, formatter, &MESSAGE_FORMATTER_MISSING_WORKER, problems)
+                .unwrap_or_else(Message::own),
         };
-        return (builds, vec![missing]);
+        return (builds.into_iter().collect(), vec![missing]);
     };
     for option in OLDER.into_iter().filter(|option| record.get(option).is_some()) {
         faults.push((option, "says what `generators` says, which is given too; keep one of them".into()));
@@ -89,37 +82,60 @@ pub(super) fn told(
     if generators.is_empty() {
         faults.push(("generators", "is empty, so it would never send anything".into()));
     }
-    let missing = generators
-        .iter()
-        .filter(|generator| !generator.broken)
-        .map(|generator| MissingGenerator::from_record(generator, problems))
-        .collect();
-    (BuildMails::None, missing)
+    let (mut builds, mut missing) = (Vec::new(), Vec::new());
+    for generator in generators.iter().filter(|generator| !generator.broken) {
+        if generator.constructor.name == BUILD_STATUS_GENERATOR.name {
+            builds.push(BuildGenerator::from_record(generator, problems));
+        } else {
+            missing.push(MissingGenerator::from_record(generator, problems));
+        }
+    }
+    (builds, missing)
 }
 
 impl MissingGenerator {
     fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Self {
+        let label = record.constructor.path();
         let mut faults = Faults::new();
         let workers = watched(record, "workers", &mut faults);
         for (option, text) in faults {
-            let text = format!("{}: `{option}`: {text}", record.constructor.path());
+            let text = format!("{label}: `{option}`: {text}");
             problems.push(Problem::error(record.place_of(option), text));
         }
-        let message = message(record, "message_formatter", problems)
-            .unwrap_or_else(|| MissingMessage::standard(TemplateType::Plain));
+        let formatter = &MESSAGE_FORMATTER_MISSING_WORKER;
+        let message = Message::of(record, &label, "message_formatter", formatter, problems)
+            .unwrap_or_else(|| Message::standard(TemplateType::Plain));
         Self { workers, message }
     }
 }
 
-impl MissingMessage {
+impl Message {
     /// Our own text, as a page.
     pub fn own() -> Self {
         Self::standard(TemplateType::Html)
     }
 
     /// Our own text.
-    fn standard(template_type: TemplateType) -> Self {
+    pub(super) fn standard(template_type: TemplateType) -> Self {
         Self { template: None, subject: None, template_type, context: BTreeMap::new() }
+    }
+
+    /// The text that an option gives, which one of the other constructor cannot be: it speaks of other things.
+    pub(super) fn of(
+        record: &Record,
+        label: &str,
+        option: &str,
+        wanted: &Constructor,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let Value::Object(formatter) = record.get(option)? else { return None };
+        if formatter.constructor.name != wanted.name {
+            let (wanted, given) = (wanted.path(), formatter.constructor.path());
+            let text = format!("{label}: `{option}` takes a `{wanted}`, not a `{given}`");
+            problems.push(Problem::error(record.place_of(option), text));
+            return None;
+        }
+        Self::from_record(&formatter, problems)
     }
 
     fn from_record(record: &Record, problems: &mut Vec<Problem>) -> Option<Self> {
@@ -145,30 +161,6 @@ impl MissingMessage {
         let context = record.plain_properties("ctx");
         Some(Self { template: record.text("template"), subject, template_type, context })
     }
-}
-
-fn message(record: &Record, option: &str, problems: &mut Vec<Problem>) -> Option<MissingMessage> {
-    match record.get(option)? {
-        Value::Object(formatter) => MissingMessage::from_record(&formatter, problems),
-        _ => None,
-    }
-}
-
-fn builds(record: &Record, faults: &mut Faults) -> BuildMails {
-    if record.get("builders").is_none() {
-        return BuildMails::All;
-    }
-    let mut names = Vec::new();
-    for text in record.texts("builders") {
-        match BuilderName::new(&text) {
-            Ok(name) => names.push(name),
-            Err(error) => faults.push(("builders", format!("builder {text:?}: {error}"))),
-        }
-    }
-    // Their order means nothing, and Lua's `pairs` gives another one at each load.
-    names.sort();
-    names.dedup();
-    if names.is_empty() { BuildMails::None } else { BuildMails::Of(names) }
 }
 
 /// `"all"`, which is what stands for it too, or names.
@@ -209,6 +201,6 @@ impl fmt::Display for TemplateType {
 impl MissingGenerator {
     /// For all workers, in our own words, for tests.
     pub(super) fn all() -> Self {
-        Self { workers: WatchedWorkers::All, message: MissingMessage::standard(TemplateType::Plain) }
+        Self { workers: WatchedWorkers::All, message: Message::standard(TemplateType::Plain) }
     }
 }

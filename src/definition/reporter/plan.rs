@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use super::{BuildMails, Lookup, MissingGenerator, ReporterDefinition, WatchedWorkers};
+use super::{
+    AttachedLogs, BuildGenerator, Lookup, Message, MissingGenerator, ReporterDefinition, WatchedWorkers,
+};
 use crate::{
     definition::{
         plan::{Cost, FieldChange, Planned, changes},
@@ -40,12 +42,11 @@ impl Planned for ReporterDefinition {
             Some(Lookup::Domain(domain)) => domain.shown(),
             Some(Lookup::Function(_)) => "a function".to_owned(),
         }));
-        out.extend(change("builders", &self.builds, &new.builds, |builds| match builds {
-            BuildMails::All => "all".to_owned(),
-            BuildMails::Of(names) => names.shown(),
-            BuildMails::None => "{}".to_owned(),
+        let (told, tells) = ((&self.builds, &self.missing), (&new.builds, &new.missing));
+        out.extend(change("generators", &told, &tells, |(builds, missing)| {
+            let shown: Vec<_> = builds.iter().map(of_builds).chain(missing.iter().map(of_workers)).collect();
+            if shown.is_empty() { "{}".to_owned() } else { shown.join("; ") }
         }));
-        out.extend(change("generators", &self.missing, &new.missing, |missing| shown(missing)));
         if self.login != new.login {
             out.push(FieldChange::hidden("smtpPassword", Cost::InPlace));
         }
@@ -71,15 +72,60 @@ fn texts(list: &[impl Display]) -> Vec<String> {
     list.iter().map(ToString::to_string).collect()
 }
 
-/// Generators for people: whose absence they tell, and in which form.
-fn shown(generators: &[MissingGenerator]) -> String {
-    let one = |generator: &MissingGenerator| {
-        let workers = match &generator.workers {
-            WatchedWorkers::All => "all workers".to_owned(),
-            WatchedWorkers::Named(names) => names.shown(),
-        };
-        let text = if generator.message.template.is_some() { "a text of its own" } else { "our text" };
-        format!("{workers} ({}, {text})", generator.message.template_type)
+/// A generator for people: which builds it tells, in which form, and with what.
+fn of_builds(generator: &BuildGenerator) -> String {
+    let modes: Vec<&str> = generator.mode.iter().map(|mode| mode.word()).collect();
+    let mut out = format!("builds ({})", modes.join(", "));
+    let schedulers = generator.schedulers.as_ref().map(|names| texts(names));
+    let builders = generator.builders.as_ref().map(|names| texts(names));
+    let (tags, branches) = (generator.tags.clone(), generator.branches.clone());
+    let narrowed = [("of", builders), ("of the tags", tags), ("by", schedulers), ("on", branches)];
+    for (word, names) in narrowed {
+        out.extend(names.map(|names| format!(" {word} {}", names.shown())));
+    }
+    let logs = match &generator.logs {
+        AttachedLogs::None => String::new(),
+        AttachedLogs::All => ", all logs".to_owned(),
+        AttachedLogs::Named(names) => format!(", logs {}", names.shown()),
     };
-    generators.iter().map(one).collect::<Vec<_>>().join("; ")
+    format!("{out} ({}{logs})", form(&generator.message))
+}
+
+/// A generator for people: whose absence it tells, and in which form.
+fn of_workers(generator: &MissingGenerator) -> String {
+    let workers = match &generator.workers {
+        WatchedWorkers::All => "all workers".to_owned(),
+        WatchedWorkers::Named(names) => names.shown(),
+    };
+    format!("{workers} ({})", form(&generator.message))
+}
+
+fn form(message: &Message) -> String {
+    let text = if message.template.is_some() { "a text of its own" } else { "our text" };
+    format!("{}, {text}", message.template_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::reporter::BuildMode;
+
+    #[test]
+    fn a_changed_generator_of_builds_is_told_with_all_that_narrows_it() {
+        let old = ReporterDefinition::bare("mail");
+        let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let builds = BuildGenerator {
+            mode: [BuildMode::Problem, BuildMode::Failing].into(),
+            tags: names(&["release"]),
+            branches: names(&["main", "dev"]),
+            logs: AttachedLogs::Named(vec!["stdio".to_owned()]),
+            ..BuildGenerator::of_all(Message::own())
+        };
+        let new = ReporterDefinition { builds: vec![builds], ..old.clone() };
+        let changes = old.changes(&new);
+        let told: Vec<_> = changes.iter().map(|it| (it.option, it.old.as_str(), it.new.as_str())).collect();
+        let new = r#"builds (failing, problem) of the tags { "release" } on { "main", "dev" } (html, our text, logs { "stdio" }); all workers (plain, our text)"#;
+        assert_eq!(told, [("generators", "all workers (plain, our text)", new)]);
+        assert_eq!(changes[0].cost, Cost::InPlace);
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
     definition::{
         address::Address,
         master::Settings,
-        reporter::{MissingMessage, TemplateType},
+        reporter::{Message, TemplateType},
     },
     model::{Place, Timestamp, WorkerInfo, WorkerName},
     reporter::mail::letter::Body,
@@ -97,13 +97,13 @@ impl Master {
 ///
 /// # Errors
 /// The first fault.
-pub fn check(message: &MissingMessage) -> Result<(), TextError> {
+pub fn check(message: &Message) -> Result<(), TextError> {
     template::check(message)
 }
 
 /// The words about workers that are missing, in one mail. It is work for the processor, some milliseconds for many workers
 /// with a template.
-pub fn missing(message: &MissingMessage, about: &[Missing], of: &Master) -> Words {
+pub fn missing(message: &Message, about: &[Missing], of: &Master) -> Words {
     let mut faults = Vec::new();
     let subject = match &message.subject {
         None => None,

@@ -22,6 +22,8 @@ c.reporters = {
     builders = 5,
     watchedWorkers = true,
     messageFormatterMissingWorker = "text",
+    mode = 5,
+    tags = { 5 },
   },
   reporters.MailNotifier("ci@example.org", { generators = reporters.WorkerMissingGenerator() }),
   reporters.MailNotifier("ci@example.org", { generators = "missing" }),

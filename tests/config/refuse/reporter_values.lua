@@ -47,5 +47,5 @@ c.reporters = {
       reporters.WorkerMissingGenerator("1st"),
     },
   }),
-  reporters.MailNotifier(mail { name = "old", subject = "x", mode = { "failing" }, watchedWorker = "all" }),
+  reporters.MailNotifier(mail { name = "old", subject = "x", schedulers = { "x" }, mode = { "failin" }, watchedWorker = "all" }),
 }

@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Value, context, value::Serde
 
 use super::{MOST_BYTES, Master, Missing, TOLD, TextError, more, page};
 use crate::{
-    definition::reporter::{MissingMessage, TemplateType},
+    definition::reporter::{Message, TemplateType},
     model::{Place, PropertyValue, Timestamp, WorkerInfo, WorkerName},
 };
 
@@ -29,7 +29,7 @@ const DEEPEST: usize = 50;
 /// Characters of what is wrong.
 const SHOWN: usize = 300;
 
-pub(super) fn check(message: &MissingMessage) -> Result<(), TextError> {
+pub(super) fn check(message: &Message) -> Result<(), TextError> {
     let master = Master { title: "Lunabot".into(), url: Some("http://localhost/".into()) };
     let sample = sample();
     let values = values(message, Some(&sample), &workers(std::slice::from_ref(&sample)), &master);
@@ -67,7 +67,7 @@ fn sample() -> Missing {
 /// The subject: one that does not speak of `workers` is that of the first, and tells how many there are besides.
 pub(super) fn subject(
     source: &str,
-    message: &MissingMessage,
+    message: &Message,
     about: &[Missing],
     of: &Master,
 ) -> Result<String, TextError> {
@@ -86,7 +86,7 @@ pub(super) fn subject(
 /// The bodies of all, one below the other.
 pub(super) fn body(
     source: &str,
-    message: &MissingMessage,
+    message: &Message,
     about: &[Missing],
     of: &Master,
 ) -> Result<String, TextError> {
@@ -115,7 +115,7 @@ pub(super) fn body(
     Ok(bodies.join(between))
 }
 
-fn escape(message: &MissingMessage) -> AutoEscape {
+fn escape(message: &Message) -> AutoEscape {
     match message.template_type {
         TemplateType::Plain => AutoEscape::None,
         TemplateType::Html => AutoEscape::Html,
@@ -167,7 +167,7 @@ fn fault(option: &'static str, error: &minijinja::Error) -> TextError {
 }
 
 /// What a template can use. The operator's own names come over ours, as in Buildbot.
-fn values(message: &MissingMessage, one: Option<&Missing>, all: &Value, of: &Master) -> Value {
+fn values(message: &Message, one: Option<&Missing>, all: &Value, of: &Master) -> Value {
     let mut values: BTreeMap<&str, Value> = BTreeMap::new();
     values.insert("buildbot_title", Value::from(of.title.as_str()));
     values.insert("buildbot_url", Value::from(of.url.as_deref().unwrap_or_default()));

@@ -24,14 +24,9 @@ fn master() -> Master {
     Master { title: "Lunabot".into(), url: Some("https://ci.example.org/".into()) }
 }
 
-fn message(subject: Option<&str>, template: Option<&str>, template_type: TemplateType) -> MissingMessage {
+fn message(subject: Option<&str>, template: Option<&str>, template_type: TemplateType) -> Message {
     let context = [("team".to_owned(), "infra & co".into())].into();
-    MissingMessage {
-        template: template.map(Into::into),
-        subject: subject.map(Into::into),
-        template_type,
-        context,
-    }
+    Message { template: template.map(Into::into), subject: subject.map(Into::into), template_type, context }
 }
 
 fn plain(words: &Words) -> &str {
