@@ -18,10 +18,15 @@ use crate::{
 
 /// Whether a generator tells of a build, whose builder has these tags.
 pub fn is_wanted(generator: &BuildGenerator, build: &FinishedBuild, tags: &[String]) -> bool {
-    let is_one_of = |names: &Option<Vec<String>>, has: &dyn Fn(&String) -> bool| names.as_ref().is_none_or(|names| names.iter().any(has));
+    let is_one_of = |names: &Option<Vec<String>>, has: &dyn Fn(&String) -> bool| {
+        names.as_ref().is_none_or(|names| names.iter().any(has))
+    };
     let branch = build.properties.get("branch").and_then(PropertyValue::as_str);
     generator.builders.as_ref().is_none_or(|names| names.contains(&build.builder))
-        && generator.schedulers.as_ref().is_none_or(|names| build.scheduler.as_ref().is_some_and(|name| names.contains(name)))
+        && generator
+            .schedulers
+            .as_ref()
+            .is_none_or(|names| build.scheduler.as_ref().is_some_and(|name| names.contains(name)))
         && is_one_of(&generator.tags, &|tag| tags.contains(tag))
         && is_one_of(&generator.branches, &|name| branch == Some(name.as_str()))
         && generator.mode.iter().any(|mode| fits(*mode, build.outcome, build.previous))
@@ -65,7 +70,8 @@ mod tests {
             (BuildMode::Change, Some(Failure), &[Success, Warnings, Exception, Cancelled]),
             (BuildMode::Change, Some(Success), &[Warnings, Failure, Exception, Cancelled]),
         ] {
-            let told: Vec<Outcome> = all.into_iter().filter(|outcome| fits(mode, *outcome, previous)).collect();
+            let told: Vec<Outcome> =
+                all.into_iter().filter(|outcome| fits(mode, *outcome, previous)).collect();
             assert_eq!(told, wanted, "{mode}, after {previous:?}");
         }
     }

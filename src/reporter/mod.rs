@@ -13,8 +13,10 @@
 //! What the operator may write (`definition::reporter`), and how a connection is protected (`net`).
 
 pub mod digest;
+pub mod ended;
 pub mod mail;
 pub mod missing;
 pub mod outbox;
+pub mod people;
 pub mod watch;
 pub mod write;

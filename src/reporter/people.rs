@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// Those to whom a reporter tells of a build, by address.
-pub async fn recipients(reporter: &ReporterDefinition, build: &FinishedBuild, hooks: &dyn Hooks) -> Vec<Address> {
+pub async fn recipients(
+    reporter: &ReporterDefinition,
+    build: &FinishedBuild,
+    hooks: &dyn Hooks,
+) -> Vec<Address> {
     let mut all: BTreeSet<Address> = reporter.extra_recipients.iter().cloned().collect();
     if reporter.tells_interested_users {
         for person in interested(build) {
