@@ -56,6 +56,31 @@ pub struct FinishedBuild {
     pub properties: Properties,
 }
 
+impl FinishedBuild {
+    /// One of which all is known: to try the texts of a mail with.
+    pub fn sample() -> Self {
+        let mut properties = Properties::new();
+        properties.set("branch", "main", "Build");
+        let name = "sample";
+        Self {
+            event: EventId(1),
+            id: BuildId(1),
+            builder: BuilderName::new(name).expect("it is a name"),
+            number: 1,
+            request: BuildRequestId(1),
+            worker: WorkerName::new(name).expect("it is a name"),
+            scheduler: None,
+            reason: name.into(),
+            started_at: Timestamp::UNIX_EPOCH,
+            complete_at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::Success,
+            previous: None,
+            state: name.into(),
+            properties,
+        }
+    }
+}
+
 impl Store {
     /// The builds that have ended and are not told under this name, the first one first; at most a hundred. The first call
     /// ever under a name finds none, and those that end from then on are found by later ones.

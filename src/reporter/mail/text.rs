@@ -12,6 +12,7 @@
 //! # Source
 //! The subject for one worker, and what a template can use, are Buildbot's.
 
+pub mod ended;
 mod page;
 mod template;
 

@@ -32,7 +32,11 @@ const SHOWN: usize = 300;
 pub(super) fn check(message: &Message) -> Result<(), TextError> {
     let master = Master { title: "Lunabot".into(), url: Some("http://localhost/".into()) };
     let sample = sample();
-    let values = values(message, Some(&sample), &workers(std::slice::from_ref(&sample)), &master);
+    check_with(message, &values(message, Some(&sample), &workers(std::slice::from_ref(&sample)), &master))
+}
+
+/// Tries the templates of a message with what is usual.
+pub(super) fn check_with(message: &Message, values: &Value) -> Result<(), TextError> {
     let parts =
         [("subject", &message.subject, AutoEscape::None), ("template", &message.template, escape(message))];
     for (option, source, escape) in parts {
@@ -47,6 +51,17 @@ pub(super) fn check(message: &Message) -> Result<(), TextError> {
         }
     }
     Ok(())
+}
+
+/// What becomes of a template with these values.
+pub(super) fn made(
+    option: &'static str,
+    source: &str,
+    escape: AutoEscape,
+    values: Value,
+) -> Result<String, TextError> {
+    let environment = environment(escape);
+    rendered(option, &parsed(option, source, &environment)?, values)
 }
 
 /// A worker of which all is known.
@@ -115,7 +130,7 @@ pub(super) fn body(
     Ok(bodies.join(between))
 }
 
-fn escape(message: &Message) -> AutoEscape {
+pub(super) fn escape(message: &Message) -> AutoEscape {
     match message.template_type {
         TemplateType::Plain => AutoEscape::None,
         TemplateType::Html => AutoEscape::Html,
