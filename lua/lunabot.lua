@@ -979,7 +979,7 @@ function Factory.addSteps(self, steps) end
 ---@field [1]? string The same as `name`.
 ---@field [2]? string|string[] The same as `builderNames`.
 
----Sends mail about missing workers. Of builds this version does not send any yet.
+---Sends mail about builds that have ended, and about missing workers.
 ---@class lunabot.options.MailNotifier: { fromaddr?: any, relayhost?: any, lookup?: any, extraRecipients?: any, sendToInterestedUsers?: any, extraHeaders?: any, useTls?: any, useSmtps?: any, smtpUser?: any, smtpPassword?: any, smtpPort?: any, dumpMailsToLog?: any, generators?: any, mode?: any, tags?: any, builders?: any, watchedWorkers?: any, messageFormatterMissingWorker?: any, name?: any, [string]: lunabot.NoSuchOption }
 ---@field fromaddr? string The sender: `buildbot@localhost`, or `Buildbot <ci@example.org>`. Only the address is checked, and `localhost` is a domain like any other.
 ---@field relayhost? string The host that takes the mail. Default: `"localhost"`.
@@ -1092,7 +1092,7 @@ function Factory.addSteps(self, steps) end
 ---@class lunabot.module.reporters
 local reporters = {}
 
----Sends mail about missing workers. Of builds this version does not send any yet.
+---Sends mail about builds that have ended, and about missing workers.
 ---@overload fun(options: lunabot.options.MailNotifier): lunabot.Reporter
 ---@overload fun(fromaddr: string, options: lunabot.options.MailNotifier): lunabot.Reporter
 ---@overload fun(fromaddr: string, relayhost: string, options: lunabot.options.MailNotifier): lunabot.Reporter

@@ -6,7 +6,7 @@ use crate::{
     cli::failure::{Failure, HINT, Kind},
     config,
     definition::{
-        MasterDefinition, Problem, ReporterDefinition, Text, address::Address, master::Settings, suggest,
+        MasterDefinition, Problem, ReporterDefinition, address::Address, master::Settings, suggest,
     },
     model::Timestamp,
     reporter::mail::{
@@ -29,7 +29,7 @@ pub(super) async fn run(dir: &Path, address: &str, reporter: Option<&str>) -> Re
         Some(reporter) => {
             let relay = Relay::of(reporter, &keeper).await;
             let relay = relay.map_err(|error| Failure::new(Kind::Failed, error))?;
-            (reporter.from.clone(), relay, plain_headers(reporter))
+            (reporter.from.clone(), relay, mail::plain_headers(reporter))
         }
     };
     let by = reporter.map_or_else(
@@ -46,6 +46,7 @@ pub(super) async fn run(dir: &Path, address: &str, reporter: Option<&str>) -> Re
         body: Body::Plain(words(settings)),
         in_reply_to: None,
         headers,
+        attachments: Vec::new(),
     };
     let message = compose(&letter).map_err(|error| Failure::new(Kind::Failed, error))?;
     let mut tell = |line| anstream::println!("{line}");
@@ -105,15 +106,6 @@ fn chosen<'a>(
         )),
     });
     Err(Failure::message(Kind::Failed, format!("there is no reporter {name:?}")).hint(hint))
-}
-
-/// The headers that need no build.
-fn plain_headers(reporter: &ReporterDefinition) -> Vec<(String, String)> {
-    let plain = |(name, text): (&String, &Text)| match text {
-        Text::Plain(text) => Some((name.clone(), text.clone())),
-        Text::Rendered(_) => None,
-    };
-    reporter.extra_headers.iter().filter_map(plain).collect()
 }
 
 fn words(settings: &Settings) -> String {

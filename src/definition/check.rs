@@ -125,7 +125,6 @@ pub fn check(draft: Draft) -> Result<Checked, Vec<Problem>> {
             .warn(&mut problems);
         triggers.warn(&mut problems);
         hashed_passwords(&workers, &listeners, &mut problems);
-        reporters::silent(&reporters, &mut problems);
         latent::without_a_port(workers.values().map(|worker| &**worker), &listeners, &mut problems);
         latent::not_started(workers.values().map(|worker| &**worker), &mut problems);
         open_variables(&workers, &secrets_providers, &mut problems);

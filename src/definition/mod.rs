@@ -58,7 +58,9 @@ pub use password::{HashedPassword, Password, Passwords};
 pub use plan::{Cost, Deed, PlanItem, ReconfigPlan};
 pub use problem::{Problem, Severity};
 pub use render::{Call, Known, RenderError, Renderable, Rendering, Text, Worth};
-pub use reporter::{BuildGenerator, BuildMode, Lookup, Message, ReporterDefinition, WatchedWorkers};
+pub use reporter::{
+    AttachedLogs, BuildGenerator, BuildMode, Lookup, Message, ReporterDefinition, WatchedWorkers,
+};
 pub use scheduler::{SchedulerDefinition, SchedulerKind};
 pub use secret::{NoSecrets, SecretError, SecretName, SecretText, Secrets};
 pub use secret_use::{Need, SecretUse};

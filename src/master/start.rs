@@ -34,7 +34,7 @@ use crate::{
     model::Timestamp,
     mq::Mq,
     protocol::CommandId,
-    reporter::{outbox::Outbox, watch::Watch},
+    reporter::{builds::BuildNews, outbox::Outbox, watch::Watch},
     scheduler::Triggerables,
     secret::{Keeper, Masker},
     store::{Direction, LogError, OpenError, OrderBy, Query, Store},
@@ -110,7 +110,7 @@ struct Tasks {
     registry: JoinHandle<()>,
     operator: JoinHandle<()>,
     queue: JoinHandle<()>,
-    reporters: [JoinHandle<()>; 2],
+    reporters: [JoinHandle<()>; 3],
     pump: JoinHandle<()>,
 }
 
@@ -207,6 +207,7 @@ pub async fn start(
         &mq,
         cancelled.clone(),
     );
+    let builds_news = BuildNews::new(store.clone(), definition_watch.clone(), &mq, cancelled.clone());
     let files = FileWatch::start(seen, Pace::default()).map_err(StartError::Watch)?;
     let listener = socket::listen(&folder.socket())?;
     let prepared = parts.prepare(plan, new, resolved, Cause::Start.name().into()).await?;
@@ -214,7 +215,7 @@ pub async fn start(
         registry: tokio::spawn(registry.run()),
         operator: tokio::spawn(operator.run(registry_handle.clone())),
         queue: tokio::spawn(queue.run()),
-        reporters: [tokio::spawn(missing.run()), tokio::spawn(outbox.run())],
+        reporters: [tokio::spawn(missing.run()), tokio::spawn(builds_news.run()), tokio::spawn(outbox.run())],
         pump,
     };
     // Before the first worker can come back: what it runs of them must not be in the way of what runs next.

@@ -12,6 +12,7 @@
 //! # Not here
 //! What the operator may write (`definition::reporter`), and how a connection is protected (`net`).
 
+pub mod builds;
 pub mod digest;
 pub mod ended;
 pub mod mail;

@@ -1,4 +1,4 @@
-//! Letters about workers, as they go into the outbox.
+//! Letters as they go into the outbox.
 //!
 //! # Not here
 //! To whom they go (`digest`), their words and their form (`mail`).
@@ -6,14 +6,14 @@
 use tracing::{error, info, warn};
 
 use crate::{
-    definition::{MasterDefinition, Message, Text, WorkerDefinition},
+    definition::{Address, MasterDefinition, Message, ReporterDefinition, WorkerDefinition},
     model::{LetterChannel, LetterKind, ReporterName, Timestamp, WorkerInfo},
     reporter::{
         digest::Digest,
         mail::{
             self,
-            letter::{ComposeError, Letter, compose},
-            text::{self, Master, Missing},
+            letter::{Attached, Letter, compose},
+            text::{self, Master, Missing, Words},
         },
     },
     store::NewLetter,
@@ -37,7 +37,7 @@ pub struct News<'a> {
     pub lost_builds: Vec<String>,
 }
 
-/// Writes a mail for the outbox. It fails for no content: what cannot be composed would be a fault of ours, and is logged.
+/// Writes a mail about workers for the outbox.
 pub fn letter(
     definition: &MasterDefinition,
     digest: &Digest<'_>,
@@ -47,45 +47,53 @@ pub fn letter(
 ) -> Option<NewLetter> {
     let settings = definition.settings.as_ref()?;
     let about: Vec<Missing> = digest.workers.iter().map(|index| shown(&news[*index])).collect();
-    let (from, name) = match digest.reporter {
-        Some(reporter) => (reporter.from.clone(), reporter.name.clone()),
-        None => (mail::default_sender(), ReporterName::new(OWN_REPORTER).expect("a good name")),
-    };
     let own = Message::own();
     let master = Master::of(settings);
     let words = match kind {
         LetterKind::WorkerReturned => text::returned(&about, now, &master),
         _ => text::missing(digest.message.unwrap_or(&own), &about, &master),
     };
+    let to = digest.to.iter().map(|mailbox| mailbox.address.clone()).collect();
+    composed(digest.reporter, to, words, Vec::new(), kind, now)
+}
+
+/// Writes a mail for the outbox, by this reporter or by our own. It fails for no content: what cannot be composed would be a
+/// fault of ours, and is logged.
+pub fn composed(
+    reporter: Option<&ReporterDefinition>,
+    to: Vec<Address>,
+    words: Words,
+    attachments: Vec<Attached>,
+    kind: LetterKind,
+    now: Timestamp,
+) -> Option<NewLetter> {
+    let (from, name) = match reporter {
+        Some(reporter) => (reporter.from.clone(), reporter.name.clone()),
+        None => (mail::default_sender(), ReporterName::new(OWN_REPORTER).expect("a good name")),
+    };
     for fault in &words.faults {
-        let source = digest.reporter.map(|reporter| tracing::field::display(&reporter.place));
+        let source = reporter.map(|reporter| tracing::field::display(&reporter.place));
         warn!(reporter = %name, source, "a template cannot be used: {fault}");
     }
-    let headers = digest.reporter.into_iter().flat_map(|reporter| &reporter.extra_headers);
-    // What would have to be rendered has no build to be rendered with, as in Buildbot.
-    let headers = headers.filter_map(|(name, value)| match value {
-        Text::Plain(value) => Some((name.clone(), value.clone())),
-        Text::Rendered(_) => None,
-    });
     let letter = Letter {
         message_id: mail::new_message_id(),
         date: now,
         from,
-        to: digest.to.iter().map(|mailbox| mailbox.address.clone()).collect(),
+        to,
         subject: words.subject,
         body: words.body,
         in_reply_to: None,
-        headers: headers.collect(),
+        headers: reporter.map(mail::plain_headers).unwrap_or_default(),
+        attachments,
     };
-    let composed: Result<Vec<u8>, ComposeError> = compose(&letter);
-    let message = match composed {
+    let message = match compose(&letter) {
         Ok(message) => message,
         Err(failure) => {
             error!(reporter = %name, error = &failure as &dyn std::error::Error, "cannot write a mail");
             return None;
         }
     };
-    if digest.reporter.is_some_and(|reporter| reporter.logs_mails) {
+    if reporter.is_some_and(|reporter| reporter.logs_mails) {
         info!(reporter = %name, mail = %String::from_utf8_lossy(&message), "a mail is written");
     }
     Some(NewLetter {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this binary is a test, where a panic is the report")]
 
 mod api;
+mod build_mails;
 mod builds;
 mod checkconfig;
 mod choice;

@@ -71,18 +71,3 @@ impl Names<'_> {
         })
     }
 }
-
-/// Of builds nothing is sent yet, which nobody should find out by waiting for a mail.
-pub(super) fn silent(
-    reporters: &BTreeMap<ReporterName, Arc<ReporterDefinition>>,
-    problems: &mut Vec<Problem>,
-) {
-    for reporter in reporters.values().filter(|reporter| !reporter.builds.is_empty()) {
-        let text = format!(
-            "reporter {:?}: this version tells of missing workers, and does not send mail about builds yet",
-            reporter.name.as_str()
-        );
-        let hint = Some("`builders = {}` is for mails about workers alone".to_owned());
-        problems.push(Problem::warning(reporter.place.clone(), "reporter of builds", text).hint(hint));
-    }
-}

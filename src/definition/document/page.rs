@@ -137,8 +137,8 @@ c.schedulers = { schedulers.ForceScheduler("force", { "hello" }) }
 - **Of two assignments** the last one counts. If a second `c.workers = { … }` drops what the first one held, a warning says so;
   `table.insert(c.workers, …)` adds.
 - **Reporters** stand in `c.reporters`, in Buildbot's `c.services`, or in `c.status` as older manuals write it: the three are one list,
-  and `plugins.status` is `plugins.reporters`. One that stands there twice is an error. This version tells of
-  missing workers ([notifications.md](notifications.md)); that it does not send mail about builds yet it says with a warning.
+  and `plugins.status` is `plugins.reporters`. One that stands there twice is an error. What they tell is
+  in [notifications.md](notifications.md).
 - **Modules.** `require "lib.workers"` reads `lib/workers.lua` or `lib/workers/init.lua` below the folder of `master.cfg.lua`, nothing
   else. `require "buildbot.plugins"` has another name, `lunabot.plugins`.
 - **Editors.** With a Lua language server names complete and types are checked as you type: [editor.md](editor.md).

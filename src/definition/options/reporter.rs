@@ -146,7 +146,7 @@ pub static MAIL_NOTIFIER: Constructor = Constructor {
         "buildSetSummary",
         "messageFormatter",
     ],
-    sentence: "Sends mail about missing workers. Of builds this version does not send any yet.",
+    sentence: "Sends mail about builds that have ended, and about missing workers.",
 };
 
 static BUILDS: &[OptionSpec] = &[

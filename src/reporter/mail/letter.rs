@@ -11,7 +11,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lettre::message::{
-    Body as Encoded, MultiPart, SinglePart,
+    Attachment, Body as Encoded, MultiPart, SinglePart,
     header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers, MIME_VERSION_1_0},
 };
 
@@ -39,6 +39,17 @@ pub struct Letter {
     pub in_reply_to: Option<String>,
     /// Headers besides.
     pub headers: Vec<(String, String)>,
+    /// Texts that go with it.
+    pub attachments: Vec<Attached>,
+}
+
+/// A text that goes with a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// As what it can be kept; what no name of a file should have becomes `_`.
+    pub name: String,
+    /// The text, as bytes: it need not be UTF-8.
+    pub bytes: Vec<u8>,
 }
 
 /// What a mail says.
@@ -119,14 +130,34 @@ pub fn compose(letter: &Letter) -> Result<Vec<u8>, ComposeError> {
     }
     top.set(MIME_VERSION_1_0);
     let mut bytes = top.to_string().into_bytes();
-    bytes.extend(match &letter.body {
-        Body::Plain(text) => part(text, ContentType::TEXT_PLAIN).formatted(),
-        Body::Html { html, plain } => MultiPart::alternative()
+    let page = |html: &str, plain: &str| {
+        MultiPart::alternative()
             .singlepart(part(plain, ContentType::TEXT_PLAIN))
             .singlepart(part(html, ContentType::TEXT_HTML))
-            .formatted(),
+    };
+    bytes.extend(if letter.attachments.is_empty() {
+        match &letter.body {
+            Body::Plain(text) => part(text, ContentType::TEXT_PLAIN).formatted(),
+            Body::Html { html, plain } => page(html, plain).formatted(),
+        }
+    } else {
+        let whole = match &letter.body {
+            Body::Plain(text) => MultiPart::mixed().singlepart(part(text, ContentType::TEXT_PLAIN)),
+            Body::Html { html, plain } => MultiPart::mixed().multipart(page(html, plain)),
+        };
+        let attach = |whole: MultiPart, one: &Attached| whole.singlepart(attachment(one));
+        letter.attachments.iter().fold(whole, attach).formatted()
     });
     Ok(bytes)
+}
+
+/// A text of its own, as the bytes that it is.
+fn attachment(attached: &Attached) -> SinglePart {
+    let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = attached.name.chars().map(|c| if keep(c) { c } else { '_' }).take(100).collect();
+    let body = Encoded::new_with_encoding(attached.bytes.clone(), ContentTransferEncoding::Base64)
+        .expect("all bytes can be written so");
+    Attachment::new(name).body(body, ContentType::TEXT_PLAIN)
 }
 
 /// A header whose text is ASCII of one line, or folded.

@@ -9,7 +9,7 @@ pub mod text;
 
 use crate::{
     definition::{
-        MasterDefinition, Problem,
+        MasterDefinition, Problem, ReporterDefinition, Text,
         address::{Address, Mailbox},
         reporter::Security,
     },
@@ -49,12 +49,23 @@ pub fn new_message_id() -> String {
     format!("{high:016x}{low:016x}@{}", host_name())
 }
 
+/// The headers of a reporter that need no build to be known. What would have to be rendered is left out, as in Buildbot.
+pub fn plain_headers(reporter: &ReporterDefinition) -> Vec<(String, String)> {
+    let plain = |(name, value): (&String, &Text)| match value {
+        Text::Plain(value) => Some((name.clone(), value.clone())),
+        Text::Rendered(_) => None,
+    };
+    reporter.extra_headers.iter().filter_map(plain).collect()
+}
+
 /// What is wrong with the templates of the reporters. Nothing is sent for it.
 pub fn problems(definition: &MasterDefinition) -> Vec<Problem> {
     let mut problems = Vec::new();
     for reporter in definition.reporters.values() {
-        for message in reporter.missing.iter().map(|generator| &generator.message) {
-            if let Err(error) = text::check(message) {
+        let missing = reporter.missing.iter().map(|generator| text::check(&generator.message));
+        let builds = reporter.builds.iter().map(|generator| text::ended::check(&generator.message));
+        for checked in missing.chain(builds) {
+            if let Err(error) = checked {
                 let text = format!("reporter {:?}: {error}", reporter.name.as_str());
                 problems.push(Problem::error(reporter.place.clone(), text));
             }

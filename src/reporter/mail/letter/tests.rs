@@ -15,6 +15,7 @@ fn letter() -> Letter {
         body: Body::Plain("It went away.\n".into()),
         in_reply_to: None,
         headers: Vec::new(),
+        attachments: Vec::new(),
     }
 }
 
@@ -151,5 +152,23 @@ proptest! {
         if is_page {
             prop_assert_eq!(arrived(read.html_part(0)), Some(lines(&html)));
         }
+    }
+}
+
+#[test]
+fn texts_that_go_with_a_mail_arrive_as_they_are_under_names_that_a_file_can_have() {
+    let bytes = "\u{e4}\r\n.\nlast line".as_bytes().to_vec();
+    let attachments =
+        vec![Attached { name: "make \"all\"/stdio\r\nX-Evil: 1.txt".into(), bytes: bytes.clone() }];
+    for body in
+        [Body::Plain("Words".into()), Body::Html { html: "<p>Words</p>".into(), plain: "Words".into() }]
+    {
+        let mail = compose(&Letter { attachments: attachments.clone(), body, ..letter() }).unwrap();
+        let read = MessageParser::default().parse(&mail).expect("a mail");
+        assert_eq!(read.attachment_count(), 1);
+        let attached = read.attachment(0).expect("it is there");
+        assert_eq!(attached.contents(), bytes);
+        assert_eq!(read.body_text(0).expect("a text").trim_end(), "Words");
+        assert!(!String::from_utf8_lossy(&mail).contains("\r\nX-Evil"));
     }
 }

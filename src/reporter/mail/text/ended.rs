@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     definition::reporter::{Message, TemplateType},
-    model::{Outcome, Properties, PropertyValue, Timestamp},
+    model::{Outcome, Properties, PropertyValue},
     reporter::mail::letter::Body,
     store::FinishedBuild,
 };
@@ -170,7 +170,7 @@ fn properties(properties: &Properties) -> Value {
 }
 
 /// A build of which all is known, to try templates with.
-pub(super) fn check(message: &Message) -> Result<(), TextError> {
+pub fn check(message: &Message) -> Result<(), TextError> {
     let build = FinishedBuild::sample();
     let steps = [Step {
         name: "sample".into(),
@@ -186,6 +186,7 @@ pub(super) fn check(message: &Message) -> Result<(), TextError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
 
     fn message(subject: Option<&str>, template: Option<&str>) -> Message {
         let text = |text: Option<&str>| text.map(str::to_owned);
