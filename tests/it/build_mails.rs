@@ -2,19 +2,9 @@
 
 use crate::support::{
     master::{HEAD, MasterDir, eventually},
-    skip::skip,
-    smtp::{self, Mail, Smtp, Tls},
+    skip::needs_smtp,
+    smtp::{Mail, Smtp, Tls},
 };
-
-/// Skips the test if there is no SMTP server.
-macro_rules! needs_smtp {
-    ($name:literal) => {
-        if smtp::program().is_none() {
-            skip($name, "LUNABOT_TEST_SMTP is not set");
-            return;
-        }
-    };
-}
 
 /// A builder `b` whose build ends as its property `how` says, one `quiet` that succeeds, and a reporter with these options.
 fn config(port: u16, options: &str) -> String {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::support::{
     master::{HEAD, MasterDir, eventually, touch},
-    real_worker::{self, RealWorker, free_port},
-    skip::skip,
+    real_worker::{RealWorker, free_port},
+    skip::needs_real_workers,
 };
 
 fn force(dir: &MasterDir, builder: &str, n: u32) -> i64 {
@@ -31,13 +31,9 @@ fn reasons(dir: &MasterDir, request: i64) -> Vec<(String, String)> {
 
 #[test]
 fn a_request_that_waits_is_told_for_each_worker_why_it_does_not_run_there_and_what_would_change_that() {
-    if real_worker::program().is_none() {
-        skip(
-            "a_request_that_waits_is_told_for_each_worker_why_it_does_not_run_there_and_what_would_change_that",
-            "LUNABOT_TEST_BUILDBOT_WORKER is not set",
-        );
-        return;
-    }
+    needs_real_workers!(
+        "a_request_that_waits_is_told_for_each_worker_why_it_does_not_run_there_and_what_would_change_that"
+    );
     let port = free_port();
     let dir = MasterDir::new(&format!(
         "{HEAD}c.protocols = {{ pb = {{ port = 'tcp:{port}:interface=127.0.0.1' }} }}\n\

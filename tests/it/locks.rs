@@ -10,22 +10,12 @@ use serde_json::Value;
 
 use crate::support::{
     master::{HEAD, MasterDir, Process, eventually, touch},
-    real_worker::{Kind, Protocol, RealWorker, free_port, program},
-    skip::skip,
+    real_worker::{Kind, Protocol, RealWorker, free_port},
+    skip::needs_real_workers,
 };
 
 /// Stays in its folder until the test lets it go. `NAME` is the folder that nobody else may have made.
 const STAY: &str = r#"mkdir ../../NAME || exit 1; touch here; while [ -d "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; rm here go; rmdir ../../NAME"#;
-
-/// Skips the test if there is no `buildbot-worker`.
-macro_rules! needs_real_worker {
-    ($name:literal) => {
-        if program().is_none() {
-            skip($name, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
-            return;
-        }
-    };
-}
 
 /// A builder with one step.
 struct Builder<'a> {
@@ -137,7 +127,7 @@ const ALONE: &str = "db:access('exclusive')";
 
 #[test]
 fn steps_that_want_a_lock_alone_run_one_after_the_other_in_the_order_in_which_they_asked() {
-    needs_real_worker!(
+    needs_real_workers!(
         "steps_that_want_a_lock_alone_run_one_after_the_other_in_the_order_in_which_they_asked"
     );
     let farm = Farm::of(DB, &["a", "b", "c"].map(|name| stays(name, "w1", "db", ALONE)));
@@ -182,7 +172,7 @@ fn steps_that_want_a_lock_alone_run_one_after_the_other_in_the_order_in_which_th
 
 #[test]
 fn builds_in_a_crowd_never_hold_a_lock_together_and_all_come_to_an_end() {
-    needs_real_worker!("builds_in_a_crowd_never_hold_a_lock_together_and_all_come_to_an_end");
+    needs_real_workers!("builds_in_a_crowd_never_hold_a_lock_together_and_all_come_to_an_end");
     let quick = |name| Builder {
         name,
         worker: "w1",
@@ -201,7 +191,7 @@ fn builds_in_a_crowd_never_hold_a_lock_together_and_all_come_to_an_end() {
 
 #[test]
 fn of_a_lock_that_counts_to_two_two_of_three_have_one_each_and_a_raise_by_reload_lets_the_next_in() {
-    needs_real_worker!(
+    needs_real_workers!(
         "of_a_lock_that_counts_to_two_two_of_three_have_one_each_and_a_raise_by_reload_lets_the_next_in"
     );
     let builders =
@@ -229,7 +219,7 @@ fn of_a_lock_that_counts_to_two_two_of_three_have_one_each_and_a_raise_by_reload
 
 #[test]
 fn each_worker_has_a_lock_of_its_own() {
-    needs_real_worker!("each_worker_has_a_lock_of_its_own");
+    needs_real_workers!("each_worker_has_a_lock_of_its_own");
     let access = "disk.access('counting')";
     let builders = [
         stays("a", "w1", "disk", access),
@@ -260,7 +250,7 @@ fn each_worker_has_a_lock_of_its_own() {
 
 #[test]
 fn a_stop_ends_the_wait_and_nobody_waits_behind_it_any_more() {
-    needs_real_worker!("a_stop_ends_the_wait_and_nobody_waits_behind_it_any_more");
+    needs_real_workers!("a_stop_ends_the_wait_and_nobody_waits_behind_it_any_more");
     let counting = "db:access('counting')";
     let builders = [
         stays("a", "w1", "of-a", counting),
@@ -290,7 +280,7 @@ fn a_stop_ends_the_wait_and_nobody_waits_behind_it_any_more() {
 
 #[test]
 fn a_lost_worker_ends_the_wait_of_its_builds_and_gives_back_what_they_hold() {
-    needs_real_worker!("a_lost_worker_ends_the_wait_of_its_builds_and_gives_back_what_they_hold");
+    needs_real_workers!("a_lost_worker_ends_the_wait_of_its_builds_and_gives_back_what_they_hold");
     let builders = [
         stays("a", "w1", "db", ALONE),
         stays("b", "w1", "db", ALONE),

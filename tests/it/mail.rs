@@ -4,19 +4,9 @@ use std::{net::TcpListener, process::Output};
 
 use crate::support::{
     master::{HEAD, MasterDir, lunabot},
-    skip::skip,
-    smtp::{self, Mail, Smtp, Tls},
+    skip::needs_smtp,
+    smtp::{Mail, Smtp, Tls},
 };
-
-/// Returns from a test that lacks its peer.
-macro_rules! needs_smtp {
-    ($test:literal) => {
-        if smtp::program().is_none() {
-            skip($test, "LUNABOT_TEST_SMTP is not set");
-            return;
-        }
-    };
-}
 
 /// A master that nobody has started, whose mails go to this port.
 fn master(port: u16, options: &str) -> MasterDir {

@@ -4,20 +4,10 @@ use serde_json::Value;
 
 use crate::support::{
     master::{HEAD, MasterDir, Process, eventually},
-    real_worker::{self, RealWorker, free_port},
-    skip::skip,
-    smtp::{self, Mail, Smtp, Tls},
+    real_worker::{RealWorker, free_port},
+    skip::{needs_real_workers, needs_smtp},
+    smtp::{Mail, Smtp, Tls},
 };
-
-/// Skips the test if there is no SMTP server.
-macro_rules! needs_smtp {
-    ($name:literal) => {
-        if smtp::program().is_none() {
-            skip($name, "LUNABOT_TEST_SMTP is not set");
-            return;
-        }
-    };
-}
 
 const BOB: &str = "notify_on_missing = 'bob@example.com'";
 
@@ -159,13 +149,9 @@ fn a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again
     needs_smtp!(
         "a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again_when_it_is_back"
     );
-    if real_worker::program().is_none() {
-        skip(
-            "a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again_when_it_is_back",
-            "LUNABOT_TEST_BUILDBOT_WORKER is not set",
-        );
-        return;
-    }
+    needs_real_workers!(
+        "a_real_worker_that_dies_is_told_of_once_with_the_build_that_it_lost_and_again_when_it_is_back"
+    );
     let smtp = Smtp::start(Tls::None, &[]);
     let port = free_port();
     let plain = "generators = { reporters.WorkerMissingGenerator() }";

@@ -6,19 +6,9 @@ use serde_json::Value;
 
 use crate::support::{
     master::{HEAD, MasterDir, Process, eventually, is_alive, touch},
-    real_worker::{Kind, Protocol, RealWorker, free_port, program},
-    skip::skip,
+    real_worker::{Kind, Protocol, RealWorker, free_port},
+    skip::needs_real_workers,
 };
-
-/// Skips the test if there is no `buildbot-worker`.
-macro_rules! needs_real_workers {
-    ($name:literal) => {
-        if program().is_none() {
-            skip($name, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
-            return;
-        }
-    };
-}
 
 /// Writes its pid down and waits for the test, no longer than its folder is there.
 const WAITING: &str = "steps.ShellCommand { name = 'wait', command = 'echo $$ > pid; \

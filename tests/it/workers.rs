@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::support::{
     master::{HEAD, MasterDir, Process, eventually, is_alive, touch},
     real_worker::{RealWorker, free_port},
+    skip::needs_real_workers,
 };
 
 /// Waits in the shell until a file is there; no longer than its folder is, since a killed worker leaves its commands behind.
@@ -29,17 +30,6 @@ const WAIT_FOR_GO: &str = r#"while [ -d "$PWD" ] && [ ! -e go ]; do sleep 0.05; 
 fn waiting_step() -> String {
     format!("steps.ShellCommand {{ name = 'wait', command = 'echo $$ > pid; {WAIT_FOR_GO}; echo went on' }}")
 }
-
-/// Skips the test if there is no `buildbot-worker`.
-macro_rules! needs_real_workers {
-    ($name:literal) => {
-        if $crate::support::real_worker::program().is_none() {
-            $crate::support::skip::skip($name, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
-            return;
-        }
-    };
-}
-use needs_real_workers;
 
 /// A configuration: workers with their arguments after the name, builders with their workers, the same steps for all.
 struct Farm<'a> {

@@ -119,14 +119,18 @@ pub fn missing(message: &Message, about: &[Missing], of: &Master) -> Words {
         Some(source) => template::body(source, message, about, of).map_err(|fault| faults.push(fault)).ok(),
     };
     let page = page_of_missing(about, of, &faults);
-    let body = match (message.template_type, own) {
-        (TemplateType::Plain, Some(text)) => Body::Plain(with_faults(text, &faults)),
+    Words { subject, body: body_of(message.template_type, own, &page, &faults), faults }
+}
+
+/// The operator's own body, or ours.
+fn body_of(kind: TemplateType, own: Option<String>, page: &Page, faults: &[TextError]) -> Body {
+    match (kind, own) {
+        (TemplateType::Plain, Some(text)) => Body::Plain(with_faults(text, faults)),
         (TemplateType::Plain, None) => Body::Plain(page.plain()),
         // Its subject is broken, or nothing is: the page of the operator is left as it is, the text beside it tells all.
         (TemplateType::Html, Some(html)) => Body::Html { html, plain: page.plain() },
         (TemplateType::Html, None) => Body::Html { html: page.html(), plain: page.plain() },
-    };
-    Words { subject, body, faults }
+    }
 }
 
 /// The words about workers that have been back since `at`, in one mail, with a page beside the text.

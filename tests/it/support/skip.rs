@@ -17,6 +17,28 @@ pub(crate) fn skip(test: &str, why: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
+/// Ends the test, of this name, if there is no `buildbot-worker`.
+macro_rules! needs_real_workers {
+    ($name:literal) => {
+        if $crate::support::real_worker::program().is_none() {
+            $crate::support::skip::skip($name, "LUNABOT_TEST_BUILDBOT_WORKER is not set");
+            return;
+        }
+    };
+}
+pub(crate) use needs_real_workers;
+
+/// Ends the test, of this name, if there is no SMTP server.
+macro_rules! needs_smtp {
+    ($name:literal) => {
+        if $crate::support::smtp::program().is_none() {
+            $crate::support::skip::skip($name, "LUNABOT_TEST_SMTP is not set");
+            return;
+        }
+    };
+}
+pub(crate) use needs_smtp;
+
 /// The line to print, or why skipping is a failure. `no_skip` is the value of `LUNABOT_NO_SKIP`, unset and `0` being no.
 fn verdict(test: &str, why: &str, no_skip: Option<&str>) -> Result<String, String> {
     match no_skip {

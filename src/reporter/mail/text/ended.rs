@@ -11,14 +11,13 @@ use std::collections::BTreeMap;
 use minijinja::{AutoEscape, Value, context, value::Serde};
 
 use super::{
-    Master, TextError, Words, fault_text,
+    Master, TextError, Words, body_of, fault_text,
     page::{Page, Section, clipped, iso},
-    template, with_faults,
+    template,
 };
 use crate::{
-    definition::reporter::{Message, TemplateType},
+    definition::reporter::Message,
     model::{Outcome, Properties, PropertyValue},
-    reporter::mail::letter::Body,
     store::FinishedBuild,
 };
 
@@ -61,13 +60,7 @@ pub fn ended(message: &Message, about: &Ended<'_>, of: &Master) -> Words {
     let own = made("template", &message.template, template::escape(message));
     let subject = subject.filter(|subject| !subject.is_empty()).unwrap_or_else(|| subject_of(about, of));
     let page = page_of(about, of, &faults);
-    let body = match (message.template_type, own) {
-        (TemplateType::Plain, Some(text)) => Body::Plain(with_faults(text, &faults)),
-        (TemplateType::Plain, None) => Body::Plain(page.plain()),
-        (TemplateType::Html, Some(html)) => Body::Html { html, plain: page.plain() },
-        (TemplateType::Html, None) => Body::Html { html: page.html(), plain: page.plain() },
-    };
-    Words { subject, body, faults }
+    Words { subject, body: body_of(message.template_type, own, &page, &faults), faults }
 }
 
 /// `linux/12`.
@@ -186,7 +179,7 @@ pub fn check(message: &Message) -> Result<(), TextError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::{definition::reporter::TemplateType, model::Timestamp, reporter::mail::letter::Body};
 
     fn message(subject: Option<&str>, template: Option<&str>) -> Message {
         let text = |text: Option<&str>| text.map(str::to_owned);
